@@ -1,0 +1,1 @@
+//! Persistence: one embedded SQLite file
