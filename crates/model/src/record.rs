@@ -28,7 +28,11 @@ impl Schema {
     /// The column of a field; it is added when it is new.
     pub fn column(&mut self, name: &str, number: bool, text: bool) -> usize {
         let at = self.position(name).unwrap_or_else(|| {
-            self.fields.push(Field { name: name.to_owned(), number: false, text: false });
+            self.fields.push(Field {
+                name: name.to_owned(),
+                number: false,
+                text: false,
+            });
             self.fields.len() - 1
         });
         self.fields[at].number |= number;
@@ -76,7 +80,11 @@ struct Cell {
     len: u32,
 }
 
-const MISSING: Cell = Cell { number: f64::NAN, start: 0, len: 0 };
+const MISSING: Cell = Cell {
+    number: f64::NAN,
+    start: 0,
+    len: 0,
+};
 
 /// Records in the order of the source, each with its time and one cell a field of the schema.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -91,7 +99,10 @@ pub struct RecordBatch {
 impl RecordBatch {
     /// An empty batch for records of `width` fields.
     pub fn new(width: usize) -> Self {
-        Self { width, ..Self::default() }
+        Self {
+            width,
+            ..Self::default()
+        }
     }
 
     /// Forgets the records and keeps the memory.
@@ -119,7 +130,11 @@ impl RecordBatch {
     /// Opens a row with every field missing. Its time is given at the end, as a source may read it last:
     /// [`RecordBatch::commit`] or [`RecordBatch::abandon`] must follow.
     pub fn begin(&mut self) {
-        debug_assert_eq!(self.cells.len(), self.times.len() * self.width, "the row before was neither kept nor left");
+        debug_assert_eq!(
+            self.cells.len(),
+            self.times.len() * self.width,
+            "the row before was neither kept nor left"
+        );
         self.cells.resize(self.cells.len() + self.width, MISSING);
     }
 
@@ -152,7 +167,8 @@ impl RecordBatch {
             return self.set_text(column, text);
         }
         let start = self.text.len();
-        self.text.extend_from_within(cell.start as usize..(cell.start + cell.len) as usize);
+        self.text
+            .extend_from_within(cell.start as usize..(cell.start + cell.len) as usize);
         self.text.push(',');
         self.text.push_str(text);
         self.point(column, start);
@@ -245,8 +261,14 @@ mod tests {
 
         assert_eq!(batch.len(), 2);
         let first = batch.record(0);
-        assert_eq!((first.time, first.text(0), first.number(1), first.text(2)), (1_000, Some("web-1"), Some(2.5), None));
+        assert_eq!(
+            (first.time, first.text(0), first.number(1), first.text(2)),
+            (1_000, Some("web-1"), Some(2.5), None)
+        );
         let second = batch.record(1);
-        assert_eq!((second.text(0), second.number(1), second.text(2)), (None, None, Some("a,b")));
+        assert_eq!(
+            (second.text(0), second.number(1), second.text(2)),
+            (None, None, Some("a,b"))
+        );
     }
 }

@@ -1,0 +1,249 @@
+//! What the next value should be: many simple predictors, mixed by how well each has predicted lately.
+//!
+//! A predictor is a season (none, daily, weekly, ...) plus a level that follows what the season leaves, at one of four
+//! rates. Each keeps the width of its errors and its decayed log predictive likelihood (Laplace), and the forecast is
+//! their mean under the weights that the likelihoods give: Bayesian model averaging with forgetting (Raftery et al.
+//! 2010, Technometrics 52, p. 55).
+
+use serde::{Deserialize, Serialize};
+
+use super::season::{DAY, Table, WEEK, is_weekend};
+
+/// Rates at which a level follows: slow mean, slow with a slope, fast mean, last value.
+const RATES: usize = 4;
+/// Seasons: none, daily, daily smoothed, workday/weekend, daily + weekly, found.
+const SEASONS: usize = 6;
+const FOUND: usize = 5;
+/// Errors beyond so many widths say no more against a predictor.
+const CLIP: f64 = 6.0;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Predictor {
+    level: f64,
+    slope: f32,
+    width: f32,
+    evidence: f32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Predictors {
+    learnt: u32,
+    slow: f32,
+    forget: f32,
+    daily: Option<Table>,
+    /// Workdays and weekends, a day each.
+    classes: Option<[Table; 2]>,
+    /// What the week adds to the day, or the week itself where the day has no table.
+    weekly: Option<Table>,
+    found: Option<Table>,
+    predictors: [[Predictor; RATES]; SEASONS],
+}
+
+/// What each predictor said for one time: kept from the forecast to the learning.
+pub struct Forecast {
+    pub mean: f64,
+    seasons: [Option<f64>; SEASONS],
+}
+
+impl Predictors {
+    pub fn new(span: i64) -> Self {
+        let daily = Table::new(DAY, 0, span, 288);
+        let day = span as f64 / DAY as f64;
+        Self {
+            learnt: 0,
+            slow: day.clamp(1.0 / 300.0, 0.1) as f32,
+            forget: 1.0 - (day / 1.5).clamp(1.0 / 1_000.0, 1.0 / 60.0) as f32,
+            classes: daily.clone().map(|table| [table.clone(), table]),
+            daily,
+            weekly: Table::new(WEEK, 0, span, 168),
+            found: None,
+            predictors: Default::default(),
+        }
+    }
+
+    pub fn forecast(&self, time: i64) -> Forecast {
+        let mut seasons = [None; SEASONS];
+        seasons[0] = Some(0.0);
+        if let Some(daily) = &self.daily {
+            let slot = daily.slot(time);
+            seasons[1] = Some(daily.at(slot));
+            seasons[2] = Some(daily.smooth(slot));
+        }
+        if let Some(classes) = &self.classes {
+            let class = &classes[usize::from(is_weekend(time))];
+            let slot = class.slot(time);
+            // A first weekend knows nothing yet: as any day.
+            seasons[3] = if class.visits(slot) > 0 {
+                Some(class.smooth(slot))
+            } else {
+                seasons[2]
+            };
+        }
+        if let Some(weekly) = &self.weekly {
+            seasons[4] = Some(seasons[2].unwrap_or(0.0) + weekly.at(weekly.slot(time)));
+        }
+        seasons[FOUND] = self.found.as_ref().map(|table| table.at(table.slot(time)));
+
+        let mut best = f32::MIN;
+        for (season, row) in self.predictors.iter().enumerate() {
+            if seasons[season].is_some() {
+                best = row.iter().fold(best, |best, p| best.max(p.evidence));
+            }
+        }
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for (season, row) in self.predictors.iter().enumerate() {
+            let Some(shape) = seasons[season] else {
+                continue;
+            };
+            for predictor in row {
+                let behind = predictor.evidence - best;
+                if behind > -12.0 {
+                    let weight = f64::from(behind).exp();
+                    sum += weight * (shape + predictor.level + f64::from(predictor.slope));
+                    weights += weight;
+                }
+            }
+        }
+        let mean = if self.learnt == 0 || weights <= 0.0 {
+            0.0
+        } else {
+            sum / weights
+        };
+        Forecast { mean, seasons }
+    }
+
+    /// Learns the value `y`, of which levels and seasons see `tamed`: the value with an outlier's excess cut off.
+    pub fn learn(&mut self, time: i64, y: f64, tamed: f64, forecast: &Forecast, floor: f64) {
+        self.learnt = self.learnt.saturating_add(1);
+        let n = f64::from(self.learnt);
+        let slow = f64::from(self.slow).max(1.0 / n);
+        if self.learnt == 1 {
+            for (season, row) in self.predictors.iter_mut().enumerate() {
+                let level = tamed - forecast.seasons[season].unwrap_or(0.0);
+                *row = [Predictor {
+                    level,
+                    ..Predictor::default()
+                }; RATES];
+            }
+            return;
+        }
+        self.learn_seasons(time, tamed, forecast);
+        let rate = (1.0 / n).max(0.02);
+        for (season, row) in self.predictors.iter_mut().enumerate() {
+            let Some(shape) = forecast.seasons[season] else {
+                continue;
+            };
+            for (kind, predictor) in row.iter_mut().enumerate() {
+                let predicted = shape + predictor.level + f64::from(predictor.slope);
+                let error = (y - predicted).abs();
+                let width = f64::from(predictor.width).max(floor);
+                let likelihood = -width.ln() - (error / width).min(CLIP);
+                if n > 4.0 {
+                    predictor.evidence = self.forget * predictor.evidence + likelihood as f32;
+                }
+                let seen = (tamed - predicted).abs();
+                predictor.width = (width + rate * (seen - width)) as f32;
+                let left = tamed - shape;
+                match kind {
+                    0 => predictor.level += slow * (left - predictor.level),
+                    1 => {
+                        let surprise = left - predictor.level - f64::from(predictor.slope);
+                        let alpha = (2.0 * slow).clamp(0.02, 0.3);
+                        predictor.level += f64::from(predictor.slope) + alpha * surprise;
+                        predictor.slope += (alpha * 0.05 * surprise) as f32;
+                    }
+                    2 => predictor.level += 0.3 * (left - predictor.level),
+                    _ => predictor.level = left,
+                }
+            }
+        }
+    }
+
+    fn learn_seasons(&mut self, time: i64, tamed: f64, forecast: &Forecast) {
+        // A season learns what it leaves of the slow level beside it.
+        let error = |season: usize| {
+            let slow = &self.predictors[season][0];
+            tamed - slow.level - forecast.seasons[season].unwrap_or(0.0)
+        };
+        let (daily_error, class_error, week_error, found_error) = (
+            {
+                let slow = &self.predictors[1][0];
+                tamed - slow.level - forecast.seasons[1].unwrap_or(0.0)
+            },
+            {
+                let class = self
+                    .classes
+                    .as_ref()
+                    .map(|classes| &classes[usize::from(is_weekend(time))]);
+                tamed
+                    - self.predictors[3][0].level
+                    - class.map_or(0.0, |class| class.at(class.slot(time)))
+            },
+            error(4),
+            error(FOUND),
+        );
+        if let Some(daily) = &mut self.daily {
+            let slot = daily.slot(time);
+            daily.learn(slot, daily_error, 0.12);
+        }
+        if let Some(classes) = &mut self.classes {
+            let class = &mut classes[usize::from(is_weekend(time))];
+            let slot = class.slot(time);
+            class.learn(slot, class_error, 0.15);
+        }
+        if let Some(weekly) = &mut self.weekly {
+            let slot = weekly.slot(time);
+            weekly.learn(slot, week_error, 0.06);
+        }
+        if let Some(found) = &mut self.found {
+            let slot = found.slot(time);
+            found.learn(slot, found_error, 0.15);
+        }
+    }
+
+    /// Takes up a period that the data showed, its shape folded from `values` (transformed, oldest first, the last one
+    /// at `end`). It starts with the evidence of the best without it, and must hold it.
+    pub fn adopt(
+        &mut self,
+        period: i64,
+        span: i64,
+        end: i64,
+        values: impl Iterator<Item = Option<f64>> + Clone,
+    ) {
+        let fits = |other: i64| other % period < span || period - other % period < span;
+        if fits(DAY) || fits(WEEK) || self.found.as_ref().is_some_and(|t| t.period() == period) {
+            return;
+        }
+        let Some(mut table) = Table::new(period, 0, span, 512) else {
+            return;
+        };
+        let count = values.clone().count() as i64;
+        let known = values.clone().flatten();
+        let mean = known.clone().sum::<f64>() / known.count().max(1) as f64;
+        for (i, value) in values.enumerate() {
+            if let Some(value) = value {
+                let slot = table.slot(end - (count - 1 - i as i64) * span);
+                let error = value - mean - table.at(slot);
+                table.learn(slot, error, 0.15);
+            }
+        }
+        let plain = self.predictors[0];
+        self.predictors[FOUND] = [Predictor {
+            level: mean,
+            slope: 0.0,
+            ..plain[0]
+        }; RATES];
+        self.found = Some(table);
+    }
+
+    pub fn bytes(&self) -> usize {
+        let tables = [&self.daily, &self.weekly, &self.found];
+        let classes = self.classes.iter().flatten();
+        tables
+            .into_iter()
+            .flatten()
+            .chain(classes)
+            .map(Table::bytes)
+            .sum()
+    }
+}
