@@ -1,0 +1,314 @@
+//! Jobs: their configuration and state, and the documents about them
+
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::Store;
+use crate::error::{Result, StoreError};
+
+/// A job as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct JobRow {
+    pub job_id: String,
+    /// The configuration, JSON.
+    pub config: String,
+    /// One of Elasticsearch's states: closed, opening, opened, closing, failed.
+    pub state: String,
+    /// Why the job is in this state, where there is something to say.
+    pub reason: Option<String>,
+    /// The place of the job among those that were opened; `None` for a job that isn't.
+    pub opened_order: Option<i64>,
+}
+
+impl Store {
+    /// Adds a job. `false`: there is one of this id, and nothing has changed.
+    pub async fn insert_job(&self, job: &JobRow) -> Result<bool> {
+        let job = job.clone();
+        self.write(move |conn| {
+            Box::pin(async move {
+                let done = sqlx::query(
+                    "INSERT INTO jobs (job_id, config, state, reason, opened_order)
+                     VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                )
+                .bind(job.job_id)
+                .bind(job.config)
+                .bind(job.state)
+                .bind(job.reason)
+                .bind(job.opened_order)
+                .execute(conn)
+                .await?;
+                Ok(done.rows_affected() == 1)
+            })
+        })
+        .await
+    }
+
+    /// Replaces the configuration of a job.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]
+    pub async fn save_config(&self, job_id: &str, config: &str) -> Result<()> {
+        let config = config.to_owned();
+        self.write_for(job_id, move |conn, job_id| {
+            Box::pin(async move {
+                let done = sqlx::query("UPDATE jobs SET config = ?2 WHERE job_id = ?1")
+                    .bind(&job_id)
+                    .bind(config)
+                    .execute(conn)
+                    .await?;
+                must_exist(done.rows_affected(), job_id)
+            })
+        })
+        .await
+    }
+
+    /// Sets all three fields of a job's state; `None` clears a field.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]
+    pub async fn set_state(
+        &self,
+        job_id: &str,
+        state: &str,
+        reason: Option<&str>,
+        opened_order: Option<i64>,
+    ) -> Result<()> {
+        let (state, reason) = (state.to_owned(), reason.map(str::to_owned));
+        self.write_for(job_id, move |conn, job_id| {
+            Box::pin(async move {
+                let done = sqlx::query(
+                    "UPDATE jobs SET state = ?2, reason = ?3, opened_order = ?4 WHERE job_id = ?1",
+                )
+                .bind(&job_id)
+                .bind(state)
+                .bind(reason)
+                .bind(opened_order)
+                .execute(conn)
+                .await?;
+                must_exist(done.rows_affected(), job_id)
+            })
+        })
+        .await
+    }
+
+    /// Deletes a job and every row about it except notifications, in one transaction. No job, no error.
+    pub async fn delete_job(&self, job_id: &str) -> Result<()> {
+        self.write_for(job_id, |conn, job_id| {
+            Box::pin(async move {
+                clear(conn, &job_id).await?;
+                sqlx::query("DELETE FROM jobs WHERE job_id = ?")
+                    .bind(job_id)
+                    .execute(conn)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Takes a job back to its first day: results, journal, checkpoint, snapshots, statistics and annotations go,
+    /// the job itself and its state stay. One transaction.
+    pub async fn clear_job(&self, job_id: &str) -> Result<()> {
+        self.write_for(job_id, |conn, job_id| {
+            Box::pin(async move { clear(conn, &job_id).await })
+        })
+        .await
+    }
+
+    /// Every job, by id.
+    pub async fn jobs(&self) -> Result<Vec<JobRow>> {
+        let jobs = sqlx::query_as(
+            "SELECT job_id, config, state, reason, opened_order FROM jobs ORDER BY job_id",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        Ok(jobs)
+    }
+
+    /// The documents about a job, (kind, JSON), by kind. [`write_results`](Self::write_results) writes them.
+    pub async fn stats(&self, job_id: &str) -> Result<Vec<(String, String)>> {
+        let stats =
+            sqlx::query_as("SELECT kind, doc FROM job_stats WHERE job_id = ? ORDER BY kind")
+                .bind(job_id)
+                .fetch_all(self.readers())
+                .await?;
+        Ok(stats)
+    }
+}
+
+fn must_exist(rows: u64, job_id: String) -> Result<()> {
+    match rows {
+        0 => Err(StoreError::NoSuchJob { job_id }),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes everything that hangs on a job. The chunks of checkpoints and snapshots go with their owners.
+async fn clear(conn: &mut SqliteConnection, job_id: &str) -> Result<()> {
+    for sql in [
+        "DELETE FROM results WHERE job_id = ?",
+        "DELETE FROM journal WHERE job_id = ?",
+        "DELETE FROM checkpoints WHERE job_id = ?",
+        "DELETE FROM snapshots WHERE job_id = ?",
+        "DELETE FROM job_stats WHERE job_id = ?",
+        "DELETE FROM annotations WHERE job_id = ?",
+    ] {
+        sqlx::query(sql).bind(job_id).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+    use crate::testing::{job, open_with_job, tempdir};
+    use crate::{AnnotationRow, ResultKind, ResultRow, ResultWrite, SnapshotRow};
+
+    #[tokio::test]
+    async fn jobs_are_kept_and_changed() {
+        let dir = tempdir();
+        let store = open_with_job(dir.path(), "b").await;
+        assert!(!store.insert_job(&job("b")).await.unwrap());
+        assert!(store.insert_job(&job("a")).await.unwrap());
+        store.save_config("b", "{}").await.unwrap();
+        store
+            .set_state("b", "failed", Some("no room"), Some(7))
+            .await
+            .unwrap();
+        let jobs = store.jobs().await.unwrap();
+        assert_eq!(jobs[0], job("a"));
+        assert_eq!(
+            jobs[1],
+            JobRow {
+                job_id: "b".into(),
+                config: "{}".into(),
+                state: "failed".into(),
+                reason: Some("no room".into()),
+                opened_order: Some(7),
+            }
+        );
+        store.set_state("b", "closed", None, None).await.unwrap();
+        assert_eq!(store.jobs().await.unwrap()[1].opened_order, None);
+    }
+
+    #[tokio::test]
+    async fn writes_for_a_job_that_is_gone_are_refused() {
+        let dir = tempdir();
+        let store = open_with_job(dir.path(), "j").await;
+        let is_gone =
+            |r: Result<()>| matches!(r, Err(StoreError::NoSuchJob { job_id }) if job_id == "gone");
+        assert!(is_gone(store.save_config("gone", "{}").await));
+        assert!(is_gone(store.set_state("gone", "closed", None, None).await));
+        assert!(is_gone(store.append_journal("gone", 1, vec![1]).await));
+        assert!(is_gone(store.save_checkpoint("gone", 1, vec![1]).await));
+        let write = ResultWrite {
+            stats: vec![("data_counts".into(), "{}".into())],
+            ..ResultWrite::default()
+        };
+        assert!(is_gone(store.write_results("gone", write).await));
+        store.delete_job("gone").await.unwrap();
+    }
+
+    /// Puts a row of the job into every table there is.
+    async fn fill(store: &Store, job_id: &str) {
+        let row = |kind, is_interim| ResultRow {
+            kind,
+            timestamp: 1000,
+            seq: 0,
+            score: 5.0,
+            is_interim,
+            doc: "{}".into(),
+        };
+        let annotation = |id: &str| AnnotationRow {
+            job_id: job_id.into(),
+            annotation_id: id.into(),
+            timestamp: 1,
+            doc: "{}".into(),
+        };
+        store.append_journal(job_id, 1, vec![1]).await.unwrap();
+        store.save_checkpoint(job_id, 1, vec![1]).await.unwrap();
+        store.append_journal(job_id, 2, vec![2]).await.unwrap();
+        let snapshot = SnapshotRow {
+            job_id: job_id.into(),
+            snapshot_id: "1".into(),
+            timestamp: 1,
+            retain: true,
+            doc: "{}".into(),
+        };
+        store.save_snapshot(&snapshot, vec![1]).await.unwrap();
+        let write = ResultWrite {
+            delete_interim: false,
+            rows: vec![
+                row(ResultKind::Bucket, true),
+                row(ResultKind::Record, false),
+            ],
+            stats: vec![("data_counts".into(), "{}".into())],
+            annotations: vec![annotation("a")],
+        };
+        store.write_results(job_id, write).await.unwrap();
+        store.annotate(&annotation("b")).await.unwrap();
+        store
+            .notify(Some(job_id), "info", "hello", 1)
+            .await
+            .unwrap();
+    }
+
+    /// How many rows of the job each table with jobs in it has.
+    async fn census(store: &Store, job_id: &str) -> BTreeMap<String, i64> {
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
+             WHERE m.type = 'table' AND c.name = 'job_id'",
+        )
+        .fetch_all(store.readers())
+        .await
+        .unwrap();
+        let mut census = BTreeMap::new();
+        for table in tables {
+            let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table} WHERE job_id = ?"));
+            let rows = sqlx::query_scalar(sql)
+                .bind(job_id)
+                .fetch_one(store.readers())
+                .await
+                .unwrap();
+            census.insert(table, rows);
+        }
+        census
+    }
+
+    #[tokio::test]
+    async fn deleting_a_job_leaves_nothing_behind() {
+        let dir = tempdir();
+        let store = open_with_job(dir.path(), "j").await;
+        store.insert_job(&job("other")).await.unwrap();
+        fill(&store, "j").await;
+        fill(&store, "other").await;
+        let full = census(&store, "j").await;
+        assert!(
+            full.len() >= 9 && full.values().all(|rows| *rows > 0),
+            "{full:?}"
+        );
+
+        store.delete_job("j").await.unwrap();
+        for (table, rows) in census(&store, "j").await {
+            assert_eq!(rows, i64::from(table == "notifications"), "{table}");
+        }
+        assert_eq!(census(&store, "other").await, full);
+    }
+
+    #[tokio::test]
+    async fn clearing_a_job_leaves_the_job() {
+        let dir = tempdir();
+        let store = open_with_job(dir.path(), "j").await;
+        fill(&store, "j").await;
+        store.clear_job("j").await.unwrap();
+        for (table, rows) in census(&store, "j").await {
+            let stays = table == "jobs" || table == "notifications";
+            assert_eq!(rows, i64::from(stays), "{table}");
+        }
+        assert_eq!(store.jobs().await.unwrap(), [job("j")]);
+        fill(&store, "j").await;
+    }
+}

@@ -1,0 +1,303 @@
+//! Results: writing a bucket as a whole, and reading pages of what was found
+
+use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
+
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
+
+use crate::Store;
+use crate::error::Result;
+use crate::notes::{AnnotationRow, save_annotation};
+
+/// What a result is about. The numbers are stored: they never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i64)]
+pub enum ResultKind {
+    Bucket = 0,
+    Record = 1,
+    Influencer = 2,
+    ModelPlot = 3,
+}
+
+/// One result. (job, kind, timestamp, seq) names it: writing the same name again replaces it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultRow {
+    pub kind: ResultKind,
+    /// The start of its bucket, in milliseconds.
+    pub timestamp: i64,
+    /// Its number among the results of its kind and timestamp.
+    pub seq: i32,
+    /// What pages are sorted and filtered by: 0..100. A NaN is refused.
+    pub score: f64,
+    pub is_interim: bool,
+    /// The result, a JSON object.
+    pub doc: String,
+}
+
+/// What one step of a job leaves behind, written in one transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResultWrite {
+    /// First delete every interim row of the job.
+    pub delete_interim: bool,
+    /// A bucket among them replaces all that was there of its timestamp: older records, influencers and model
+    /// plots of it go. The order of the rows doesn't matter.
+    pub rows: Vec<ResultRow>,
+    /// Documents about the job, (kind, JSON), each over the one of its kind.
+    pub stats: Vec<(String, String)>,
+    /// Annotations, each over the one of its id.
+    pub annotations: Vec<AnnotationRow>,
+}
+
+/// Which results of a job to read, and in which order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultQuery {
+    pub job_id: String,
+    pub kind: ResultKind,
+    /// The first timestamp, inclusive, in milliseconds.
+    pub start: Option<i64>,
+    /// The end, exclusive, in milliseconds.
+    pub end: Option<i64>,
+    /// Results below this score are left out; 0 or less takes all.
+    pub min_score: f64,
+    pub exclude_interim: bool,
+    pub sort: Sort,
+    /// The direction of `sort`, and of the timestamps among equals; within a timestamp `seq` always ascends.
+    pub descending: bool,
+    /// How many matches to pass over.
+    pub from: i64,
+    /// The most documents to return; 0 only counts.
+    pub size: i64,
+}
+
+/// The key of a page's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sort {
+    Timestamp,
+    Score,
+    /// A top-level field of the document by its name, an array by its first element. Documents without it come
+    /// last in either direction.
+    Field(String),
+}
+
+/// A page of results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultPage {
+    /// How many results match, on this page or not.
+    pub count: i64,
+    /// The documents of the page, JSON, as they were written.
+    pub docs: Vec<String>,
+}
+
+impl Store {
+    /// Writes the results of one step of a job.
+    ///
+    /// # Errors
+    /// [`NoSuchJob`](crate::StoreError::NoSuchJob)
+    pub async fn write_results(&self, job_id: &str, write: ResultWrite) -> Result<()> {
+        self.write_for(job_id, move |conn, job_id| {
+            Box::pin(async move {
+                if write.delete_interim {
+                    sqlx::query(DELETE_INTERIM)
+                        .bind(&job_id)
+                        .execute(&mut *conn)
+                        .await?;
+                }
+                clear_buckets(conn, &job_id, &write.rows).await?;
+                insert(conn, &job_id, write.rows).await?;
+                for (kind, doc) in write.stats {
+                    sqlx::query(
+                        "INSERT OR REPLACE INTO job_stats (job_id, kind, doc) VALUES (?, ?, ?)",
+                    )
+                    .bind(&job_id)
+                    .bind(kind)
+                    .bind(doc)
+                    .execute(&mut *conn)
+                    .await?;
+                }
+                for annotation in write.annotations {
+                    save_annotation(conn, annotation).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// A page of a job's results, and how many match in all; both of the same moment.
+    pub async fn results(&self, q: &ResultQuery) -> Result<ResultPage> {
+        let mut moment = self.readers().begin().await?;
+        let count = select("COUNT(*)", q)
+            .build_query_scalar()
+            .fetch_one(&mut *moment)
+            .await?;
+        let mut docs = Vec::new();
+        if q.size > 0 && q.from < count {
+            let mut page = select("doc", q);
+            order(&mut page, q);
+            docs = page.build_query_scalar().fetch_all(&mut *moment).await?;
+        }
+        moment.commit().await?;
+        Ok(ResultPage { count, docs })
+    }
+
+    /// The timestamp of the newest bucket that is not interim.
+    pub async fn latest_bucket(&self, job_id: &str) -> Result<Option<i64>> {
+        let timestamp = sqlx::query_scalar(
+            "SELECT timestamp FROM results WHERE job_id = ? AND kind = ? AND is_interim = 0
+             ORDER BY timestamp DESC LIMIT 1",
+        )
+        .bind(job_id)
+        .bind(ResultKind::Bucket as i64)
+        .fetch_optional(self.readers())
+        .await?;
+        Ok(timestamp)
+    }
+
+    /// Deletes the results of every kind that are older than `timestamp_ms`, and says how many they were.
+    pub async fn delete_results_before(&self, job_id: &str, timestamp_ms: i64) -> Result<i64> {
+        self.write_for(job_id, move |conn, job_id| {
+            Box::pin(async move {
+                // Naming the kinds makes each a range of the primary key.
+                let done = sqlx::query(
+                    "DELETE FROM results
+                     WHERE job_id = ? AND kind IN (0, 1, 2, 3) AND timestamp < ?",
+                )
+                .bind(job_id)
+                .bind(timestamp_ms)
+                .execute(conn)
+                .await?;
+                Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
+            })
+        })
+        .await
+    }
+}
+
+/// Left to itself, SQLite walks all of the job's rows for this.
+const DELETE_INTERIM: &str =
+    "DELETE FROM results INDEXED BY results_interim WHERE job_id = ? AND is_interim = 1";
+
+/// Deletes what hangs on the buckets among `rows`, so that nothing of an earlier writing stays.
+async fn clear_buckets(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    rows: &[ResultRow],
+) -> Result<()> {
+    let mut timestamps = String::new();
+    for bucket in rows.iter().filter(|row| row.kind == ResultKind::Bucket) {
+        let separator = if timestamps.is_empty() { '[' } else { ',' };
+        // Writing to a string can't fail.
+        let _ = write!(timestamps, "{separator}{}", bucket.timestamp);
+    }
+    if timestamps.is_empty() {
+        return Ok(());
+    }
+    timestamps.push(']');
+    sqlx::query(
+        "DELETE FROM results WHERE job_id = ? AND kind IN (1, 2, 3)
+         AND timestamp IN (SELECT value FROM json_each(?))",
+    )
+    .bind(job_id)
+    .bind(timestamps)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Rows of one statement, largest first. Fixed sizes keep the statements few, and so prepared.
+static INSERTS: LazyLock<[(usize, Arc<str>); 3]> =
+    LazyLock::new(|| [64, 8, 1].map(|rows| (rows, insert_sql(rows).into())));
+
+/// An insert of so many rows; ?1 is the job, of all of them.
+fn insert_sql(rows: usize) -> String {
+    let values: Vec<String> = (0..rows)
+        .map(|row| {
+            let [a, b, c, d, e, f] = [2, 3, 4, 5, 6, 7].map(|i| 6 * row + i);
+            format!("(?1, ?{a}, ?{b}, ?{c}, ?{d}, ?{e}, ?{f})")
+        })
+        .collect();
+    format!(
+        "INSERT OR REPLACE INTO results (job_id, kind, timestamp, seq, score, is_interim, doc) VALUES {}",
+        values.join(", ")
+    )
+}
+
+async fn insert(conn: &mut SqliteConnection, job_id: &str, rows: Vec<ResultRow>) -> Result<()> {
+    let mut rows = rows.into_iter();
+    for (size, sql) in INSERTS.iter() {
+        while rows.len() >= *size {
+            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(sql))).bind(job_id);
+            for row in rows.by_ref().take(*size) {
+                query = query
+                    .bind(row.kind as i64)
+                    .bind(row.timestamp)
+                    .bind(row.seq)
+                    .bind(row.score)
+                    .bind(row.is_interim)
+                    .bind(row.doc);
+            }
+            query.execute(&mut *conn).await?;
+        }
+    }
+    Ok(())
+}
+
+/// `what` of the rows that match. Only filters in use are said, so that SQLite chooses the index by them.
+fn select(what: &str, q: &ResultQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(format!("SELECT {what} FROM results WHERE job_id = "));
+    sql.push_bind(q.job_id.clone());
+    sql.push(" AND kind = ").push_bind(q.kind as i64);
+    if let Some(start) = q.start {
+        sql.push(" AND timestamp >= ").push_bind(start);
+    }
+    if let Some(end) = q.end {
+        sql.push(" AND timestamp < ").push_bind(end);
+    }
+    if q.min_score > 0.0 {
+        sql.push(" AND score >= ").push_bind(q.min_score);
+    }
+    if q.exclude_interim {
+        sql.push(" AND is_interim = 0");
+    }
+    sql
+}
+
+/// The JSON path of a top-level field. Its name is data: what a path would read as its own is escaped.
+fn path(field: &str) -> String {
+    let mut path = String::from("$.\"");
+    for c in field.chars() {
+        match c {
+            '"' | '\\' => path.extend(['\\', c]),
+            '\0' => path.push_str("\\u0000"),
+            c => path.push(c),
+        }
+    }
+    path.push('"');
+    path
+}
+
+fn order(sql: &mut QueryBuilder<Sqlite>, q: &ResultQuery) {
+    let direction = if q.descending { "DESC" } else { "ASC" };
+    sql.push(" ORDER BY ");
+    match &q.sort {
+        Sort::Timestamp => {}
+        Sort::Score => {
+            sql.push(format_args!("score {direction}, "));
+        }
+        Sort::Field(name) => {
+            let path = path(name);
+            let first = format!("{path}[0]");
+            sql.push("CASE json_type(doc, ").push_bind(path.clone());
+            sql.push(") WHEN 'array' THEN json_extract(doc, ")
+                .push_bind(first);
+            sql.push(") ELSE json_extract(doc, ").push_bind(path);
+            sql.push(format_args!(") END {direction} NULLS LAST, "));
+        }
+    }
+    sql.push(format_args!("timestamp {direction}, seq LIMIT "));
+    sql.push_bind(q.size);
+    sql.push(" OFFSET ").push_bind(q.from.max(0));
+}
+
+#[cfg(test)]
+mod tests;
