@@ -1,4 +1,17 @@
 //! The analysis engine: pure, synchronous, deterministic. It does no I/O, reads no clock and starts no thread.
+//!
+//! [`engine::Engine`] is the way in: [`record::RecordBatch`]es go in, [`results::BucketResults`] come out.
 
+mod aggregate;
+pub mod config;
+pub mod counts;
+mod detector;
+pub mod engine;
+mod gather;
+mod intern;
 pub mod record;
+mod report;
+pub mod results;
+mod score;
 pub mod series;
+pub mod units;

@@ -1,0 +1,692 @@
+//! What a job analyses: the `analysis_config` of the wire, valid once it exists.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Schema;
+use crate::series::{Link, Side};
+use crate::units::TimeSpan;
+
+/// Why an analysis is refused, with Elasticsearch's words and its kind of exception.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    pub kind: ErrorKind,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// `status_exception`
+    BadRequest,
+    /// `illegal_argument_exception`
+    IllegalArgument,
+}
+
+/// Stands between kind and reason in [`ConfigError`]'s display: serde carries errors as text alone, and the wire
+/// needs both parts again on the other side.
+const SEPARATOR: char = '\u{1f}';
+
+impl ConfigError {
+    pub fn bad_request(reason: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::BadRequest,
+            reason: reason.into(),
+        }
+    }
+
+    pub fn illegal_argument(reason: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::IllegalArgument,
+            reason: reason.into(),
+        }
+    }
+
+    /// Finds an error again in the text that serde made of it.
+    pub fn from_display(text: &str) -> Option<Self> {
+        let (kind, reason) = text.split_once(SEPARATOR)?;
+        let kind = if kind == "status_exception" {
+            ErrorKind::BadRequest
+        } else {
+            ErrorKind::IllegalArgument
+        };
+        Some(Self {
+            kind,
+            reason: reason.to_owned(),
+        })
+    }
+
+    pub fn type_name(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::BadRequest => "status_exception",
+            ErrorKind::IllegalArgument => "illegal_argument_exception",
+        }
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{SEPARATOR}{}", self.type_name(), self.reason)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Fails with a `status_exception`.
+macro_rules! refuse {
+    ($($message:tt)*) => { return Err(ConfigError::bad_request(format!($($message)*))) };
+}
+
+/// What a detector computes of the records of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    Count,
+    Sum,
+    Mean,
+    Min,
+    Max,
+}
+
+/// A detector function: what it computes, which side of it is unusual, and whether a bucket without records is a zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+pub struct Function(&'static FunctionKind);
+
+#[derive(Debug, PartialEq, Eq)]
+struct FunctionKind {
+    name: &'static str,
+    metric: Metric,
+    side: Side,
+    zeros: bool,
+}
+
+const fn function(name: &'static str, metric: Metric, side: Side, zeros: bool) -> FunctionKind {
+    FunctionKind {
+        name,
+        metric,
+        side,
+        zeros,
+    }
+}
+
+static FUNCTIONS: [FunctionKind; 20] = [
+    function("count", Metric::Count, Side::Both, true),
+    function("low_count", Metric::Count, Side::Low, true),
+    function("high_count", Metric::Count, Side::High, true),
+    function("non_zero_count", Metric::Count, Side::Both, false),
+    function("low_non_zero_count", Metric::Count, Side::Low, false),
+    function("high_non_zero_count", Metric::Count, Side::High, false),
+    function("sum", Metric::Sum, Side::Both, true),
+    function("low_sum", Metric::Sum, Side::Low, true),
+    function("high_sum", Metric::Sum, Side::High, true),
+    function("non_null_sum", Metric::Sum, Side::Both, false),
+    function("low_non_null_sum", Metric::Sum, Side::Low, false),
+    function("high_non_null_sum", Metric::Sum, Side::High, false),
+    function("mean", Metric::Mean, Side::Both, false),
+    function("low_mean", Metric::Mean, Side::Low, false),
+    function("high_mean", Metric::Mean, Side::High, false),
+    function("avg", Metric::Mean, Side::Both, false),
+    function("low_avg", Metric::Mean, Side::Low, false),
+    function("high_avg", Metric::Mean, Side::High, false),
+    // A minimum is unusual when it is low, a maximum when it is high.
+    function("min", Metric::Min, Side::Low, false),
+    function("max", Metric::Max, Side::High, false),
+];
+
+/// Functions of Elasticsearch that this engine has no model for yet: refused by name.
+const NOT_YET: [&str; 21] = [
+    "distinct_count",
+    "low_distinct_count",
+    "high_distinct_count",
+    "info_content",
+    "low_info_content",
+    "high_info_content",
+    "median",
+    "low_median",
+    "high_median",
+    "varp",
+    "low_varp",
+    "high_varp",
+    "metric",
+    "rare",
+    "freq_rare",
+    "time_of_day",
+    "time_of_week",
+    "lat_long",
+    "dc",
+    "low_dc",
+    "high_dc",
+];
+
+impl Function {
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    pub fn metric(self) -> Metric {
+        self.0.metric
+    }
+
+    pub fn side(self) -> Side {
+        self.0.side
+    }
+
+    /// A bucket without records is a value of zero, not a missing one.
+    pub fn zeros(self) -> bool {
+        self.0.zeros
+    }
+
+    pub fn needs_field(self) -> bool {
+        self.0.metric != Metric::Count
+    }
+
+    /// The base name that results carry as `function_description`.
+    pub fn description(self) -> &'static str {
+        match self.0.metric {
+            Metric::Count => "count",
+            Metric::Sum => "sum",
+            Metric::Mean => "mean",
+            Metric::Min => "min",
+            Metric::Max => "max",
+        }
+    }
+
+    /// Where the modelling of its values starts.
+    pub fn link(self) -> Link {
+        match self.0.metric {
+            Metric::Count => Link::Root,
+            _ => Link::Identity,
+        }
+    }
+}
+
+impl TryFrom<String> for Function {
+    type Error = ConfigError;
+
+    fn try_from(given: String) -> Result<Self, ConfigError> {
+        let lower = given.to_ascii_lowercase();
+        let name = match lower.as_str() {
+            "nzc" => "non_zero_count",
+            "low_nzc" => "low_non_zero_count",
+            "high_nzc" => "high_non_zero_count",
+            name => name,
+        };
+        if let Some(kind) = FUNCTIONS.iter().find(|kind| kind.name == name) {
+            return Ok(Self(kind));
+        }
+        if NOT_YET.contains(&name) {
+            refuse!("Function '{name}' is not supported by this version of tidewatch");
+        }
+        Err(ConfigError::illegal_argument(format!(
+            "Unknown function '{given}'"
+        )))
+    }
+}
+
+impl From<Function> for &'static str {
+    fn from(function: Function) -> Self {
+        function.name()
+    }
+}
+
+/// One detector. Built by deserialising, which checks it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawDetector")]
+pub struct Detector {
+    pub detector_description: String,
+    pub function: Function,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_field_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition_field_name: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub use_null: bool,
+    pub detector_index: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDetector {
+    detector_description: Option<String>,
+    function: Option<String>,
+    field_name: Option<String>,
+    by_field_name: Option<String>,
+    over_field_name: Option<String>,
+    partition_field_name: Option<String>,
+    use_null: Option<bool>,
+    exclude_frequent: Option<String>,
+    custom_rules: Option<Vec<serde_json::Value>>,
+    #[serde(default)]
+    detector_index: usize,
+}
+
+impl TryFrom<RawDetector> for Detector {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawDetector) -> Result<Self, ConfigError> {
+        let given = |name: Option<String>| name.filter(|name| !name.is_empty());
+        let field_name = given(raw.field_name);
+        let by_field_name = given(raw.by_field_name);
+        let over_field_name = given(raw.over_field_name);
+        let partition_field_name = given(raw.partition_field_name);
+
+        let function = Function::try_from(raw.function.unwrap_or_else(|| "metric".to_owned()))?;
+        if function.needs_field() && field_name.is_none() {
+            refuse!(
+                "field_name must be set when the '{}' function is used",
+                function.name()
+            );
+        }
+        if !function.needs_field() && field_name.is_some() {
+            refuse!(
+                "field_name cannot be used with function '{}'",
+                function.name()
+            );
+        }
+        let splits = [
+            ("by_field_name", &by_field_name),
+            ("over_field_name", &over_field_name),
+            ("partition_field_name", &partition_field_name),
+        ];
+        for name in [
+            &field_name,
+            &by_field_name,
+            &over_field_name,
+            &partition_field_name,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            check_field_name(name)?;
+        }
+        for (split, name) in &splits[..2] {
+            if let Some(name @ ("count" | "by" | "over")) = name.as_deref() {
+                refuse!("'{name}' is not a permitted value for {split}");
+            }
+        }
+        for (a, b) in [(2, 0), (2, 1), (0, 1)] {
+            if let (Some(x), Some(y)) = (splits[a].1, splits[b].1)
+                && x == y
+            {
+                refuse!(
+                    "{} and {} cannot be the same: '{x}'",
+                    splits[a].0,
+                    splits[b].0
+                );
+            }
+        }
+        if function.metric() == Metric::Count && !function.zeros() && over_field_name.is_some() {
+            refuse!(
+                "over_field_name cannot be used with function '{}'",
+                function.name()
+            );
+        }
+        if over_field_name.is_some() {
+            refuse!("over_field_name is not supported by this version of tidewatch");
+        }
+        match raw
+            .exclude_frequent
+            .as_deref()
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
+            None | Some("none") => {}
+            Some("all" | "by" | "over" | "true") => {
+                refuse!("exclude_frequent is not supported by this version of tidewatch")
+            }
+            Some(other) => {
+                return Err(ConfigError::illegal_argument(format!(
+                    "Invalid value '{other}' for exclude_frequent"
+                )));
+            }
+        }
+        if raw.custom_rules.is_some_and(|rules| !rules.is_empty()) {
+            refuse!("custom_rules are not supported by this version of tidewatch");
+        }
+        let use_null = raw.use_null.unwrap_or(false);
+        let detector_description = raw
+            .detector_description
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| {
+                let quoted = |name: &String| quote(name);
+                let mut text = function.name().to_owned();
+                text += &field_name
+                    .as_ref()
+                    .map_or(String::new(), |name| format!("({})", quoted(name)));
+                text += &by_field_name
+                    .as_ref()
+                    .map_or(String::new(), |name| format!(" by {}", quoted(name)));
+                text += if use_null { " usenull=true" } else { "" };
+                text += &partition_field_name
+                    .as_ref()
+                    .map_or(String::new(), |n| format!(" partitionfield={}", quoted(n)));
+                text
+            });
+        let detector_index = raw.detector_index;
+        Ok(Self {
+            detector_description,
+            function,
+            field_name,
+            by_field_name,
+            partition_field_name,
+            use_null,
+            detector_index,
+        })
+    }
+}
+
+fn check_field_name(name: &str) -> Result<(), ConfigError> {
+    if name == "."
+        || name
+            .chars()
+            .any(|c| matches!(c, '"' | '\\') || c.is_control())
+    {
+        refuse!(
+            "Invalid field name '{name}'. Field names including over, by and partition fields cannot contain any of \
+             these characters: \",\\"
+        );
+    }
+    Ok(())
+}
+
+fn quote(name: &str) -> String {
+    match name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+    {
+        true => name.to_owned(),
+        false => format!("\"{name}\""),
+    }
+}
+
+/// The analysis of a job. Built by deserialising, which checks it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawAnalysisConfig")]
+pub struct AnalysisConfig {
+    pub bucket_span: TimeSpan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<TimeSpan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary_count_field_name: Option<String>,
+    pub detectors: Vec<Detector>,
+    pub influencers: Vec<String>,
+    pub model_prune_window: TimeSpan,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAnalysisConfig {
+    bucket_span: Option<TimeSpan>,
+    categorization_field_name: Option<String>,
+    categorization_filters: Option<Vec<String>>,
+    categorization_analyzer: Option<serde_json::Value>,
+    per_partition_categorization: Option<serde_json::Value>,
+    latency: Option<TimeSpan>,
+    summary_count_field_name: Option<String>,
+    detectors: Option<Vec<Detector>>,
+    influencers: Option<Vec<String>>,
+    multivariate_by_fields: Option<bool>,
+    model_prune_window: Option<TimeSpan>,
+}
+
+impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawAnalysisConfig) -> Result<Self, ConfigError> {
+        let bucket_span = raw.bucket_span.unwrap_or(TimeSpan::minutes(5));
+        let span = match bucket_span.whole_seconds() {
+            Some(seconds) if seconds > 0 => seconds,
+            _ if bucket_span.as_secs() <= 0 => {
+                refuse!(
+                    "bucket_span cannot be less or equal than 0. Value = {}",
+                    bucket_span.as_secs()
+                )
+            }
+            _ => refuse!("bucket_span has to be a multiple of one second"),
+        };
+        let latency = raw.latency.filter(|latency| latency.as_secs() != 0);
+        if let Some(latency) = latency {
+            if latency.is_negative() {
+                refuse!(
+                    "latency cannot be less than 0. Value = {}",
+                    latency.as_secs()
+                );
+            }
+            if latency.whole_seconds().is_none() {
+                refuse!("latency has to be a multiple of one second");
+            }
+        }
+        let model_prune_window = match raw.model_prune_window {
+            Some(window) => check_prune_window(window, bucket_span)?,
+            None => {
+                let month = 30 * 86_400;
+                let rounded = (month + span - 1) / span * span;
+                TimeSpan::in_largest_unit(rounded.max(span.saturating_mul(20)))
+            }
+        };
+        let unsupported = [
+            (
+                "categorization_field_name",
+                raw.categorization_field_name.is_some(),
+            ),
+            (
+                "categorization_filters",
+                raw.categorization_filters
+                    .is_some_and(|filters| !filters.is_empty()),
+            ),
+            (
+                "categorization_analyzer",
+                raw.categorization_analyzer.is_some(),
+            ),
+            (
+                "per_partition_categorization",
+                raw.per_partition_categorization
+                    .is_some_and(|c| c.get("enabled") == Some(&true.into())),
+            ),
+            (
+                "multivariate_by_fields",
+                raw.multivariate_by_fields == Some(true),
+            ),
+        ];
+        if let Some((name, _)) = unsupported.iter().find(|(_, used)| *used) {
+            refuse!("{name} is not supported by this version of tidewatch");
+        }
+        let mut detectors = raw.detectors.unwrap_or_default();
+        if detectors.is_empty() {
+            refuse!("No detectors configured");
+        }
+        for (index, detector) in detectors.iter_mut().enumerate() {
+            detector.detector_index = index;
+        }
+        let influencers = raw.influencers.unwrap_or_default();
+        influencers
+            .iter()
+            .try_for_each(|name| check_field_name(name))?;
+        let summary_count_field_name = raw.summary_count_field_name.filter(|name| !name.is_empty());
+        let config = Self {
+            bucket_span,
+            latency,
+            summary_count_field_name,
+            detectors,
+            influencers,
+            model_prune_window,
+        };
+        config.check_nested_names()?;
+        Ok(config)
+    }
+}
+
+/// A user's prune window: a whole multiple of the bucket span, at least twice of it.
+pub fn check_prune_window(
+    window: TimeSpan,
+    bucket_span: TimeSpan,
+) -> Result<TimeSpan, ConfigError> {
+    let (seconds, span) = (window.as_secs(), bucket_span.as_secs());
+    if window.whole_seconds().is_none() || seconds % span != 0 || seconds < 0 {
+        refuse!("model_prune_window [{window}] must be a multiple of bucket_span [{bucket_span}]");
+    }
+    if seconds / span < 2 {
+        refuse!(
+            "model_prune_window [{window}] must be at least 2 times greater than bucket_span [{bucket_span}]"
+        );
+    }
+    Ok(window)
+}
+
+impl AnalysisConfig {
+    /// Seconds.
+    pub fn span(&self) -> i64 {
+        self.bucket_span.as_secs()
+    }
+
+    /// Seconds.
+    pub fn latency(&self) -> i64 {
+        self.latency.map_or(0, TimeSpan::as_secs)
+    }
+
+    /// The fields that the analysis reads, the summary count aside: those that `processed_field_count` counts.
+    pub fn analysis_fields(&self) -> Vec<&str> {
+        let mut fields: Vec<&str> = Vec::new();
+        let of_detectors = self.detectors.iter().flat_map(|detector| {
+            [
+                &detector.field_name,
+                &detector.by_field_name,
+                &detector.partition_field_name,
+            ]
+            .into_iter()
+            .flatten()
+        });
+        for name in of_detectors
+            .chain(&self.influencers)
+            .chain(&self.summary_count_field_name)
+        {
+            if !fields.contains(&name.as_str()) {
+                fields.push(name);
+            }
+        }
+        fields
+    }
+
+    /// The columns of the records that the analysis wants.
+    pub fn schema(&self) -> Schema {
+        let mut schema = Schema::default();
+        for detector in &self.detectors {
+            if let Some(name) = &detector.field_name {
+                schema.column(name, true, false);
+            }
+            for name in [&detector.by_field_name, &detector.partition_field_name]
+                .into_iter()
+                .flatten()
+            {
+                schema.column(name, false, true);
+            }
+        }
+        for name in &self.influencers {
+            schema.column(name, false, true);
+        }
+        if let Some(name) = &self.summary_count_field_name {
+            schema.column(name, true, false);
+        }
+        schema
+    }
+
+    /// `a` and `a.b` can't both be fields: one would be an object, the other a value.
+    fn check_nested_names(&self) -> Result<(), ConfigError> {
+        let mut fields = self.analysis_fields();
+        fields.sort_unstable();
+        for (i, a) in fields.iter().enumerate() {
+            if let Some(b) = fields[i + 1..]
+                .iter()
+                .find(|b| b.starts_with(a) && b[a.len()..].starts_with('.'))
+            {
+                refuse!("Fields [{a}] and [{b}] cannot both be used in the same analysis_config");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parse(config: Value) -> Result<AnalysisConfig, String> {
+        serde_json::from_value(config).map_err(|error| {
+            ConfigError::from_display(&error.to_string()).map_or(error.to_string(), |e| e.reason)
+        })
+    }
+
+    #[test]
+    fn defaults_are_filled_in() {
+        let config = parse(
+            json!({"detectors": [{"function": "mean", "field_name": "a-b", "by_field_name": "x"}]}),
+        );
+        assert_eq!(
+            serde_json::to_value(config.expect("valid")).expect("serialises"),
+            json!({
+                "bucket_span": "5m",
+                "detectors": [{
+                    "detector_description": "mean(\"a-b\") by x", "function": "mean", "field_name": "a-b",
+                    "by_field_name": "x", "detector_index": 0
+                }],
+                "influencers": [],
+                "model_prune_window": "30d"
+            })
+        );
+    }
+
+    #[test]
+    fn prune_windows_follow_the_bucket_span() {
+        let window = |span: &str| {
+            let config = parse(json!({"bucket_span": span, "detectors": [{"function": "count"}]}))
+                .expect("valid");
+            config.model_prune_window.to_string()
+        };
+        let expected = [
+            ("15m", "30d"),
+            ("40h", "800h"),
+            ("17m", "43214m"),
+            ("14d", "280d"),
+            ("1s", "30d"),
+        ];
+        for (span, expected) in expected {
+            assert_eq!(window(span), expected, "{span}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_analysed_is_refused_with_the_known_words() {
+        let cases = [
+            (json!({"detectors": []}), "No detectors configured"),
+            (
+                json!({"detectors": [{"function": "mean"}]}),
+                "field_name must be set when the 'mean' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "count", "field_name": "x"}]}),
+                "field_name cannot be used with function 'count'",
+            ),
+            (
+                json!({"detectors": [{"function": "count", "by_field_name": "x", "partition_field_name": "x"}]}),
+                "partition_field_name and by_field_name cannot be the same: 'x'",
+            ),
+            (
+                json!({"detectors": [{"function": "wild"}]}),
+                "Unknown function 'wild'",
+            ),
+            (
+                json!({"bucket_span": "15m", "model_prune_window": "29m", "detectors": [{"function": "count"}]}),
+                "model_prune_window [29m] must be a multiple of bucket_span [15m]",
+            ),
+            (
+                json!({"detectors": [{"function": "count", "by_field_name": "a"}], "influencers": ["a.b"]}),
+                "Fields [a] and [a.b] cannot both be used in the same analysis_config",
+            ),
+        ];
+        for (config, reason) in cases {
+            assert_eq!(parse(config), Err(reason.to_owned()));
+        }
+    }
+}

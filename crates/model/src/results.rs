@@ -1,0 +1,212 @@
+//! What an analysis says: the documents of Elasticsearch's results, in their wire form.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+/// A result with the job that it belongs to and its kind: the document that is stored and served.
+#[derive(Serialize)]
+pub struct Document<'a, T> {
+    pub job_id: &'a str,
+    pub result_type: &'static str,
+    #[serde(flatten)]
+    pub result: &'a T,
+}
+
+/// Everything that one bucket gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BucketResults {
+    pub bucket: Bucket,
+    /// The most unusual first.
+    pub records: Vec<Record>,
+    pub influencers: Vec<Influencer>,
+    pub model_plots: Vec<ModelPlot>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bucket {
+    /// Start of the bucket, epoch milliseconds.
+    pub timestamp: i64,
+    /// 0 to 100.
+    pub anomaly_score: f64,
+    /// Seconds.
+    pub bucket_span: i64,
+    /// As first written; never changed.
+    pub initial_anomaly_score: f64,
+    pub event_count: u64,
+    pub is_interim: bool,
+    pub bucket_influencers: Vec<BucketInfluencer>,
+    /// Filled by whoever has a clock.
+    pub processing_time_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BucketInfluencer {
+    pub result_type: &'static str,
+    /// `bucket_time`, or an influencer field.
+    pub influencer_field_name: String,
+    pub initial_anomaly_score: f64,
+    pub anomaly_score: f64,
+    pub raw_anomaly_score: f64,
+    pub probability: f64,
+    pub timestamp: i64,
+    pub bucket_span: i64,
+    pub is_interim: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    pub probability: f64,
+    /// -5 (the bucket alone) to 5 (several buckets together).
+    pub multi_bucket_impact: f64,
+    pub record_score: f64,
+    pub initial_record_score: f64,
+    pub bucket_span: i64,
+    pub detector_index: usize,
+    pub is_interim: bool,
+    pub timestamp: i64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
+    pub function: &'static str,
+    pub function_description: &'static str,
+    pub typical: Vec<f64>,
+    pub actual: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_name: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub influencers: Vec<RecordInfluencer>,
+    pub anomaly_score_explanation: Explanation,
+    #[serde(flatten)]
+    pub echoed: Echoed,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ByField {
+    pub by_field_name: String,
+    pub by_field_value: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PartitionField {
+    pub partition_field_name: String,
+    pub partition_field_value: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RecordInfluencer {
+    pub influencer_field_name: String,
+    /// The most influential first.
+    pub influencer_field_values: Vec<String>,
+}
+
+/// Why a record has its score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// `dip` or `spike`.
+    pub anomaly_type: &'static str,
+    /// 0 to 5.
+    pub single_bucket_impact: u8,
+    /// 0 to 5.
+    pub multi_bucket_impact: u8,
+    /// Bounds of 95 % about the typical value.
+    pub lower_confidence_bound: f64,
+    pub typical_value: f64,
+    pub upper_confidence_bound: f64,
+}
+
+/// Field names and their values, said once more at the top of a record as Elasticsearch does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Echoed(pub Vec<(String, Vec<String>)>);
+
+/// Fields of result documents, which an analysis field of the same name may not overwrite.
+const RESERVED: [&str; 24] = [
+    "job_id",
+    "result_type",
+    "timestamp",
+    "bucket_span",
+    "is_interim",
+    "probability",
+    "multi_bucket_impact",
+    "record_score",
+    "initial_record_score",
+    "detector_index",
+    "by_field_name",
+    "by_field_value",
+    "over_field_name",
+    "over_field_value",
+    "partition_field_name",
+    "partition_field_value",
+    "function",
+    "function_description",
+    "typical",
+    "actual",
+    "field_name",
+    "influencers",
+    "causes",
+    "anomaly_score_explanation",
+];
+
+impl Echoed {
+    /// Adds values of a field, each once.
+    pub fn add(&mut self, field: &str, values: impl IntoIterator<Item = String>) {
+        if RESERVED.contains(&field) {
+            return;
+        }
+        let at = self
+            .0
+            .iter()
+            .position(|(name, _)| name == field)
+            .unwrap_or_else(|| {
+                self.0.push((field.to_owned(), Vec::new()));
+                self.0.len() - 1
+            });
+        for value in values {
+            if !self.0[at].1.contains(&value) {
+                self.0[at].1.push(value);
+            }
+        }
+    }
+}
+
+impl Serialize for Echoed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, values) in &self.0 {
+            map.serialize_entry(name, values)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Influencer {
+    pub influencer_field_name: String,
+    pub influencer_field_value: String,
+    pub influencer_score: f64,
+    pub initial_influencer_score: f64,
+    pub probability: f64,
+    pub bucket_span: i64,
+    pub is_interim: bool,
+    pub timestamp: i64,
+    #[serde(flatten)]
+    pub echoed: Echoed,
+}
+
+/// What the model expected of one series in one bucket.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelPlot {
+    pub timestamp: i64,
+    pub bucket_span: i64,
+    pub detector_index: usize,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
+    pub model_feature: &'static str,
+    pub model_lower: f64,
+    pub model_upper: f64,
+    pub model_median: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<f64>,
+}
