@@ -70,3 +70,25 @@ pub struct ModelSize {
     /// Start of the bucket of which this was said, epoch milliseconds.
     pub timestamp: Option<i64>,
 }
+
+impl std::ops::AddAssign for DataCounts {
+    /// Adds what was counted next.
+    fn add_assign(&mut self, next: Self) {
+        self.processed_record_count += next.processed_record_count;
+        self.processed_field_count += next.processed_field_count;
+        self.input_bytes += next.input_bytes;
+        self.input_field_count += next.input_field_count;
+        self.invalid_date_count += next.invalid_date_count;
+        self.missing_field_count += next.missing_field_count;
+        self.out_of_order_timestamp_count += next.out_of_order_timestamp_count;
+        self.empty_bucket_count += next.empty_bucket_count;
+        self.sparse_bucket_count += next.sparse_bucket_count;
+        self.bucket_count += next.bucket_count;
+        self.input_record_count += next.input_record_count;
+        self.earliest_record_timestamp = self.earliest_record_timestamp.or(next.earliest_record_timestamp);
+        self.latest_record_timestamp = next.latest_record_timestamp.or(self.latest_record_timestamp);
+        self.latest_empty_bucket_timestamp = next.latest_empty_bucket_timestamp.or(self.latest_empty_bucket_timestamp);
+        self.latest_sparse_bucket_timestamp =
+            next.latest_sparse_bucket_timestamp.or(self.latest_sparse_bucket_timestamp);
+    }
+}

@@ -1,0 +1,85 @@
+//! Refusals, in the terms of Elasticsearch's error envelope: clients match on type, reason and status.
+
+use tidewatch_model::config::{ConfigError, ErrorKind};
+use tidewatch_store::StoreError;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct JobError {
+    pub status: u16,
+    /// Elasticsearch's name of the exception.
+    pub kind: &'static str,
+    pub reason: String,
+    pub cause: Option<Box<JobError>>,
+}
+
+pub type Result<T> = std::result::Result<T, JobError>;
+
+impl JobError {
+    fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Self {
+        Self { status, kind, reason: reason.into(), cause: None }
+    }
+
+    pub fn no_such_job(job_id: &str) -> Self {
+        Self::new(404, "resource_not_found_exception", format!("No known job with id '{job_id}'"))
+    }
+
+    pub fn not_found(reason: impl Into<String>) -> Self {
+        Self::new(404, "resource_not_found_exception", reason)
+    }
+
+    pub fn already_exists(reason: impl Into<String>) -> Self {
+        Self::new(400, "resource_already_exists_exception", reason)
+    }
+
+    pub fn illegal_argument(reason: impl Into<String>) -> Self {
+        Self::new(400, "illegal_argument_exception", reason)
+    }
+
+    pub fn bad_request(reason: impl Into<String>) -> Self {
+        Self::new(400, "status_exception", reason)
+    }
+
+    pub fn parse(reason: impl Into<String>) -> Self {
+        Self::new(400, "parse_exception", reason)
+    }
+
+    /// The job is in a state that doesn't allow it.
+    pub fn conflict(reason: impl Into<String>) -> Self {
+        Self::new(409, "status_exception", reason)
+    }
+
+    /// There is no room now.
+    pub fn no_room(reason: impl Into<String>) -> Self {
+        Self::new(429, "status_exception", reason)
+    }
+
+    pub fn timed_out(reason: impl Into<String>) -> Self {
+        Self::new(408, "status_exception", reason)
+    }
+
+    pub fn internal(reason: impl Into<String>) -> Self {
+        Self::new(500, "exception", reason)
+    }
+
+    pub fn because(mut self, cause: Self) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+}
+
+impl From<ConfigError> for JobError {
+    fn from(error: ConfigError) -> Self {
+        match error.kind {
+            ErrorKind::BadRequest => Self::bad_request(error.reason),
+            ErrorKind::IllegalArgument => Self::illegal_argument(error.reason),
+        }
+    }
+}
+
+impl From<StoreError> for JobError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::internal(error.to_string())
+    }
+}

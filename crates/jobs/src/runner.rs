@@ -1,0 +1,455 @@
+//! An open job at work: one actor that owns the engine and applies what is asked of it, in order.
+//!
+//! Whatever changes the engine is a [`Command`]. It is written to the job's journal first, which makes it accepted,
+//! and applied after that; the state is saved from time to time, and what the saved state holds is cut from the
+//! journal. So the engine after a crash is the one that was, and it says the same again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use tidewatch_model::counts::{DataCounts, MemoryStatus, ModelSize};
+use tidewatch_model::engine::{Engine, Flush, Options};
+use tidewatch_model::record::RecordBatch;
+use tidewatch_model::results::{BucketResults, Document};
+use tidewatch_store::{ResultKind, ResultRow, ResultWrite, Store};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::clock;
+use crate::error::{JobError, Result};
+use crate::pool::{Panicked, Pool};
+use crate::stats::{DataCountsDoc, ModelSizeDoc, TimingStats};
+
+/// Commands that may wait for the engine before senders do.
+const QUEUE: usize = 8;
+
+/// What changes an engine. Journals hold these: a variant's place and fields never change.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Command {
+    Records(RecordBatch),
+    Flush(Flush),
+    Configure(Options),
+}
+
+/// What a job says of itself while it runs, and after.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    pub counts: DataCounts,
+    pub size: ModelSize,
+    pub timing: TimingStats,
+    pub last_data_time: Option<i64>,
+    pub log_time: i64,
+}
+
+impl Live {
+    fn documents(&self, job_id: &str) -> Vec<(String, String)> {
+        let counts = DataCountsDoc::new(job_id, &self.counts, self.last_data_time, self.log_time);
+        let size = ModelSizeDoc::new(job_id, &self.size, self.log_time);
+        vec![
+            ("data_counts".to_owned(), json(&counts)),
+            ("model_size_stats".to_owned(), json(&size)),
+            ("timing_stats".to_owned(), json(&self.timing)),
+        ]
+    }
+}
+
+/// Plain structs with string keys always serialise.
+pub fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| unreachable!("not JSON: {error}"))
+}
+
+/// What applying a command gave.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// What the command added to the counts.
+    pub counts: DataCounts,
+    /// Epoch milliseconds.
+    pub last_finalized_bucket_end: Option<i64>,
+}
+
+/// A saved engine, and what belongs to it.
+pub struct Saved {
+    pub state: Vec<u8>,
+    pub live: Live,
+}
+
+enum Request {
+    Apply { seq: i64, bytes: u64, command: Command, reply: oneshot::Sender<Result<Applied>> },
+    Interim { start: Option<i64>, end: Option<i64>, reply: oneshot::Sender<Result<Applied>> },
+    /// Saves the state, and cuts the journal by it.
+    Checkpoint { reply: oneshot::Sender<Result<Saved>> },
+}
+
+/// The way to an open job.
+pub struct Runner {
+    job_id: Arc<str>,
+    store: Store,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    next: i64,
+    /// Gone once the job is closing.
+    requests: Option<mpsc::Sender<Request>>,
+}
+
+pub struct Start {
+    pub job_id: Arc<str>,
+    pub engine: Engine,
+    /// The number of the last command that the engine holds.
+    pub applied: i64,
+    pub live: Arc<RwLock<Live>>,
+    pub checkpoint_bytes: u64,
+    /// Called once, when the engine is lost.
+    pub on_failure: Box<dyn FnOnce(String) + Send>,
+}
+
+impl Runner {
+    /// Applies what the journal still holds, then takes requests.
+    pub async fn start(store: Store, pool: Pool, start: Start) -> Result<Arc<Self>> {
+        let Start { job_id, engine, applied, live, checkpoint_bytes, on_failure } = start;
+        let mut actor = Actor {
+            job_id: job_id.clone(),
+            store: store.clone(),
+            pool,
+            engine: Some(Box::new(engine)),
+            applied,
+            journal_bytes: 0,
+            checkpoint_bytes,
+            live,
+            has_interim: true,
+        };
+        actor.replay().await?;
+        let (requests, inbox) = mpsc::channel(QUEUE);
+        let queue = Mutex::new(Queue { next: actor.applied + 1, requests: Some(requests) });
+        tokio::spawn(actor.run(inbox, on_failure));
+        Ok(Arc::new(Self { job_id, store, queue }))
+    }
+
+    /// Journals a command and hands it to the engine. Returns once it is durable; the receiver tells when it has been
+    /// applied. It runs to its end even if the caller goes away: the journal and the queue must agree.
+    pub async fn submit(self: &Arc<Self>, command: Command) -> Result<oneshot::Receiver<Result<Applied>>> {
+        let this = self.clone();
+        let submission = tokio::spawn(async move {
+            let payload = postcard::to_stdvec(&command).map_err(|error| JobError::internal(error.to_string()))?;
+            let bytes = payload.len() as u64;
+            let mut queue = this.queue.lock().await;
+            let requests = queue.requests.clone().ok_or_else(|| not_open(&this.job_id))?;
+            // A place first: what is journalled is always applied.
+            let place = requests.reserve().await.map_err(|_| not_open(&this.job_id))?;
+            let seq = queue.next;
+            this.store.append_journal(&this.job_id, seq, payload).await?;
+            queue.next += 1;
+            let (reply, receiver) = oneshot::channel();
+            place.send(Request::Apply { seq, bytes, command, reply });
+            Ok(receiver)
+        });
+        submission.await.map_err(|error| JobError::internal(error.to_string()))?
+    }
+
+    /// Submits a command and waits until it has been applied.
+    pub async fn apply(self: &Arc<Self>, command: Command) -> Result<Applied> {
+        let receiver = self.submit(command).await?;
+        applied(receiver, &self.job_id).await
+    }
+
+    /// Writes what the open buckets would give now; those of a range, where one is given.
+    pub async fn interim(&self, start: Option<i64>, end: Option<i64>) -> Result<Applied> {
+        let (reply, receiver) = oneshot::channel();
+        self.send(Request::Interim { start, end, reply }).await?;
+        applied(receiver, &self.job_id).await
+    }
+
+    /// Saves the state once all that was submitted before has been applied.
+    pub async fn checkpoint(&self) -> Result<Saved> {
+        let (reply, receiver) = oneshot::channel();
+        self.send(Request::Checkpoint { reply }).await?;
+        receiver.await.map_err(|_| not_open(&self.job_id))?
+    }
+
+    /// Takes no more requests. What has been submitted is still applied.
+    pub async fn stop(&self) {
+        self.queue.lock().await.requests = None;
+    }
+
+    /// Takes no more commands, and gives the state after the last.
+    pub async fn finish(&self) -> Result<Saved> {
+        let (reply, receiver) = oneshot::channel();
+        {
+            let mut queue = self.queue.lock().await;
+            let requests = queue.requests.take().ok_or_else(|| not_open(&self.job_id))?;
+            requests.send(Request::Checkpoint { reply }).await.map_err(|_| not_open(&self.job_id))?;
+        }
+        receiver.await.map_err(|_| not_open(&self.job_id))?
+    }
+
+    async fn send(&self, request: Request) -> Result<()> {
+        let requests = self.queue.lock().await.requests.clone().ok_or_else(|| not_open(&self.job_id))?;
+        requests.send(request).await.map_err(|_| not_open(&self.job_id))
+    }
+}
+
+async fn applied(receiver: oneshot::Receiver<Result<Applied>>, job_id: &str) -> Result<Applied> {
+    receiver.await.map_err(|_| not_open(job_id))?
+}
+
+pub fn not_open(job_id: &str) -> JobError {
+    JobError::conflict(format!("Cannot perform requested action because job [{job_id}] is not open"))
+}
+
+struct Actor {
+    job_id: Arc<str>,
+    store: Store,
+    pool: Pool,
+    /// Away while the pool has it; lost when an analysis panicked.
+    engine: Option<Box<Engine>>,
+    applied: i64,
+    journal_bytes: u64,
+    checkpoint_bytes: u64,
+    live: Arc<RwLock<Live>>,
+    has_interim: bool,
+}
+
+/// A command on its way through the engine, in steps that each close a bounded number of buckets.
+enum Work {
+    Records { batch: RecordBatch, row: usize },
+    Flush(Flush),
+}
+
+/// What one step gave.
+struct Step {
+    rows: Vec<ResultRow>,
+    buckets: u64,
+    took: Duration,
+    size: Option<ModelSize>,
+}
+
+impl Actor {
+    #[tracing::instrument(name = "job", skip_all, fields(job_id = %self.job_id))]
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request>, on_failure: Box<dyn FnOnce(String) + Send>) {
+        while let Some(request) = inbox.recv().await {
+            match request {
+                Request::Apply { seq, bytes, command, reply } => {
+                    let result = self.apply(command).await;
+                    self.applied = seq;
+                    self.journal_bytes += bytes;
+                    let _ = reply.send(result);
+                    if self.engine.is_some() && self.journal_bytes >= self.checkpoint_bytes {
+                        // A failure leaves the journal longer, and nothing lost.
+                        if let Err(error) = self.checkpoint().await {
+                            tracing::warn!(%error, "the state could not be saved");
+                        }
+                    }
+                }
+                Request::Interim { start, end, reply } => {
+                    let _ = reply.send(self.interim(start, end).await);
+                }
+                Request::Checkpoint { reply } => {
+                    let _ = reply.send(self.checkpoint().await);
+                }
+            }
+            if self.engine.is_none() {
+                // The rest of the queue is told by its replies being dropped.
+                inbox.close();
+                on_failure("the analysis ended unexpectedly; see the log".to_owned());
+                return;
+            }
+        }
+    }
+
+    async fn replay(&mut self) -> Result<()> {
+        loop {
+            let entries = self.store.read_journal(&self.job_id, self.applied, 16).await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            for (seq, payload) in entries {
+                let command = postcard::from_bytes(&payload)
+                    .map_err(|error| JobError::internal(format!("the journal can't be read: {error}")))?;
+                self.apply(command).await?;
+                self.applied = seq;
+                self.journal_bytes += payload.len() as u64;
+            }
+        }
+    }
+
+    async fn apply(&mut self, command: Command) -> Result<Applied> {
+        let before = self.engine()?.counts().clone();
+        match command {
+            Command::Configure(options) => self.engine()?.options = options,
+            Command::Records(batch) => {
+                self.engine()?.count_input(&batch);
+                self.live.write().last_data_time = Some(clock::now());
+                self.work(Work::Records { batch, row: 0 }).await?;
+            }
+            Command::Flush(flush) => self.work(Work::Flush(flush)).await?,
+        }
+        self.outcome(&before)
+    }
+
+    fn outcome(&mut self, before: &DataCounts) -> Result<Applied> {
+        let engine = self.engine()?;
+        Ok(Applied {
+            counts: engine.counts().since(before),
+            last_finalized_bucket_end: engine.last_finalized_bucket_end(),
+        })
+    }
+
+    async fn work(&mut self, work: Work) -> Result<()> {
+        let mut work = work;
+        let mut done = false;
+        while !done {
+            let job_id = self.job_id.clone();
+            let step = self.compute(move |engine| {
+                let begun = Instant::now();
+                let mut results = Vec::new();
+                let done = match &mut work {
+                    Work::Records { batch, row } => {
+                        *row = engine.process(batch, *row, &mut results);
+                        *row >= batch.len()
+                    }
+                    Work::Flush(flush) => engine.flush(flush, &mut results),
+                };
+                let took = begun.elapsed();
+                let step = Step {
+                    buckets: results.len() as u64,
+                    took,
+                    size: (!results.is_empty()).then(|| engine.size()),
+                    rows: rows(&job_id, &mut results, took),
+                };
+                (work, done, step)
+            });
+            let step_result;
+            (work, done, step_result) = step.await?;
+            self.write(step_result).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, step: Step) -> Result<()> {
+        let span = self.engine()?.analysis().span();
+        let counts = self.engine()?.counts().clone();
+        let (documents, status) = {
+            let mut live = self.live.write();
+            live.counts = counts;
+            live.log_time = clock::now();
+            live.timing.add(step.buckets, step.took.as_secs_f64() * 1e3, span);
+            let before = live.size.memory_status;
+            if let Some(size) = step.size {
+                live.size = size;
+            }
+            (live.documents(&self.job_id), (before, live.size.clone()))
+        };
+        let write = ResultWrite {
+            delete_interim: self.has_interim && !step.rows.is_empty(),
+            rows: step.rows,
+            stats: documents,
+            annotations: Vec::new(),
+        };
+        if write.delete_interim {
+            self.has_interim = false;
+        }
+        self.store.write_results(&self.job_id, write).await?;
+        self.tell_memory_status(status.0, &status.1).await
+    }
+
+    async fn tell_memory_status(&self, before: MemoryStatus, now: &ModelSize) -> Result<()> {
+        if now.memory_status <= before {
+            return Ok(());
+        }
+        let (level, message) = match now.memory_status {
+            MemoryStatus::Ok => return Ok(()),
+            MemoryStatus::SoftLimit => (
+                "warning",
+                "Job memory status changed to soft_limit; memory pruning will now be more aggressive".to_owned(),
+            ),
+            MemoryStatus::HardLimit => (
+                "error",
+                format!(
+                    "Job memory status changed to hard_limit; job exceeded model memory limit {}b by {}b. Adjust the \
+                     analysis_limits.model_memory_limit setting to ensure all data is analyzed",
+                    now.model_bytes_memory_limit, now.model_bytes_exceeded
+                ),
+            ),
+        };
+        Ok(self.store.notify(Some(&self.job_id), level, &message, clock::now()).await?)
+    }
+
+    async fn interim(&mut self, start: Option<i64>, end: Option<i64>) -> Result<Applied> {
+        let job_id = self.job_id.clone();
+        let rows = self.compute(move |engine| {
+            let begun = Instant::now();
+            let mut results = engine.interim();
+            results.retain(|result| {
+                let time = result.bucket.timestamp;
+                start.is_none_or(|start| time >= start) && end.is_none_or(|end| time < end)
+            });
+            rows(&job_id, &mut results, begun.elapsed())
+        });
+        let rows = rows.await?;
+        let write = ResultWrite { delete_interim: true, rows, ..ResultWrite::default() };
+        self.has_interim = true;
+        self.store.write_results(&self.job_id, write).await?;
+        let counts = self.engine()?.counts().clone();
+        self.outcome(&counts)
+    }
+
+    async fn checkpoint(&mut self) -> Result<Saved> {
+        let state = self.compute(|engine| engine.save()).await?;
+        self.store.save_checkpoint(&self.job_id, self.applied, state.clone()).await?;
+        self.journal_bytes = 0;
+        Ok(Saved { state, live: self.live.read().clone() })
+    }
+
+    fn engine(&mut self) -> Result<&mut Engine> {
+        self.engine.as_deref_mut().ok_or_else(|| not_open(&self.job_id))
+    }
+
+    /// Lends the engine to the pool. A panic there loses it: half done, it must not go on.
+    async fn compute<T: Send + 'static>(&mut self, task: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T> {
+        let mut engine = self.engine.take().ok_or_else(|| not_open(&self.job_id))?;
+        let outcome = self.pool.run(move || {
+            let value = task(&mut engine);
+            (engine, value)
+        });
+        match outcome.await {
+            Ok((engine, value)) => {
+                self.engine = Some(engine);
+                Ok(value)
+            }
+            Err(panicked @ Panicked(_)) => {
+                tracing::error!(job_id = %self.job_id, %panicked, "the job has failed");
+                Err(JobError::internal(panicked.to_string()))
+            }
+        }
+    }
+}
+
+/// The documents of results, each bucket's share of the time taken among them.
+fn rows(job_id: &str, results: &mut [BucketResults], took: Duration) -> Vec<ResultRow> {
+    let millis = (took.as_millis() as u64).checked_div(results.len() as u64).unwrap_or(0);
+    let mut rows = Vec::new();
+    for result in results {
+        result.bucket.processing_time_ms = millis;
+        let (timestamp, is_interim) = (result.bucket.timestamp, result.bucket.is_interim);
+        let mut add = |kind, seq: usize, score, doc| {
+            rows.push(ResultRow { kind, timestamp, seq: seq as i32, score, is_interim, doc });
+        };
+        let bucket = Document { job_id, result_type: "bucket", result: &result.bucket };
+        add(ResultKind::Bucket, 0, result.bucket.anomaly_score, json(&bucket));
+        for (seq, record) in result.records.iter().enumerate() {
+            let document = Document { job_id, result_type: "record", result: record };
+            add(ResultKind::Record, seq, record.record_score, json(&document));
+        }
+        for (seq, influencer) in result.influencers.iter().enumerate() {
+            let document = Document { job_id, result_type: "influencer", result: influencer };
+            add(ResultKind::Influencer, seq, influencer.influencer_score, json(&document));
+        }
+        for (seq, plot) in result.model_plots.iter().enumerate() {
+            let document = Document { job_id, result_type: "model_plot", result: plot };
+            add(ResultKind::ModelPlot, seq, 0.0, json(&document));
+        }
+    }
+    rows
+}
