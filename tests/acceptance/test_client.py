@@ -1,0 +1,253 @@
+"""What a user of elasticsearch-py does with anomaly detection jobs, from creating one to deleting it.
+
+The data: five hosts over two weeks, with a daily wave and a little noise; host web-3 is ten times as slow for two
+buckets on the last day. The job must name that host, and leave the quiet ones in peace.
+"""
+
+import json
+import math
+import random
+
+import pytest
+from elasticsearch import BadRequestError, ConflictError, NotFoundError
+
+JOB = "low_request_rate"
+SPAN = 900
+START = 1_704_067_200
+BUCKETS = 14 * 96
+HOSTS = ["web-1", "web-2", "web-3", "web-4", "web-5"]
+ANOMALY = BUCKETS - 40
+ANOMALY_MS = (START + ANOMALY * SPAN) * 1000
+
+# The example body of the documentation of `_update`, verbatim: its `detectors` is a single object.
+UPDATE_EXAMPLE = """
+{
+  "description":"An updated job",
+  "detectors": {
+    "detector_index": 0,
+    "description": "An updated detector description"
+  },
+  "groups": ["kibana_sample_data","kibana_sample_web_logs"],
+  "model_plot_config": {
+    "enabled": true
+  },
+  "renormalization_window_days": 30,
+  "background_persist_interval": "2h",
+  "model_snapshot_retention_days": 7,
+  "results_retention_days": 60
+}
+"""
+
+ANALYSIS = {
+    "bucket_span": "15m",
+    "detectors": [{"function": "mean", "field_name": "responsetime", "partition_field_name": "host"}],
+    "influencers": ["host"],
+}
+DESCRIPTION = {"time_field": "time", "time_format": "epoch_ms"}
+
+
+def records():
+    rng = random.Random(7)
+    for bucket in range(BUCKETS):
+        wave = 1 + 0.3 * math.sin(2 * math.pi * bucket / 96)
+        for offset in (100, 400, 700):
+            for number, host in enumerate(HOSTS):
+                value = (100 + 20 * number) * wave * rng.triangular(0.9, 1.1)
+                if host == "web-3" and ANOMALY <= bucket < ANOMALY + 2:
+                    value *= 10
+                time = (START + bucket * SPAN + offset) * 1000
+                yield {"time": time, "host": host, "responsetime": round(value, 3)}
+
+
+@pytest.fixture(scope="module")
+def job(es):
+    """An open job that has seen all the data."""
+    created = es.ml.put_job(
+        job_id=JOB, description="slow hosts", analysis_config=ANALYSIS, data_description=DESCRIPTION
+    )
+    assert created["job_id"] == JOB
+    assert created["job_type"] == "anomaly_detector"
+    assert created["analysis_config"]["detectors"][0]["detector_description"]
+    assert created["analysis_config"]["model_prune_window"] == "30d"
+    assert created["model_snapshot_retention_days"] == 10
+    assert created["results_index_name"] == "shared"
+    assert es.ml.open_job(job_id=JOB)["opened"] is True
+
+    data = list(records())
+    middle = len(data) // 2
+    # A list goes out as a JSON array; text, here NDJSON, as it is.
+    first = es.ml.post_data(job_id=JOB, data=data[:middle])
+    assert first["processed_record_count"] == middle
+    second = es.ml.post_data(job_id=JOB, data="\n".join(map(json.dumps, data[middle:])))
+    assert second["processed_record_count"] == len(data) - middle
+    flushed = es.ml.flush_job(job_id=JOB)
+    assert flushed["flushed"] is True
+    assert flushed["last_finalized_bucket_end"] == (START + (BUCKETS - 1) * SPAN) * 1000
+    yield JOB
+    es.ml.delete_job(job_id=JOB, force=True)
+
+
+def test_who_is_there(es):
+    info = es.info()
+    assert info["tagline"] == "You Know, for Search"
+    assert int(info["version"]["number"].split(".")[0]) >= 8
+    assert es.ping()
+    assert es.cluster.health()["status"] == "green"
+    assert es.license.get()["license"]["status"] == "active"
+    ml = es.ml.info()
+    assert ml["defaults"]["anomaly_detectors"]["model_snapshot_retention_days"] == 10
+    assert ml["upgrade_mode"] is False
+    assert "effective_max_model_memory_limit" in ml["limits"]
+
+
+def test_the_slow_host_is_named(es, job):
+    found = es.ml.get_records(job_id=job, sort="record_score", desc=True)
+    assert found["count"] >= 1
+    top = found["records"][0]
+    assert top["partition_field_value"] == "web-3"
+    assert top["host"] == ["web-3"]
+    assert top["record_score"] > 75
+    assert ANOMALY_MS <= top["timestamp"] < ANOMALY_MS + 2 * SPAN * 1000
+    assert top["function"] == "mean" and top["field_name"] == "responsetime"
+    assert top["actual"][0] > 5 * top["typical"][0] > 0
+    assert 0 <= top["probability"] < 0.001
+    assert {"influencer_field_name": "host", "influencer_field_values": ["web-3"]} in top["influencers"]
+
+
+def test_the_quiet_hosts_are_left_in_peace(es, job):
+    loud = es.ml.get_records(job_id=job, record_score=50, page={"from": 0, "size": 1000})
+    assert {record["partition_field_value"] for record in loud["records"]} == {"web-3"}
+    # Nor is the host itself blamed for anything before its slow hour.
+    assert min(record["timestamp"] for record in loud["records"]) >= ANOMALY_MS
+
+
+def test_the_influencer_is_named(es, job):
+    found = es.ml.get_influencers(job_id=job)
+    top = found["influencers"][0]
+    assert (top["influencer_field_name"], top["influencer_field_value"]) == ("host", "web-3")
+    assert top["influencer_score"] > 50
+    high = es.ml.get_influencers(job_id=job, influencer_score=50, sort="influencer_score", desc=True)
+    assert {i["influencer_field_value"] for i in high["influencers"]} == {"web-3"}
+
+
+def test_buckets_sorted_filtered_and_expanded(es, job):
+    found = es.ml.get_buckets(job_id=job, sort="anomaly_score", desc=True, expand=True)
+    assert found["count"] == BUCKETS - 1
+    top = found["buckets"][0]
+    scores = [bucket["anomaly_score"] for bucket in found["buckets"]]
+    assert len(scores) == 100 and scores == sorted(scores, reverse=True)
+    assert scores[0] > 75
+    assert ANOMALY_MS <= top["timestamp"] < ANOMALY_MS + 2 * SPAN * 1000
+    assert top["bucket_span"] == SPAN and top["event_count"] == 3 * len(HOSTS)
+    assert top["is_interim"] is False and top["result_type"] == "bucket"
+    assert any(record["partition_field_value"] == "web-3" for record in top["records"])
+    assert "records" not in es.ml.get_buckets(job_id=job, anomaly_score=75)["buckets"][0]
+
+    high = es.ml.get_buckets(job_id=job, anomaly_score=50)
+    assert 1 <= high["count"] <= 4
+    assert all(bucket["anomaly_score"] >= 50 for bucket in high["buckets"])
+
+
+def test_buckets_by_page_time_and_timestamp(es, job):
+    first = es.ml.get_buckets(job_id=job)
+    assert [b["timestamp"] for b in first["buckets"]] == [(START + i * SPAN) * 1000 for i in range(100)]
+    by_query = es.ml.get_buckets(job_id=job, from_=10, size=5)
+    by_body = es.ml.get_buckets(job_id=job, page={"from": 10, "size": 5})
+    assert by_query["buckets"] == by_body["buckets"] == first["buckets"][10:15]
+    assert by_query["count"] == first["count"] == BUCKETS - 1
+
+    # The start belongs to the range, the end does not.
+    start, end = START * 1000, (START + 4 * SPAN) * 1000
+    ranged = es.ml.get_buckets(job_id=job, start=str(start), end=str(end))
+    assert ranged["buckets"] == first["buckets"][:4]
+    iso = es.ml.get_buckets(job_id=job, start="2024-01-01T00:00:00Z", end="2024-01-01T01:00:00Z")
+    assert iso["buckets"] == first["buckets"][:4]
+
+    one = es.ml.get_buckets(job_id=job, timestamp=str(ANOMALY_MS))
+    assert one["count"] == 1 and one["buckets"][0]["timestamp"] == ANOMALY_MS
+    with pytest.raises(NotFoundError):
+        es.ml.get_buckets(job_id=job, timestamp=str(ANOMALY_MS + 1))
+
+
+def test_stats(es, job):
+    stats = es.ml.get_job_stats(job_id=job)
+    assert stats["count"] == 1
+    stats = stats["jobs"][0]
+    assert stats["state"] == "opened"
+    counts = stats["data_counts"]
+    assert counts["input_record_count"] == counts["processed_record_count"] == BUCKETS * 3 * len(HOSTS)
+    assert counts["out_of_order_timestamp_count"] == counts["invalid_date_count"] == 0
+    assert counts["earliest_record_timestamp"] == (START + 100) * 1000
+    assert counts["latest_record_timestamp"] == (START + (BUCKETS - 1) * SPAN + 700) * 1000
+    assert stats["model_size_stats"]["memory_status"] == "ok"
+    assert stats["timing_stats"]["bucket_count"] >= 1
+    assert stats["forecasts_stats"]["total"] == 0
+    assert es.ml.get_job_stats(job_id="low_*")["count"] == 1
+
+
+def test_update_with_the_example_of_the_documentation(es, job):
+    body = json.loads(UPDATE_EXAMPLE)
+    for updated in (es.ml.update_job(job_id=job, **body), es.ml.get_jobs(job_id=job)["jobs"][0]):
+        assert updated["description"] == "An updated job"
+        detector = updated["analysis_config"]["detectors"][0]
+        assert detector["detector_description"] == "An updated detector description"
+        assert detector["function"] == "mean"
+        assert updated["groups"] == body["groups"]
+        assert updated["model_plot_config"] == {"enabled": True, "annotations_enabled": True}
+        assert updated["renormalization_window_days"] == 30
+        assert updated["background_persist_interval"] == "2h"
+        assert updated["model_snapshot_retention_days"] == 7
+        assert updated["results_retention_days"] == 60
+    assert es.ml.get_jobs(job_id="kibana_sample_data")["count"] == 1, "by the name of its group"
+
+
+def test_errors_are_the_exceptions_of_the_client(es, job):
+    with pytest.raises(NotFoundError) as unknown:
+        es.ml.get_jobs(job_id="nobody")
+    assert unknown.value.error == "resource_not_found_exception"
+    assert "No known job with id 'nobody'" in str(unknown.value)
+    with pytest.raises(NotFoundError):
+        es.ml.get_records(job_id="nobody")
+    assert es.ml.get_jobs(job_id="nobody*")["count"] == 0
+    with pytest.raises(NotFoundError):
+        es.ml.get_jobs(job_id="nobody*", allow_no_match=False)
+
+    with pytest.raises(ConflictError) as opened:
+        es.ml.delete_job(job_id=job)
+    assert "because the job is opened" in str(opened.value)
+    with pytest.raises(ConflictError):
+        es.ml.open_job(job_id=job)
+
+    with pytest.raises(BadRequestError) as taken:
+        es.ml.put_job(job_id=job, analysis_config=ANALYSIS, data_description=DESCRIPTION)
+    assert taken.value.error == "resource_already_exists_exception"
+    wrong = {"detectors": [{"function": "magic", "field_name": "x"}]}
+    with pytest.raises(BadRequestError, match="magic"):
+        es.ml.put_job(job_id="wrong", analysis_config=wrong, data_description=DESCRIPTION)
+    with pytest.raises(BadRequestError):
+        es.ml.put_job(job_id="WRONG", analysis_config=ANALYSIS, data_description=DESCRIPTION)
+
+
+def test_close_snapshot_reopen_delete(es):
+    name = "whole-life"
+    es.ml.put_job(job_id=name, analysis_config=ANALYSIS, data_description=DESCRIPTION)
+    with pytest.raises(ConflictError):
+        es.ml.post_data(job_id=name, data=[{"time": START * 1000}])
+    es.ml.open_job(job_id=name)
+    es.ml.post_data(job_id=name, data=[r for r, _ in zip(records(), range(15 * 96))])
+    assert es.ml.close_job(job_id=name)["closed"] is True
+    assert es.ml.close_job(job_id=name)["closed"] is True, "closing twice is no mistake"
+
+    closed = es.ml.get_jobs(job_id=name)["jobs"][0]
+    snapshots = es.ml.get_model_snapshots(job_id=name)
+    assert snapshots["count"] >= 1
+    assert closed["model_snapshot_id"] in [s["snapshot_id"] for s in snapshots["model_snapshots"]]
+    one = es.ml.get_model_snapshots(job_id=name, snapshot_id=closed["model_snapshot_id"])
+    assert one["model_snapshots"][0]["job_id"] == name
+
+    es.ml.open_job(job_id=name)
+    assert es.ml.get_job_stats(job_id=name)["jobs"][0]["data_counts"]["processed_record_count"] == 15 * 96
+    es.ml.close_job(job_id=name)
+    assert es.ml.delete_job(job_id=name)["acknowledged"] is True
+    with pytest.raises(NotFoundError):
+        es.ml.delete_job(job_id=name)
