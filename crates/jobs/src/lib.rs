@@ -1,1 +1,25 @@
-//! A job and its life
+//! A job and its life: configuration, validation, update, opening and closing, the runner with its journal, model
+//! snapshots and their retention. It knows nothing of HTTP.
+
+mod clock;
+pub mod config;
+mod error;
+mod expression;
+pub mod maintenance;
+mod manager;
+mod pool;
+mod runner;
+mod settings;
+mod snapshots;
+pub mod stats;
+pub mod update;
+
+pub use error::{JobError, Result};
+pub use expression::matches;
+pub use manager::{FlushRequest, JobStats, Jobs, Opening, State};
+pub use runner::Applied;
+pub use settings::Settings;
+pub use snapshots::ModelSnapshot;
+
+/// The name of the one node, and its id.
+pub const NODE_NAME: &str = "tidewatch";

@@ -159,3 +159,42 @@ impl TimingStats {
         self.exponential_average_bucket_processing_time_per_hour_ms = Some(average * 3_600.0 / span as f64);
     }
 }
+
+impl From<DataCountsDoc> for DataCounts {
+    fn from(doc: DataCountsDoc) -> Self {
+        Self {
+            processed_record_count: doc.processed_record_count,
+            processed_field_count: doc.processed_field_count,
+            input_bytes: doc.input_bytes,
+            input_field_count: doc.input_field_count,
+            invalid_date_count: doc.invalid_date_count,
+            missing_field_count: doc.missing_field_count,
+            out_of_order_timestamp_count: doc.out_of_order_timestamp_count,
+            empty_bucket_count: doc.empty_bucket_count,
+            sparse_bucket_count: doc.sparse_bucket_count,
+            bucket_count: doc.bucket_count,
+            earliest_record_timestamp: doc.earliest_record_timestamp,
+            latest_record_timestamp: doc.latest_record_timestamp,
+            latest_empty_bucket_timestamp: doc.latest_empty_bucket_timestamp,
+            latest_sparse_bucket_timestamp: doc.latest_sparse_bucket_timestamp,
+            input_record_count: doc.input_record_count,
+        }
+    }
+}
+
+impl From<ModelSizeDoc> for ModelSize {
+    fn from(doc: ModelSizeDoc) -> Self {
+        Self {
+            model_bytes: doc.model_bytes,
+            peak_model_bytes: doc.peak_model_bytes,
+            model_bytes_exceeded: doc.model_bytes_exceeded,
+            model_bytes_memory_limit: doc.model_bytes_memory_limit,
+            total_by_field_count: doc.total_by_field_count,
+            total_over_field_count: doc.total_over_field_count,
+            total_partition_field_count: doc.total_partition_field_count,
+            bucket_allocation_failures_count: doc.bucket_allocation_failures_count,
+            memory_status: doc.memory_status,
+            timestamp: doc.timestamp,
+        }
+    }
+}
