@@ -14,4 +14,5 @@ mod report;
 pub mod results;
 mod score;
 pub mod series;
+pub mod time_format;
 pub mod units;
