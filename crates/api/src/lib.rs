@@ -1,1 +1,136 @@
-//! The wire: Elasticsearch's REST dialect
+//! The wire: Elasticsearch's machine-learning API, with what its clients ask beside it. One file a resource; nothing
+//! here decides anything about jobs.
+
+mod body;
+mod cluster;
+mod data;
+mod dates;
+mod error;
+mod jobs;
+mod media;
+mod metrics;
+mod params;
+mod results;
+mod snapshots;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use tidewatch_jobs::Jobs;
+use tower_http::decompression::RequestDecompressionLayer;
+
+/// The version of Elasticsearch whose API this is.
+pub const VERSION: &str = "9.2.0";
+/// What clients must find in every answer to believe it.
+pub const PRODUCT: &str = "Elasticsearch";
+
+#[derive(Clone)]
+pub struct ApiState {
+    pub jobs: Jobs,
+    pub identity: Arc<Identity>,
+}
+
+/// How the server names itself; the same after a restart.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub cluster_uuid: String,
+    pub node_id: String,
+    pub ephemeral_id: String,
+    /// Where it listens.
+    pub address: String,
+    /// Bytes of memory of the machine that jobs may use.
+    pub machine_memory: u64,
+}
+
+impl Identity {
+    /// The identity kept in the store, made at its first start.
+    pub async fn load(jobs: &Jobs, address: String) -> tidewatch_jobs::Result<Self> {
+        let mut ids = Vec::new();
+        for key in ["cluster_uuid", "node_id"] {
+            let id = match jobs.store().meta(key).await? {
+                Some(id) => id,
+                None => {
+                    let id = uuid::Uuid::new_v4().simple().to_string();
+                    jobs.store().set_meta(key, &id).await?;
+                    id
+                }
+            };
+            ids.push(id);
+        }
+        let node_id = ids.pop().unwrap_or_default();
+        let cluster_uuid = ids.pop().unwrap_or_default();
+        let ephemeral_id = uuid::Uuid::new_v4().simple().to_string();
+        let machine_memory = jobs.settings().node_memory.bytes;
+        Ok(Self {
+            cluster_uuid,
+            node_id,
+            ephemeral_id,
+            address,
+            machine_memory,
+        })
+    }
+}
+
+/// All routes.
+pub fn router(state: ApiState) -> Router {
+    const JOB: &str = "/_ml/anomaly_detectors/{job_id}";
+    let job = |rest: &str| format!("{JOB}{rest}");
+    Router::new()
+        .route("/", get(cluster::root))
+        .route("/healthz", get(cluster::healthz))
+        .route("/metrics", get(metrics::metrics))
+        .route("/_cluster/health", get(cluster::health))
+        .route("/_license", get(cluster::license))
+        .route("/_xpack", get(cluster::xpack))
+        .route("/_ml/info", get(cluster::ml_info))
+        .route("/_ml/anomaly_detectors", get(jobs::get_all))
+        .route("/_ml/anomaly_detectors/_stats", get(jobs::all_stats))
+        .route(JOB, put(jobs::create).get(jobs::get).delete(jobs::delete))
+        .route(&job("/_update"), post(jobs::update))
+        .route(&job("/_open"), post(jobs::open))
+        .route(&job("/_close"), post(jobs::close))
+        .route(&job("/_flush"), post(jobs::flush))
+        .route(&job("/_stats"), get(jobs::stats))
+        .route(&job("/_data"), post(data::post))
+        .route(
+            &job("/results/buckets"),
+            get(results::buckets).post(results::buckets),
+        )
+        .route(
+            &job("/results/buckets/{timestamp}"),
+            get(results::bucket).post(results::bucket),
+        )
+        .route(
+            &job("/results/records"),
+            get(results::records).post(results::records),
+        )
+        .route(
+            &job("/results/influencers"),
+            get(results::influencers).post(results::influencers),
+        )
+        .route(
+            &job("/model_snapshots"),
+            get(snapshots::list).post(snapshots::list),
+        )
+        .route(
+            &job("/model_snapshots/{snapshot_id}"),
+            get(snapshots::get).post(snapshots::get),
+        )
+        .fallback(no_handler)
+        .layer(middleware::from_fn(media::speak))
+        // Bodies have their own limits; an upload has none.
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestDecompressionLayer::new().gzip(true))
+        .layer(middleware::from_fn(media::sign))
+        .with_state(state)
+}
+
+async fn no_handler(method: Method, uri: Uri) -> Response {
+    let text = format!("no handler found for uri [{uri}] and method [{method}]");
+    error::plain(StatusCode::BAD_REQUEST, text)
+}

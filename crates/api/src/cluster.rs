@@ -1,0 +1,169 @@
+//! What clients ask of a cluster: who it is, how it is, what it may do.
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use serde_json::{Value, json};
+use tidewatch_jobs::NODE_NAME;
+use tidewatch_model::units::Memory;
+
+use crate::error::{Result, json_response};
+use crate::params::Params;
+use crate::{ApiState, Identity, VERSION};
+
+/// Stands where Elasticsearch has the hash of its build.
+pub const BUILD_HASH: &str = "74696465776174636800000000000000000000a1";
+const BUILD_DATE: &str = "2026-11-21T00:00:00.000000000Z";
+/// The licence begins with the project: 2026-01-01.
+const LICENSED_SINCE: i64 = 1_767_225_600_000;
+
+pub fn ok(value: &Value) -> Response {
+    json_response(StatusCode::OK, value.to_string())
+}
+
+pub async fn root(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    Ok(ok(&json!({
+        "name": NODE_NAME,
+        "cluster_name": NODE_NAME,
+        "cluster_uuid": state.identity.cluster_uuid,
+        "version": {
+            "number": VERSION,
+            "build_flavor": "default",
+            "build_type": "tar",
+            "build_hash": BUILD_HASH,
+            "build_date": BUILD_DATE,
+            "build_snapshot": false,
+            "lucene_version": "10.3.0",
+            "minimum_wire_compatibility_version": "8.19.0",
+            "minimum_index_compatibility_version": "8.0.0"
+        },
+        "tagline": "You Know, for Search"
+    })))
+}
+
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+pub async fn health(uri: Uri) -> Result<Response> {
+    let mut params = Params::new(&uri)?;
+    for name in [
+        "wait_for_status",
+        "timeout",
+        "master_timeout",
+        "level",
+        "local",
+        "wait_for_nodes",
+        "wait_for_active_shards",
+        "wait_for_events",
+        "wait_for_no_initializing_shards",
+        "wait_for_no_relocating_shards",
+        "expand_wildcards",
+    ] {
+        params.take(name);
+    }
+    params.finish()?;
+    Ok(ok(&json!({
+        "cluster_name": NODE_NAME,
+        "status": "green",
+        "timed_out": false,
+        "number_of_nodes": 1,
+        "number_of_data_nodes": 1,
+        "active_primary_shards": 0,
+        "active_shards": 0,
+        "relocating_shards": 0,
+        "initializing_shards": 0,
+        "unassigned_shards": 0,
+        "unassigned_primary_shards": 0,
+        "delayed_unassigned_shards": 0,
+        "number_of_pending_tasks": 0,
+        "number_of_in_flight_fetch": 0,
+        "task_max_waiting_in_queue_millis": 0,
+        "active_shards_percent_as_number": 100.0
+    })))
+}
+
+pub async fn license(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
+    let mut params = Params::new(&uri)?;
+    params.take("local");
+    params.take("accept_enterprise");
+    params.finish()?;
+    Ok(ok(&json!({"license": {
+        "status": "active",
+        "uid": state.identity.cluster_uuid,
+        "type": "enterprise",
+        "issue_date": "2026-01-01T00:00:00.000Z",
+        "issue_date_in_millis": LICENSED_SINCE,
+        "max_nodes": null,
+        "max_resource_units": null,
+        "issued_to": NODE_NAME,
+        "issuer": NODE_NAME,
+        "start_date_in_millis": LICENSED_SINCE
+    }})))
+}
+
+pub async fn xpack(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
+    let mut params = Params::new(&uri)?;
+    params.take("categories");
+    params.take("accept_enterprise");
+    params.finish()?;
+    Ok(ok(&json!({
+        "build": {"hash": BUILD_HASH, "date": BUILD_DATE},
+        "license": {
+            "uid": state.identity.cluster_uuid, "type": "enterprise", "mode": "enterprise", "status": "active"
+        },
+        "features": {"ml": {"available": true, "enabled": true}},
+        "tagline": "You know, for X"
+    })))
+}
+
+pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    let settings = state.jobs.settings();
+    let human = |memory: Memory| match memory.as_mebibytes() {
+        mib if mib > 0 && mib.is_multiple_of(1024) => format!("{}gb", mib / 1024),
+        mib => format!("{mib}mb"),
+    };
+    let default = Memory::mebibytes(1024);
+    let default = settings
+        .max_model_memory_limit
+        .map_or(default, |max| max.min(default));
+    let mut limits = json!({
+        "effective_max_model_memory_limit": settings.node_memory.to_string(),
+        "total_ml_memory": settings.node_memory.to_string()
+    });
+    if let Some(max) = settings.max_model_memory_limit {
+        limits["max_model_memory_limit"] = human(max).into();
+    }
+    Ok(ok(&json!({
+        "defaults": {
+            "anomaly_detectors": {
+                "model_memory_limit": human(default),
+                "categorization_examples_limit": 4,
+                "model_snapshot_retention_days": 10,
+                "daily_model_snapshot_retention_after_days": 1
+            },
+            "datafeeds": {"scroll_size": 1000}
+        },
+        "upgrade_mode": false,
+        "native_code": {"version": env!("CARGO_PKG_VERSION"), "build_hash": BUILD_HASH},
+        "limits": limits
+    })))
+}
+
+/// The node as statistics name it.
+pub fn node(identity: &Identity) -> Value {
+    json!({
+        "id": identity.node_id,
+        "name": NODE_NAME,
+        "ephemeral_id": identity.ephemeral_id,
+        "transport_address": identity.address,
+        "attributes": {
+            "ml.machine_memory": identity.machine_memory.to_string(),
+            "ml.allocated_processors":
+                std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string(),
+            "ml.config_version": "12.0.0"
+        }
+    })
+}

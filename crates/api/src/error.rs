@@ -1,0 +1,80 @@
+//! Elasticsearch's error envelope.
+
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tidewatch_jobs::JobError;
+
+/// An error as the wire has it.
+#[derive(Debug, Clone)]
+pub struct ApiError(pub JobError);
+
+pub type Result<T> = std::result::Result<T, ApiError>;
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        Self(error)
+    }
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, kind: &'static str, reason: impl Into<String>) -> Self {
+        Self(JobError {
+            status: status.as_u16(),
+            kind,
+            reason: reason.into(),
+            cause: None,
+        })
+    }
+
+    pub fn illegal_argument(reason: impl Into<String>) -> Self {
+        Self(JobError::illegal_argument(reason))
+    }
+
+    pub fn parse(reason: impl Into<String>) -> Self {
+        Self(JobError::parse(reason))
+    }
+}
+
+fn details(error: &JobError) -> Value {
+    let mut details = json!({"type": error.kind, "reason": error.reason});
+    if let Some(cause) = &error.cause {
+        details["caused_by"] = self::details(cause);
+    }
+    details
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        let status =
+            StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut envelope = json!({"root_cause": [{"type": error.kind, "reason": error.reason}]});
+        if let (Value::Object(envelope), Value::Object(details)) = (&mut envelope, details(&error))
+        {
+            envelope.extend(details);
+        }
+        json_response(
+            status,
+            json!({"error": envelope, "status": status.as_u16()}).to_string(),
+        )
+    }
+}
+
+/// A response of JSON text.
+pub fn json_response(status: StatusCode, body: String) -> Response {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    (status, headers, body).into_response()
+}
+
+/// An error in the short form that Elasticsearch has for requests that reach no handler.
+pub fn plain(status: StatusCode, text: String) -> Response {
+    json_response(
+        status,
+        json!({"error": text, "status": status.as_u16()}).to_string(),
+    )
+}
