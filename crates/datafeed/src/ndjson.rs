@@ -16,7 +16,7 @@ use tidewatch_model::record::RecordBatch;
 
 use crate::json::Projector;
 use crate::projection::{BatchLimit, MAX_RECORD_BYTES, Projection};
-use crate::row::reject;
+use crate::row;
 use crate::scanner::{Scan, Scanner};
 
 /// Bytes that are taken in at a time.
@@ -33,6 +33,8 @@ pub struct NdjsonReader {
     at: usize,
     /// There is no line end from `at` to here.
     line_end: usize,
+    /// An array has been opened, and nothing has come since.
+    opened: bool,
     state: State,
 }
 
@@ -65,6 +67,7 @@ impl NdjsonReader {
             buffer: Vec::new(),
             at: 0,
             line_end: 0,
+            opened: false,
             state: State::Between,
         }
     }
@@ -110,6 +113,7 @@ impl NdjsonReader {
         let full = self.work(batch, true);
         if !full {
             self.state = State::Between;
+            self.opened = false;
         }
         full
     }
@@ -138,22 +142,46 @@ impl NdjsonReader {
     }
 
     fn consume(&mut self, count: usize, batch: &mut RecordBatch) {
-        self.at += count;
-        self.line_end = self.line_end.max(self.at);
+        self.skip(count);
         batch.input.bytes += count as u64;
     }
 
-    /// Consumes what a test takes. False when the buffer ended.
-    fn consume_while(&mut self, batch: &mut RecordBatch, test: impl Fn(u8) -> bool) -> bool {
+    /// Passes over delimiters: each record counts one, whatever there is, so that a stream that was cut between a
+    /// record and its line end counts as one that was not.
+    fn skip(&mut self, count: usize) {
+        self.at += count;
+        self.line_end = self.line_end.max(self.at);
+    }
+
+    /// How many of the next bytes a test takes, and whether another follows.
+    fn run(&self, test: impl Fn(u8) -> bool) -> (usize, bool) {
         let count = self.rest().iter().take_while(|byte| test(**byte)).count();
-        self.consume(count, batch);
-        self.at < self.buffer.len()
+        (count, count < self.rest().len())
+    }
+
+    /// Puts the record that was read into the batch.
+    fn deliver(&self, batch: &mut RecordBatch) {
+        self.projector.row.deliver(&self.projection, batch);
+        batch.input.bytes += 1;
     }
 
     fn between(&mut self, batch: &mut RecordBatch) -> Progress {
-        if !self.consume_while(batch, is_delimiter) {
+        let (mut count, mut more) = (0, false);
+        for &byte in &self.buffer[self.at..] {
+            // One array may enclose the records; an array in an array is none of them.
+            let nested = byte == b'[' && self.opened;
+            if nested || !is_delimiter(byte) {
+                more = true;
+                break;
+            }
+            self.opened = byte == b'[' || self.opened && is_blank(byte);
+            count += 1;
+        }
+        self.skip(count);
+        if !more {
             return Progress::NeedsBytes;
         }
+        self.opened = false;
         if self.buffer[self.at] != b'{' {
             reject(batch);
             self.state = State::Line { continued: false };
@@ -166,7 +194,7 @@ impl NdjsonReader {
             .read_start(&self.projection, &self.buffer[self.at..end])
         {
             Some(len) => {
-                self.projector.row.deliver(&self.projection, batch);
+                self.deliver(batch);
                 self.consume(len, batch);
             }
             None => self.state = State::Record(Scanner::new(), 0),
@@ -196,7 +224,7 @@ impl NdjsonReader {
                 if !scanner.is_too_deep()
                     && self.projector.read_whole(&self.projection, &record[..len])
                 {
-                    self.projector.row.deliver(&self.projection, batch);
+                    self.deliver(batch);
                 } else {
                     reject(batch);
                 }
@@ -252,10 +280,12 @@ impl NdjsonReader {
     }
 
     fn line(&mut self, batch: &mut RecordBatch, continued: bool) -> Progress {
-        if !self.consume_while(batch, |byte| byte != b'\n') {
+        let (count, more) = self.run(|byte| byte != b'\n');
+        self.consume(count, batch);
+        if !more {
             return Progress::NeedsBytes;
         }
-        self.consume(1, batch);
+        self.skip(1);
         self.state = if continued {
             State::Continuation
         } else {
@@ -266,7 +296,9 @@ impl NdjsonReader {
 
     /// Lines that start with a key or a closing bracket go on with the record that broke off before them.
     fn continuation(&mut self, batch: &mut RecordBatch) -> Progress {
-        if !self.consume_while(batch, is_blank) {
+        let (count, more) = self.run(is_blank);
+        self.skip(count);
+        if !more {
             return Progress::NeedsBytes;
         }
         self.state = match self.buffer[self.at] {
@@ -275,6 +307,12 @@ impl NdjsonReader {
         };
         Progress::Made
     }
+}
+
+/// Counts a bad record, with its delimiter.
+fn reject(batch: &mut RecordBatch) {
+    row::reject(batch);
+    batch.input.bytes += 1;
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -328,7 +366,7 @@ mod tests {
     fn read(text: impl AsRef<[u8]>) -> Read {
         let bytes = text.as_ref();
         let whole = read_pieces([bytes], BatchLimit::default());
-        assert_eq!(whole.input.bytes, bytes.len() as u64);
+        assert!(whole.input.bytes <= bytes.len() as u64 + whole.input.records);
         let sizes: &[usize] = if bytes.len() < 10_000 {
             &[1, 2, 3, 7]
         } else {
@@ -534,7 +572,7 @@ mod tests {
         assert!(reader.buffer.capacity() <= 2 * MAX_RECORD_BYTES + 2 * PIECE);
         assert_eq!(
             (batch.input.bytes, batch.input.records),
-            (long.len() as u64, 1)
+            (long.len() as u64 + 1, 1)
         );
     }
 
@@ -551,6 +589,28 @@ mod tests {
             batch.clear();
         }
         assert_eq!((sizes, batch.len()), (vec![4096, 4096], 10_000 - 8192));
+    }
+
+    #[test]
+    fn a_record_counts_one_delimiter_wherever_the_stream_was_cut() {
+        let count = |pieces: &[&str]| {
+            pieces.iter().map(|piece| read_pieces([piece.as_bytes()], BatchLimit::default()).input.bytes).sum::<u64>()
+        };
+        let (one, two) = ("{\"t\":1}", "{\"t\":22}");
+        let whole = count(&[&format!("{one}\n{two}\n")]);
+        assert_eq!(whole, (one.len() + two.len() + 2) as u64);
+        assert_eq!(count(&[one, &format!("{two}\n")]), whole);
+        assert_eq!(count(&[&format!("{one}\n"), two]), whole);
+    }
+
+    #[test]
+    fn one_array_may_enclose_the_records_and_no_more() {
+        let counts = |text: &str| {
+            let input = read_pieces([text.as_bytes()], BatchLimit::default()).input;
+            (input.records, input.invalid_dates)
+        };
+        assert_eq!(counts("[{\"t\":1},\n{\"t\":2}]"), (2, 0));
+        assert_eq!(counts("{\"t\":1}\n[[[[[\n{\"t\":2}\n"), (3, 1));
     }
 
     fn text() -> impl Strategy<Value = Vec<u8>> {
@@ -597,7 +657,7 @@ mod tests {
         weight: usize,
     ) -> Result<(), TestCaseError> {
         let whole = read_pieces([bytes], BatchLimit::default());
-        prop_assert_eq!(whole.input.bytes, bytes.len() as u64);
+        prop_assert!(whole.input.bytes <= bytes.len() as u64 + whole.input.records);
         prop_assert_eq!(
             whole.input.records,
             whole.records.len() as u64 + whole.input.invalid_dates
