@@ -12,7 +12,7 @@ mod intern;
 pub mod record;
 mod report;
 pub mod results;
-mod score;
+pub mod score;
 pub mod series;
 pub mod time_format;
 pub mod units;

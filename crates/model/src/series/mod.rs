@@ -1,28 +1,31 @@
 //! The model of one series: a forecast, a scale, and tails that tell how unusual a residual is.
 //!
 //! A value is modelled on the scale of its [`Link`]. The residual to the forecast, in units of a robust width that may
-//! depend on the hour, and its sums over the last few buckets, are each judged by the history of that very statistic
-//! ([`Tail`]): a statistic calibrates itself, whatever the residuals' family.
+//! depend on the hour, and the sums of residuals over the last buckets ([`Sums`]) are each judged by the history of that
+//! very statistic ([`Tail`]): a statistic calibrates itself, whatever the residuals' family. A second view asks whether
+//! the series has ever moved like this ([`Shapes`]), and a [`Bar`] holds back what follows an alarm.
 
+mod bar;
 mod link;
 mod period;
 mod predict;
 mod season;
 mod shape;
+mod sums;
 mod tail;
 
 use serde::{Deserialize, Serialize};
 
+use bar::Bar;
 pub use link::Link;
 use predict::Predictors;
 use season::{DAY, Table};
 use shape::Shapes;
+use sums::Sums;
 use tail::Tail;
 
 /// Recent values kept to choose the link and to find periods.
-const RECENT: usize = 512;
-/// Buckets of the multi-bucket sums; the last is the length of the memory of residuals.
-const WINDOWS: [usize; 3] = [1, 4, 12];
+const RECENT: usize = 360;
 /// Residuals are cut at so many widths before they teach; each further surprise on the same side doubles it.
 const TAME: f64 = 3.5;
 /// Values that a series must have seen before it judges.
@@ -31,6 +34,10 @@ const WARM: u32 = 12;
 const FLAGGED: f64 = 3e-4;
 /// Two-sided width of 95 % of a normal law, in mean absolute deviations.
 const BOUND: f64 = 2.45;
+/// No value is taken for larger, so that squares of widths stay finite in single precision.
+const LARGEST: f64 = 1e18;
+/// A width below this part of the whole variation is rounding, not precision.
+const EXACT: f64 = 0.003;
 
 /// Which deviations matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +50,11 @@ pub enum Side {
 /// The judgement of one value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finding {
-    /// Of a value at least as unusual, the windows and sides taken together.
+    /// Of a value at least as unusual, all views and sides taken together.
     pub probability: f64,
     /// Of this bucket alone.
     pub single: f64,
-    /// Of the sums over several buckets, the least.
+    /// Of the last buckets together.
     pub multiple: f64,
     pub typical: f64,
     pub lower: f64,
@@ -65,20 +72,22 @@ pub struct Series {
     /// Mean absolute residual, over a short and a long time.
     width: [f32; 2],
     spread: Option<Table>,
-    /// Tails of each window's sum, below and above.
-    tails: [[Tail; 2]; WINDOWS.len()],
+    sums: Sums,
+    /// Of single residuals and of sums, below and above.
+    tails: [[Tail; 2]; 2],
     shapes: Shapes,
-    residuals: [f32; WINDOWS[WINDOWS.len() - 1]],
     /// Surprises on end, negative below.
     run: i32,
-    /// The recent peak of `-ln p`: what comes after it must pass it to count in full.
-    bar: f32,
+    bar: Bar,
     recent: Vec<f32>,
     head: usize,
 }
 
 impl Series {
     pub fn new(span: i64, link: Link) -> Self {
+        // A sum of many residuals is nearly Gaussian; a single one is less surely so.
+        let single = Tail::new(1.8, [-6.0, 0.0, 3.0]);
+        let multiple = Tail::new(2.4, [-10.0, 0.0, 10.0]);
         Self {
             span,
             link,
@@ -87,11 +96,11 @@ impl Series {
             predictors: Predictors::new(span),
             width: [0.0; 2],
             spread: Table::new(DAY, 0, span, 24),
-            tails: WINDOWS.map(|window| [Tail::new(if window == 1 { 1.8 } else { 2.2 }); 2]),
+            sums: Sums::default(),
+            tails: [[single; 2], [multiple; 2]],
             shapes: Shapes::default(),
-            residuals: [0.0; 12],
             run: 0,
-            bar: 0.0,
+            bar: Bar::default(),
             recent: Vec::new(),
             head: 0,
         }
@@ -101,7 +110,7 @@ impl Series {
     pub fn observe(&mut self, time: i64, value: f64, side: Side) -> Finding {
         let judged = self.judge(time, value, side);
         self.learn(time, value, &judged);
-        if [48, 192, 512].contains(&self.seen) {
+        if [48, 192, RECENT as u32].contains(&self.seen) {
             self.choose_link();
         }
         if self.seen >= 192 && self.seen.is_multiple_of(RECENT as u32 / 2) {
@@ -116,7 +125,7 @@ impl Series {
     }
 
     fn judge(&self, time: i64, value: f64, side: Side) -> Judgement {
-        let y = self.link.apply(value);
+        let y = self.link.apply(value.clamp(-LARGEST, LARGEST));
         let forecast = self.predictors.forecast(time);
         let mean = if self.seen == 0 { y } else { forecast.mean };
         let spread = self.spread_at(time);
@@ -131,32 +140,26 @@ impl Series {
             lower: bounds[0],
             upper: bounds[1],
         };
-        let sums = self.sums(z);
-        let shape = self.shapes.distance(&self.residuals, z);
+        let error = if self.seen == 0 {
+            0.0
+        } else {
+            y - forecast.steady
+        };
+        let sums = self.sums.add(error / spread, self.least_width(mean));
+        let shape = self.shapes.see(self.predictors.standardised(y));
         if self.seen >= WARM {
-            let sided = |window: usize| {
-                let [below, above] = &self.tails[window];
-                match side {
-                    Side::Low => below.probability(-sums[window]),
-                    Side::High => above.probability(sums[window]),
-                    Side::Both if sums[window] < 0.0 => {
-                        (2.0 * below.probability(-sums[window])).min(1.0)
-                    }
-                    Side::Both => (2.0 * above.probability(sums[window])).min(1.0),
-                }
+            let sided = |[below, above]: &[Tail; 2], [down, up]: [f64; 2]| match side {
+                Side::Low => below.probability(down),
+                Side::High => above.probability(up),
+                Side::Both => (2.0 * below.probability(down).min(above.probability(up))).min(1.0),
             };
             let n = f64::from(self.seen);
             // No sample of n can tell of odds much beyond its size.
             let floor = (0.1 / n).powi(2) / n.sqrt();
-            let single = sided(0).max(floor);
-            let multiple = sided(1).min(sided(2)).max(floor);
-            let unusual_shape = self.shapes.probability(shape).max(floor);
-            finding.single = single;
-            finding.multiple = multiple;
-            finding.probability = (1.4 * single)
-                .min(5.0 * multiple)
-                .min(6.0 * unusual_shape)
-                .min(1.0);
+            finding.single = sided(&self.tails[0], sides(z)).max(floor);
+            finding.multiple = sided(&self.tails[1], sums.extremes).max(floor);
+            let shape = self.shapes.probability(&shape).max(floor);
+            finding.probability = together(finding.single, finding.multiple, shape);
         }
         Judgement {
             finding,
@@ -177,7 +180,6 @@ impl Series {
             y, mean, width, z, ..
         } = *judged;
         let floor = self.link.resolution(mean);
-        let flagged = judged.finding.probability < FLAGGED;
 
         let surprised = z.abs() > TAME;
         self.run = match (surprised, z > 0.0) {
@@ -191,8 +193,9 @@ impl Series {
         } else {
             (y - mean).clamp(-tame, tame)
         };
+        let forecast = &judged.forecast;
         self.predictors
-            .learn(time, y, mean + residual, &judged.forecast, floor);
+            .learn(time, y, mean + residual, forecast, floor, TAME * width);
 
         if self.seen > 0 {
             let n = f64::from(self.seen);
@@ -204,62 +207,46 @@ impl Series {
             if let Some(spread) = &mut self.spread {
                 let slot = spread.slot(time);
                 let error = (residual.abs() / base).min(4.0) - 1.0 - spread.at(slot);
-                spread.learn(slot, error, 0.02);
+                spread.learn(slot, error, 0.02, f64::INFINITY);
+            }
+            let warm = self.seen >= WARM;
+            if self.sums.learn(&judged.sums, floor, n, warm, self.span) {
+                self.predictors.shift();
             }
         }
         if self.seen >= WARM {
+            let flagged = judged.finding.single.min(judged.finding.multiple) < FLAGGED;
             let weight = if flagged { 0.1 } else { 1.0 };
-            for (tails, &sum) in self.tails.iter_mut().zip(&judged.sums) {
-                // A value on the other side is a value at the bottom of this one.
-                tails[0].learn((-sum).max(0.0), weight);
-                tails[1].learn(sum.max(0.0), weight);
+            // A value on the other side is a value at the bottom of this one.
+            let statistics = [sides(z), judged.sums.extremes];
+            for (tails, values) in self.tails.iter_mut().zip(statistics) {
+                for (tail, value) in tails.iter_mut().zip(values) {
+                    tail.learn(value, weight);
+                }
             }
-            self.shapes.learn(&self.residuals, z, judged.shape, weight);
+            self.shapes.learn(&judged.shape, weight);
         }
-        // What has been told as an anomaly is not told again by the sums that hold it.
-        let kept = if flagged {
-            z.clamp(-1.0, 1.0)
-        } else {
-            z.clamp(-4.0, 4.0)
-        };
-        self.residuals.rotate_left(1);
-        self.residuals[WINDOWS[2] - 1] = kept as f32;
-
         self.seen = self.seen.saturating_add(1);
         self.last = time;
     }
 
     /// Takes the recent peak off a surprise, so that one event counts once: returns the probability that remains.
     pub fn after_peak(&mut self, probability: f64) -> f64 {
-        let surprise = -probability.max(1e-300).ln();
-        let bar = f64::from(self.bar);
-        let memory = (DAY as f64 / 3.0 / self.span as f64).clamp(12.0, 200.0);
-        let left = if surprise >= bar {
-            surprise
-        } else {
-            surprise * (surprise / bar).powi(2)
-        };
-        self.bar = f64::max(bar * (-1.0 / memory).exp(), surprise) as f32;
-        (-left).exp()
-    }
-
-    /// Standardised sums over the last buckets, this one included.
-    fn sums(&self, z: f64) -> [f64; WINDOWS.len()] {
-        let now = z.clamp(-8.0, 8.0);
-        WINDOWS.map(|window| {
-            if window == 1 {
-                return z;
-            }
-            let before: f32 = self.residuals[WINDOWS[2] - (window - 1)..].iter().sum();
-            (f64::from(before) + now) / (window as f64).sqrt()
-        })
+        self.bar.pass(probability, self.span)
     }
 
     fn base_width(&self, mean: f64) -> f64 {
         let [short, long] = self.width.map(f64::from);
         (0.5 * (short * short + long * long))
             .sqrt()
-            .max(self.link.resolution(mean))
+            .max(self.least_width(mean))
+    }
+
+    fn least_width(&self, mean: f64) -> f64 {
+        f64::max(
+            self.link.resolution(mean),
+            EXACT * self.predictors.variation(),
+        )
     }
 
     /// How much wider residuals are at this hour, shrunk to 1 while little is known.
@@ -278,8 +265,12 @@ impl Series {
         } else {
             ((time - self.last) / self.span - 1).clamp(0, RECENT as i64)
         };
-        for value in std::iter::repeat_n(f32::NAN, missed as usize).chain([value as f32]) {
+        let value = value.clamp(-LARGEST, LARGEST) as f32;
+        for value in std::iter::repeat_n(f32::NAN, missed as usize).chain([value]) {
             if self.recent.len() < RECENT {
+                if self.recent.len() == self.recent.capacity() {
+                    self.recent.reserve_exact(RECENT / 4);
+                }
                 self.recent.push(value);
             } else {
                 self.recent[self.head] = value;
@@ -346,11 +337,12 @@ impl Series {
 
     /// Bytes that a series may come to take, by which it is counted from its start.
     pub fn full_bytes(span: i64) -> usize {
-        let day = Table::new(DAY, 0, span, 288).map_or(0, |t| t.bytes());
-        let week = Table::new(season::WEEK, 0, span, 168).map_or(0, |t| t.bytes());
         let hours = Table::new(DAY, 0, span, 24).map_or(0, |t| t.bytes());
-        // The found period is at most a third of the recent values long.
-        size_of::<Self>() + 3 * day + week + hours + RECENT / 3 * 5 + RECENT * size_of::<f32>()
+        size_of::<Self>()
+            + Predictors::full_bytes(span)
+            + hours
+            + Shapes::full_bytes()
+            + RECENT * size_of::<f32>()
     }
 
     /// Bytes that the series takes now.
@@ -358,8 +350,25 @@ impl Series {
         size_of::<Self>()
             + self.predictors.bytes()
             + self.spread.as_ref().map_or(0, Table::bytes)
+            + self.shapes.bytes()
             + self.recent.capacity() * size_of::<f32>()
     }
+}
+
+/// How far `z` is below and above.
+fn sides(z: f64) -> [f64; 2] {
+    [(-z).max(0.0), z.max(0.0)]
+}
+
+/// One probability from the three views. A bucket and a spell are two chances to be unusual; the shape corroborates
+/// them, since what is far out *and* was never seen before is an event, and what is far out again and again is not.
+/// The exponents and factors are such that the result is uniform on clean series of many families; the shape knows no
+/// sides, so it adds at most as much as it corroborates.
+fn together(single: f64, multiple: f64, shape: f64) -> f64 {
+    let far = (1.7 * single).min(2.5 * multiple).min(1.0);
+    let shape = shape.max(far * far);
+    let both = far.powf(0.75) * shape.powf(0.375);
+    both.min(2.0 * far).min(1.0)
 }
 
 struct Judgement {
@@ -369,7 +378,10 @@ struct Judgement {
     width: f64,
     spread: f64,
     z: f64,
-    sums: [f64; WINDOWS.len()],
-    shape: f64,
+    sums: sums::Added,
+    shape: shape::Seen,
     forecast: predict::Forecast,
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,11 +11,15 @@ use super::season::{DAY, Table, WEEK, is_weekend};
 
 /// Rates at which a level follows: slow mean, slow with a slope, fast mean, last value.
 const RATES: usize = 4;
+/// The first of them, which do not follow a spell of some hours.
+const STEADY: usize = 1;
 /// Seasons: none, daily, daily smoothed, workday/weekend, daily + weekly, found.
 const SEASONS: usize = 6;
 const FOUND: usize = 5;
+/// Slots of a workday or weekend day: smoothed, so that ten minutes are fine enough.
+const CLASS_SLOTS: i64 = 144;
 /// Errors beyond so many widths say no more against a predictor.
-const CLIP: f64 = 6.0;
+const CLIP: f64 = 16.0;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Predictor {
@@ -28,6 +32,8 @@ struct Predictor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predictors {
     learnt: u32,
+    /// Mean absolute distance from the slow mean.
+    variation: f32,
     slow: f32,
     forget: f32,
     daily: Option<Table>,
@@ -42,6 +48,8 @@ pub struct Predictors {
 /// What each predictor said for one time: kept from the forecast to the learning.
 pub struct Forecast {
     pub mean: f64,
+    /// The same by the predictors that do not follow what just happened.
+    pub steady: f64,
     seasons: [Option<f64>; SEASONS],
 }
 
@@ -51,14 +59,24 @@ impl Predictors {
         let day = span as f64 / DAY as f64;
         Self {
             learnt: 0,
+            variation: 0.0,
             slow: day.clamp(1.0 / 300.0, 0.1) as f32,
             forget: 1.0 - (day / 1.5).clamp(1.0 / 1_000.0, 1.0 / 60.0) as f32,
-            classes: daily.clone().map(|table| [table.clone(), table]),
+            classes: Table::new(DAY, 0, span, CLASS_SLOTS).map(|table| [table.clone(), table]),
             daily,
             weekly: Table::new(WEEK, 0, span, 168),
             found: None,
             predictors: Default::default(),
         }
+    }
+
+    pub fn variation(&self) -> f64 {
+        f64::from(self.variation)
+    }
+
+    /// Distance from the slow mean in units of the whole variation.
+    pub fn standardised(&self, y: f64) -> f64 {
+        (y - self.predictors[0][0].level) / self.variation().max(1e-12)
     }
 
     pub fn forecast(&self, time: i64) -> Forecast {
@@ -84,17 +102,29 @@ impl Predictors {
         }
         seasons[FOUND] = self.found.as_ref().map(|table| table.at(table.slot(time)));
 
-        let mut best = f32::MIN;
-        for (season, row) in self.predictors.iter().enumerate() {
-            if seasons[season].is_some() {
-                best = row.iter().fold(best, |best, p| best.max(p.evidence));
-            }
+        let mean = self.mixed(&seasons, RATES);
+        let steady = self.mixed(&seasons, STEADY);
+        Forecast {
+            mean,
+            steady,
+            seasons,
         }
+    }
+
+    /// The mean of the first `rates` predictors of each season, weighted by evidence.
+    fn mixed(&self, seasons: &[Option<f64>; SEASONS], rates: usize) -> f64 {
+        if self.learnt == 0 {
+            return 0.0;
+        }
+        let known = || {
+            let rows = self.predictors.iter().zip(seasons);
+            rows.filter_map(|(row, season)| season.map(|season| (&row[..rates], season)))
+        };
+        let best = known()
+            .flat_map(|(row, _)| row)
+            .fold(f32::MIN, |best, p| best.max(p.evidence));
         let (mut sum, mut weights) = (0.0, 0.0);
-        for (season, row) in self.predictors.iter().enumerate() {
-            let Some(shape) = seasons[season] else {
-                continue;
-            };
+        for (row, shape) in known() {
             for predictor in row {
                 let behind = predictor.evidence - best;
                 if behind > -12.0 {
@@ -104,16 +134,19 @@ impl Predictors {
                 }
             }
         }
-        let mean = if self.learnt == 0 || weights <= 0.0 {
-            0.0
-        } else {
-            sum / weights
-        };
-        Forecast { mean, seasons }
+        sum / weights
     }
 
     /// Learns the value `y`, of which levels and seasons see `tamed`: the value with an outlier's excess cut off.
-    pub fn learn(&mut self, time: i64, y: f64, tamed: f64, forecast: &Forecast, floor: f64) {
+    pub fn learn(
+        &mut self,
+        time: i64,
+        y: f64,
+        tamed: f64,
+        forecast: &Forecast,
+        floor: f64,
+        tame: f64,
+    ) {
         self.learnt = self.learnt.saturating_add(1);
         let n = f64::from(self.learnt);
         let slow = f64::from(self.slow).max(1.0 / n);
@@ -127,7 +160,14 @@ impl Predictors {
             }
             return;
         }
-        self.learn_seasons(time, tamed, forecast);
+        let away = (y - self.predictors[0][0].level).abs();
+        let away = if n < 100.0 {
+            away
+        } else {
+            away.min(20.0 * f64::from(self.variation).max(floor))
+        };
+        self.variation += ((away - f64::from(self.variation)) * (1.0 / n).max(0.002)) as f32;
+        self.learn_seasons(time, y, forecast, tame);
         let rate = (1.0 / n).max(0.02);
         for (season, row) in self.predictors.iter_mut().enumerate() {
             let Some(shape) = forecast.seasons[season] else {
@@ -159,24 +199,23 @@ impl Predictors {
         }
     }
 
-    fn learn_seasons(&mut self, time: i64, tamed: f64, forecast: &Forecast) {
+    fn learn_seasons(&mut self, time: i64, y: f64, forecast: &Forecast, tame: f64) {
         // A season learns what it leaves of the slow level beside it.
         let error = |season: usize| {
             let slow = &self.predictors[season][0];
-            tamed - slow.level - forecast.seasons[season].unwrap_or(0.0)
+            y - slow.level - forecast.seasons[season].unwrap_or(0.0)
         };
         let (daily_error, class_error, week_error, found_error) = (
             {
                 let slow = &self.predictors[1][0];
-                tamed - slow.level - forecast.seasons[1].unwrap_or(0.0)
+                y - slow.level - forecast.seasons[1].unwrap_or(0.0)
             },
             {
                 let class = self
                     .classes
                     .as_ref()
                     .map(|classes| &classes[usize::from(is_weekend(time))]);
-                tamed
-                    - self.predictors[3][0].level
+                y - self.predictors[3][0].level
                     - class.map_or(0.0, |class| class.at(class.slot(time)))
             },
             error(4),
@@ -184,20 +223,20 @@ impl Predictors {
         );
         if let Some(daily) = &mut self.daily {
             let slot = daily.slot(time);
-            daily.learn(slot, daily_error, 0.12);
+            daily.learn(slot, daily_error, 0.12, tame);
         }
         if let Some(classes) = &mut self.classes {
             let class = &mut classes[usize::from(is_weekend(time))];
             let slot = class.slot(time);
-            class.learn(slot, class_error, 0.15);
+            class.learn(slot, class_error, 0.15, tame);
         }
         if let Some(weekly) = &mut self.weekly {
             let slot = weekly.slot(time);
-            weekly.learn(slot, week_error, 0.06);
+            weekly.learn(slot, week_error, 0.06, tame);
         }
         if let Some(found) = &mut self.found {
             let slot = found.slot(time);
-            found.learn(slot, found_error, 0.15);
+            found.learn(slot, found_error, 0.15, tame);
         }
     }
 
@@ -224,7 +263,7 @@ impl Predictors {
             if let Some(value) = value {
                 let slot = table.slot(end - (count - 1 - i as i64) * span);
                 let error = value - mean - table.at(slot);
-                table.learn(slot, error, 0.15);
+                table.learn(slot, error, 0.15, f64::INFINITY);
             }
         }
         let plain = self.predictors[0];
@@ -234,6 +273,25 @@ impl Predictors {
             ..plain[0]
         }; RATES];
         self.found = Some(table);
+    }
+
+    /// Takes a lasting shift for the new level: the slow levels go where the fast one is.
+    pub fn shift(&mut self) {
+        for row in &mut self.predictors {
+            for kind in 0..2 {
+                row[kind].level = row[2].level;
+                row[kind].slope = 0.0;
+            }
+        }
+    }
+
+    /// What `bytes` may come to for buckets of `span` seconds.
+    pub fn full_bytes(span: i64) -> usize {
+        let size = |period: i64, slots: i64| {
+            Table::new(period, 0, span, slots).map_or(0, |table| table.bytes())
+        };
+        // The found period is at most a third of the recent values long.
+        size(DAY, 288) + 2 * size(DAY, CLASS_SLOTS) + size(WEEK, 168) + super::RECENT / 3 * 5
     }
 
     pub fn bytes(&self) -> usize {

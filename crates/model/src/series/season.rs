@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 pub const DAY: i64 = 86_400;
 pub const WEEK: i64 = 604_800;
 
+const COUNT: u8 = 63;
+const LOW: u8 = 64;
+const HIGH: u8 = 128;
+
 /// A table over one period; a slot is at least a bucket wide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -13,7 +17,7 @@ pub struct Table {
     offset: i64,
     width: i64,
     values: Vec<f32>,
-    /// Values that a slot has taken, saturating.
+    /// Values that a slot has taken, saturating at [`COUNT`], and whether the last was a surprise, and on which side.
     visits: Vec<u8>,
 }
 
@@ -43,8 +47,9 @@ impl Table {
         f64::from(self.values[slot])
     }
 
+    /// Values that a slot has taken, saturating.
     pub fn visits(&self, slot: usize) -> u8 {
-        self.visits[slot]
+        self.visits[slot] & COUNT
     }
 
     /// The mean of a slot and its two neighbours on each side, the nearer the heavier: less noise, less edge.
@@ -57,11 +62,28 @@ impl Table {
         (of(0) + 2.0 * of(1) + 3.0 * of(2) + 2.0 * of(3) + of(4)) / 9.0
     }
 
-    /// Moves a slot by an error: fully the first time, then as the mean of what it saw, at last at `rate`.
-    pub fn learn(&mut self, slot: usize, error: f64, rate: f64) {
-        let visits = &mut self.visits[slot];
-        *visits = visits.saturating_add(1);
-        self.values[slot] += (error * f64::max(1.0 / f64::from(*visits), rate)) as f32;
+    /// Moves a slot by an error: fully the first time, then as the mean of what it saw, at last at `rate`. An error
+    /// beyond `tame` is cut to it, unless the slot is new or it comes again: what repeats in a slot belongs there.
+    pub fn learn(&mut self, slot: usize, error: f64, rate: f64, tame: f64) {
+        let state = &mut self.visits[slot];
+        let count = (*state & COUNT).saturating_add(1).min(COUNT);
+        let side = match error {
+            e if e > tame => HIGH,
+            e if e < -tame => LOW,
+            _ => 0,
+        };
+        let again = side != 0 && *state & (HIGH | LOW) == side;
+        *state = count | side;
+        let mut rate = f64::max(1.0 / f64::from(count), rate);
+        if again {
+            rate = rate.max(0.5);
+        }
+        let step = if again || count <= 3 {
+            error
+        } else {
+            error.clamp(-tame, tame)
+        };
+        self.values[slot] += (step * rate) as f32;
     }
 
     pub fn bytes(&self) -> usize {

@@ -5,7 +5,11 @@
 //! transformed excess (`ln u/q`, `u - q`, `u^2 - q^2`), so each has the same conjugate fit: with `n` excesses of sum
 //! `S` and a gamma prior of weight `a` and sum `b`, the predictive tail is `(1 + e/(S + b))^-(n + a)` (Bernardo &
 //! Smith 1994, Bayesian Theory, p. 436: the Lomax law). Few observations thus give heavy tails by themselves. The
-//! shapes are mixed by their decayed predictive likelihood.
+//! shapes are mixed by their decayed predictive likelihood, and a prior says which to expect.
+//!
+//! An excursion over the threshold counts once, by its peak, when it is over (declustering: Leadbetter 1991, Statistics
+//! & Probability Letters 12, p. 357): neighbours in a sum share most of their terms, and an event that goes on must not
+//! teach its own tail.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +25,8 @@ const PRIOR_MEAN: [f64; SHAPES] = [0.5, 1.2, 4.5];
 const MEMORY: f64 = 300.0;
 /// Same for the evidence by which shapes are mixed.
 const EVIDENCE_MEMORY: f64 = 150.0;
+/// An excess enters a shape's sum at most as the one that a share of so many excesses exceeds.
+const RAREST: f64 = 1e-3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
@@ -30,17 +36,29 @@ pub struct Tail {
     excesses: f32,
     sums: [f32; SHAPES],
     evidence: [f32; SHAPES],
+    /// The highest value of the present excursion over the threshold, and how much it will count.
+    peak: f32,
+    peak_weight: f32,
 }
 
 impl Tail {
-    pub fn new(threshold: f64) -> Self {
+    /// A tail that starts from a threshold and from the logarithms of the odds of each shape: power law, exponential,
+    /// Gaussian.
+    pub fn new(threshold: f64, prior: [f32; SHAPES]) -> Self {
         Self {
             threshold: threshold as f32,
             seen: 0,
             excesses: 0.0,
             sums: [0.0; SHAPES],
-            evidence: [0.0; SHAPES],
+            evidence: prior,
+            peak: 0.0,
+            peak_weight: 1.0,
         }
+    }
+
+    /// The point that [`SHARE`] of the values exceed.
+    pub fn threshold(&self) -> f64 {
+        f64::from(self.threshold)
     }
 
     /// P(U >= u), for this side.
@@ -69,9 +87,20 @@ impl Tail {
         let step = (4.0 / (f64::from(self.seen) + 10.0)).max(0.01) * q;
         let moved = q + weight * step * if u > q { 1.0 - SHARE } else { -SHARE };
         self.threshold = moved.clamp(0.05, 1e6) as f32;
-        if u <= q {
+        if u > q {
+            self.peak = self.peak.max(u as f32);
+            self.peak_weight = self.peak_weight.min(weight as f32);
             return;
         }
+        if self.peak > 0.0 {
+            let (peak, weight) = (f64::from(self.peak), f64::from(self.peak_weight));
+            (self.peak, self.peak_weight) = (0.0, 1.0);
+            self.learn_excess(peak.max(q), weight);
+        }
+    }
+
+    fn learn_excess(&mut self, u: f64, weight: f64) {
+        let q = f64::from(self.threshold);
         let excess = transformed(u, q);
         let keep = (1.0 - weight / MEMORY) as f32;
         let keep_evidence = (1.0 - weight / EVIDENCE_MEMORY) as f32;
@@ -86,7 +115,9 @@ impl Tail {
                 (n / sum).ln() - (n + 1.0) * (excess[k] / sum).ln_1p() + f64::ln(slope[k]);
             self.evidence[k] =
                 keep_evidence * self.evidence[k] + (weight * ln_density.max(-12.0)) as f32;
-            self.sums[k] = keep * self.sums[k] + (weight * excess[k]) as f32;
+            // The excess of which this shape would see a share of `RAREST`: more would make all later ones likely.
+            let most = sum * (RAREST.powf(-1.0 / n) - 1.0);
+            self.sums[k] = keep * self.sums[k] + (weight * excess[k].min(most)) as f32;
         }
         self.excesses = keep * self.excesses + weight as f32;
     }
@@ -116,7 +147,7 @@ mod tests {
 
     /// Quantiles of a law in a scrambled order: a sample without noise of its own.
     fn learnt(quantile: impl Fn(f64) -> f64) -> Tail {
-        let mut tail = Tail::new(1.8);
+        let mut tail = Tail::new(1.8, [-6.0, 0.0, 3.0]);
         for i in 0..20_000u64 {
             let v = ((i * 7_919) % 20_011) as f64 / 20_011.0;
             tail.learn(quantile(1.0 - v * 0.999_9 - 5e-5), 1.0);

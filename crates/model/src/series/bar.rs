@@ -1,0 +1,86 @@
+//! A bar after an alarm: what follows must stand out from it to be told again.
+//!
+//! An operator counts what comes in one go once, so an event's after-glow, its slow growth and a spike that keeps
+//! coming back are told at most now and then: the bar sinks within hours, and the slower the more alarms there have been
+//! of late.
+
+use serde::{Deserialize, Serialize};
+
+use super::season::DAY;
+
+/// Days in which the bar sinks to 1/e when there was one alarm.
+const MEMORY: f64 = 1.0 / 3.0;
+/// Days in which alarms are forgotten, to 1/e.
+const ALARM_MEMORY: f64 = 2.0;
+/// An alarm, for the count: `-ln p` from here on.
+const ALARM: f64 = 6.0;
+/// Less does not raise the bar.
+const LEAST: f64 = 5.0;
+/// What comes after a peak counts in full when it is so many times as surprising, and falls off steeply below.
+const MARGIN: f64 = 1.5;
+const STEEPNESS: f64 = 32.0;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bar {
+    /// In units of `-ln p`.
+    height: f32,
+    /// Alarms of late, decayed.
+    alarms: f32,
+}
+
+impl Bar {
+    /// The probability that remains of `probability` over the bar, in a series of buckets of `span` seconds.
+    pub fn pass(&mut self, probability: f64, span: i64) -> f64 {
+        let surprise = -probability.max(1e-300).ln();
+        let day = DAY as f64 / span as f64;
+        let memory = (day * MEMORY).max(12.0) * (1.0 + f64::from(self.alarms));
+        let height = f64::from(self.height) * (-1.0 / memory).exp();
+        let ratio = surprise / (MARGIN * height).max(1e-9);
+        let left = surprise * ratio.powf(STEEPNESS).min(1.0);
+        let raised = if left > LEAST { left } else { 0.0 };
+        self.height = height.max(raised) as f32;
+        let keep = (-1.0 / (day * ALARM_MEMORY).max(12.0)).exp();
+        let alarm = f64::from(u8::from(left > ALARM));
+        self.alarms = (f64::from(self.alarms) * keep + alarm) as f32;
+        (-left).exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_glow_is_held_back_and_a_greater_event_is_not() {
+        let mut bar = Bar::default();
+        assert!((bar.pass(1e-5, 900) - 1e-5).abs() < 1e-12);
+        assert!(bar.pass(1e-5, 900) > 0.5);
+        assert!(bar.pass(1e-10, 900) < 1e-9);
+        // Three days on, the same is news again.
+        for _ in 0..3 * 96 {
+            bar.pass(0.5, 900);
+        }
+        assert!(bar.pass(1e-5, 900) < 2e-5);
+    }
+
+    #[test]
+    fn what_comes_back_every_few_hours_is_told_ever_less() {
+        let mut bar = Bar::default();
+        let mut told = [0; 2];
+        for i in 0..2 * 96 * 4 {
+            let p = if i % 24 == 0 { 1e-5 } else { 0.5 };
+            if bar.pass(p, 900) < 1e-4 {
+                told[usize::from(i >= 96 * 4)] += 1;
+            }
+        }
+        assert!(told[0] + told[1] <= 12, "{told:?} of 32");
+    }
+
+    #[test]
+    fn all_probabilities_stay_probabilities() {
+        let mut bar = Bar::default();
+        for p in [0.0, 1.0, 1e-300, 0.3, 0.0] {
+            assert!((0.0..=1.0).contains(&bar.pass(p, 60)));
+        }
+    }
+}
