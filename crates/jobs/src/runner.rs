@@ -580,3 +580,65 @@ fn rows(job_id: &str, results: &mut [BucketResults], took: Duration) -> Vec<Resu
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidewatch_store::JobRow;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_the_job_and_tells() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(directory.path())
+            .await
+            .expect("the store opens");
+        let row = JobRow {
+            job_id: "j".to_owned(),
+            config: "{}".to_owned(),
+            state: "opened".to_owned(),
+            reason: None,
+            opened_order: Some(1),
+        };
+        store.insert_job(&row).await.expect("inserted");
+        let analysis =
+            serde_json::from_value(json!({"detectors": [{"function": "count"}]})).expect("valid");
+        let mut actor = Actor {
+            job_id: "j".into(),
+            store: store.clone(),
+            pool: Pool::new(1).expect("threads"),
+            engine: Some(Box::new(Engine::new(analysis, Options::default()))),
+            applied: 0,
+            journal_bytes: 0,
+            checkpoint_bytes: 1,
+            live: Arc::default(),
+            has_interim: false,
+        };
+        let outcome: Result<()> = actor.compute(|_| panic!("a wrong number")).await;
+        assert!(outcome.expect_err("told").reason.contains("a wrong number"));
+
+        let (requests, inbox) = mpsc::channel(1);
+        let (failed, told) = oneshot::channel();
+        tokio::spawn(actor.run(
+            inbox,
+            Box::new(|reason| failed.send(reason).expect("awaited")),
+        ));
+        let (reply, refused) = oneshot::channel();
+        requests
+            .send(Request::Checkpoint { reply })
+            .await
+            .expect("taken");
+        assert_eq!(
+            refused
+                .await
+                .expect("answered")
+                .map(|_| ())
+                .expect_err("refused")
+                .status,
+            409
+        );
+        assert!(told.await.expect("told").contains("ended unexpectedly"));
+        store.close().await;
+    }
+}

@@ -1,0 +1,263 @@
+//! Jobs over a store of their own: what fails fails alone, what is accepted stays, what has no room waits.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidewatch_jobs::config::NewJob;
+use tidewatch_jobs::update::JobUpdate;
+use tidewatch_jobs::{FlushRequest, Jobs, Opening, Settings, State};
+use tidewatch_model::record::RecordBatch;
+use tidewatch_model::units::Memory;
+use tidewatch_store::Store;
+
+fn settings() -> Settings {
+    Settings {
+        max_open_jobs: 10,
+        node_memory: Memory::mebibytes(100),
+        max_model_memory_limit: None,
+        threads: 2,
+        checkpoint_journal_bytes: 1 << 20,
+        background_persist_interval: Duration::from_secs(3_600),
+        maintenance: cron::Schedule::from_str("0 30 0 * * *").expect("a cron expression"),
+    }
+}
+
+async fn start(directory: &TempDir) -> Jobs {
+    let store = Store::open(directory.path())
+        .await
+        .expect("the store opens");
+    Jobs::start(store, settings()).await.expect("jobs start")
+}
+
+fn new_job(memory: &str, lazy: bool) -> NewJob {
+    serde_json::from_value(json!({
+        "analysis_config": {"bucket_span": "1m", "detectors": [{"function": "count"}]},
+        "data_description": {},
+        "analysis_limits": {"model_memory_limit": memory},
+        "allow_lazy_open": lazy
+    }))
+    .expect("readable")
+}
+
+async fn open(jobs: &Jobs, id: &str) {
+    jobs.create(id, new_job("10mb", false))
+        .await
+        .expect("created");
+    assert_eq!(jobs.open(id).await, Ok(Opening::Opened));
+}
+
+fn minutes(range: std::ops::Range<i64>) -> RecordBatch {
+    let mut batch = RecordBatch::new(0);
+    for minute in range {
+        batch.begin();
+        batch.input.records += 1;
+        batch.commit(1_700_000_000_000 + minute * 60_000);
+    }
+    batch
+}
+
+async fn append(jobs: &Jobs, id: &str, range: std::ops::Range<i64>) {
+    let applied = jobs.append(id, minutes(range)).await.expect("accepted");
+    applied.await.expect("answered").expect("analysed");
+}
+
+fn state(jobs: &Jobs, id: &str) -> State {
+    jobs.stats(id, false).expect("there")[0].state
+}
+
+fn records(jobs: &Jobs, id: &str) -> u64 {
+    jobs.stats(id, false).expect("there")[0]
+        .data_counts
+        .input_record_count
+}
+
+#[tokio::test]
+async fn a_damaged_state_fails_its_job_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "good").await;
+    open(&jobs, "bad").await;
+    append(&jobs, "good", 0..50).await;
+    append(&jobs, "bad", 0..50).await;
+    jobs.shut_down().await;
+
+    let store = Store::open(directory.path())
+        .await
+        .expect("the store opens");
+    store
+        .save_checkpoint("bad", 0, vec![1, 255, 255, 255, 255])
+        .await
+        .expect("written");
+    store.close().await;
+
+    let jobs = start(&directory).await;
+    assert_eq!(
+        (state(&jobs, "good"), state(&jobs, "bad")),
+        (State::Opened, State::Failed)
+    );
+    assert_eq!(
+        jobs.append("bad", minutes(50..60))
+            .await
+            .expect_err("refused")
+            .status,
+        409
+    );
+    append(&jobs, "good", 50..60).await;
+    assert_eq!(records(&jobs, "good"), 60);
+    let refused = jobs.close("bad", true, false).await.expect_err("refused");
+    assert_eq!(
+        refused.reason,
+        "cannot close job [bad] because it failed, use force close"
+    );
+    jobs.close("bad", true, true)
+        .await
+        .expect("closed by force");
+    assert_eq!(
+        jobs.open("bad").await,
+        Ok(Opening::Opened),
+        "it starts again from its last snapshot"
+    );
+    jobs.shut_down().await;
+}
+
+#[tokio::test]
+async fn memory_is_shared_out_and_waited_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    jobs.create("large", new_job("60mb", false))
+        .await
+        .expect("created");
+    jobs.create("refused", new_job("60mb", false))
+        .await
+        .expect("created");
+    jobs.create("lazy", new_job("60mb", true))
+        .await
+        .expect("created");
+    assert_eq!(jobs.open("large").await, Ok(Opening::Opened));
+    let refused = jobs.open("refused").await.expect_err("no room");
+    assert_eq!(refused.status, 429);
+    let cause = refused.cause.expect("a cause").reason;
+    assert!(cause.contains("insufficient available memory"), "{cause}");
+    assert_eq!(state(&jobs, "refused"), State::Closed);
+    assert_eq!(jobs.open("lazy").await, Ok(Opening::Waiting));
+    // A small one fits beside.
+    open(&jobs, "small").await;
+    jobs.close("large", false, false).await.expect("closed");
+    for _ in 0..1_000 {
+        if state(&jobs, "lazy") == State::Opened {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(state(&jobs, "lazy"), State::Opened);
+    jobs.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_journal_is_cut_by_snapshots_and_nothing_is_lost() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "kept").await;
+    append(&jobs, "kept", 0..100).await;
+    assert_eq!(
+        jobs.store()
+            .read_journal("kept", 0, 100)
+            .await
+            .expect("read")
+            .len(),
+        1
+    );
+    jobs.persist("kept").await.expect("persisted");
+    assert!(
+        jobs.store()
+            .read_journal("kept", 0, 100)
+            .await
+            .expect("read")
+            .is_empty()
+    );
+    let snapshots = jobs.snapshots("kept").await.expect("read");
+    assert_eq!(snapshots.len(), 1);
+    assert!(
+        snapshots[0]
+            .description
+            .starts_with("Periodic background persist at "),
+        "{}",
+        snapshots[0].description
+    );
+    assert_eq!(
+        jobs.get("kept").expect("there").model_snapshot_id.as_ref(),
+        Some(&snapshots[0].snapshot_id)
+    );
+    append(&jobs, "kept", 100..150).await;
+    // Gone without a word, as after a crash.
+    jobs.store().close().await;
+    drop(jobs);
+
+    let jobs = start(&directory).await;
+    assert_eq!(
+        (state(&jobs, "kept"), records(&jobs, "kept")),
+        (State::Opened, 150)
+    );
+    jobs.shut_down().await;
+}
+
+#[tokio::test]
+async fn an_update_reaches_the_running_job() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "plotted").await;
+    append(&jobs, "plotted", 0..10).await;
+    let update = |body: Value| serde_json::from_value::<JobUpdate>(body).expect("readable");
+    let plotted = async || {
+        let query = tidewatch_store::ResultQuery {
+            job_id: "plotted".to_owned(),
+            kind: tidewatch_store::ResultKind::ModelPlot,
+            start: None,
+            end: None,
+            min_score: 0.0,
+            exclude_interim: false,
+            sort: tidewatch_store::Sort::Timestamp,
+            descending: false,
+            from: 0,
+            size: 0,
+        };
+        jobs.results(&query).await.expect("read").count
+    };
+    assert_eq!(plotted().await, 0);
+    jobs.update(
+        "plotted",
+        update(json!({"model_plot_config": {"enabled": true}})),
+    )
+    .await
+    .expect("updated");
+    append(&jobs, "plotted", 10..20).await;
+    assert_eq!(plotted().await, 10, "one for each bucket that closed since");
+
+    let limits = update(json!({"analysis_limits": {"model_memory_limit": "20mb"}}));
+    let refused = jobs.update("plotted", limits).await.expect_err("refused");
+    assert_eq!(
+        (refused.status, refused.reason.as_str()),
+        (400, "Cannot update analysis_limits while the job is open")
+    );
+    let wrong = update(json!({"description": "new", "results_retention_days": -1}));
+    jobs.update("plotted", wrong).await.expect_err("refused");
+    assert_eq!(
+        jobs.get("plotted").expect("there").description,
+        None,
+        "nothing of a refused update stays"
+    );
+    let end = jobs
+        .flush(
+            "plotted",
+            FlushRequest {
+                calc_interim: true,
+                ..FlushRequest::default()
+            },
+        )
+        .await
+        .expect("flushed");
+    assert_eq!(end.map(|end| end % 60_000), Some(0));
+    jobs.shut_down().await;
+}
