@@ -76,7 +76,10 @@ fn default_examples_limit() -> u32 {
 
 impl Default for AnalysisLimits {
     fn default() -> Self {
-        Self { model_memory_limit: DEFAULT_MEMORY_LIMIT, categorization_examples_limit: DEFAULT_EXAMPLES_LIMIT }
+        Self {
+            model_memory_limit: DEFAULT_MEMORY_LIMIT,
+            categorization_examples_limit: DEFAULT_EXAMPLES_LIMIT,
+        }
     }
 }
 
@@ -106,13 +109,28 @@ impl TryFrom<RawDataDescription> for DataDescription {
 
     fn try_from(raw: RawDataDescription) -> std::result::Result<Self, ConfigError> {
         let format = raw.format.map(|format| format.to_ascii_lowercase());
-        if let Some(other) = format.as_deref().filter(|format| !matches!(*format, "xcontent" | "delimited")) {
-            return Err(ConfigError::illegal_argument(format!("Unknown data format '{other}'")));
+        if let Some(other) = format
+            .as_deref()
+            .filter(|format| !matches!(*format, "xcontent" | "delimited"))
+        {
+            return Err(ConfigError::illegal_argument(format!(
+                "Unknown data format '{other}'"
+            )));
         }
-        let time_field = raw.time_field.filter(|name| !name.is_empty()).unwrap_or_else(|| "time".to_owned());
-        let time_format = raw.time_format.filter(|f| !f.is_empty()).unwrap_or_else(|| "epoch_ms".to_owned());
-        TimeFormat::new(&time_format).map_err(|error| ConfigError::illegal_argument(error.to_string()))?;
-        Ok(Self { time_field, time_format })
+        let time_field = raw
+            .time_field
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "time".to_owned());
+        let time_format = raw
+            .time_format
+            .filter(|f| !f.is_empty())
+            .unwrap_or_else(|| "epoch_ms".to_owned());
+        TimeFormat::new(&time_format)
+            .map_err(|error| ConfigError::illegal_argument(error.to_string()))?;
+        Ok(Self {
+            time_field,
+            time_format,
+        })
     }
 }
 
@@ -138,7 +156,11 @@ impl TryFrom<RawModelPlotConfig> for ModelPlotConfig {
 
     fn try_from(raw: RawModelPlotConfig) -> std::result::Result<Self, ConfigError> {
         let annotations_enabled = raw.annotations_enabled.unwrap_or(raw.enabled);
-        Ok(Self { enabled: raw.enabled, terms: raw.terms, annotations_enabled })
+        Ok(Self {
+            enabled: raw.enabled,
+            terms: raw.terms,
+            annotations_enabled,
+        })
     }
 }
 
@@ -166,27 +188,40 @@ pub struct NewJob {
 
 impl NewJob {
     /// The job that was asked for, its defaults filled in. `max_memory_limit` is the cluster's setting.
-    pub fn build(self, job_id: &str, create_time: i64, max_memory_limit: Option<Memory>) -> Result<Job> {
+    pub fn build(
+        self,
+        job_id: &str,
+        create_time: i64,
+        max_memory_limit: Option<Memory>,
+    ) -> Result<Job> {
         if let Some(other) = self.job_id.as_deref().filter(|other| *other != job_id) {
             return Err(JobError::illegal_argument(format!(
                 "Inconsistent job_id; '{other}' specified in the body differs from '{job_id}' specified as a URL argument"
             )));
         }
         if self.datafeed_config.is_some() {
-            return Err(JobError::bad_request("datafeed_config is not supported by this version of tidewatch"));
+            return Err(JobError::bad_request(
+                "datafeed_config is not supported by this version of tidewatch",
+            ));
         }
         let missing = |what: &str| JobError::illegal_argument(format!("[{what}] must not be null"));
-        let analysis_config = self.analysis_config.ok_or_else(|| {
-            JobError::illegal_argument("An analysis_config must be set")
-        })?;
-        let data_description = self.data_description.ok_or_else(|| missing("data_description"))?;
+        let analysis_config = self
+            .analysis_config
+            .ok_or_else(|| JobError::illegal_argument("An analysis_config must be set"))?;
+        let data_description = self
+            .data_description
+            .ok_or_else(|| missing("data_description"))?;
         let mut analysis_limits = self.analysis_limits.unwrap_or_else(|| AnalysisLimits {
-            model_memory_limit: max_memory_limit.map_or(DEFAULT_MEMORY_LIMIT, |max| max.min(DEFAULT_MEMORY_LIMIT)),
+            model_memory_limit: max_memory_limit
+                .map_or(DEFAULT_MEMORY_LIMIT, |max| max.min(DEFAULT_MEMORY_LIMIT)),
             ..AnalysisLimits::default()
         });
         // What is told to clients in mebibytes is kept in mebibytes.
-        analysis_limits.model_memory_limit = Memory::mebibytes(analysis_limits.model_memory_limit.as_mebibytes());
-        let retention = self.model_snapshot_retention_days.unwrap_or(DEFAULT_SNAPSHOT_RETENTION_DAYS);
+        analysis_limits.model_memory_limit =
+            Memory::mebibytes(analysis_limits.model_memory_limit.as_mebibytes());
+        let retention = self
+            .model_snapshot_retention_days
+            .unwrap_or(DEFAULT_SNAPSHOT_RETENTION_DAYS);
         let job = Job {
             job_id: job_id.to_owned(),
             job_type: "anomaly_detector".to_owned(),
@@ -224,7 +259,8 @@ impl NewJob {
 /// Whether a text can be the id of a job, group or other object: lower case letters, digits, `_`, `-` and `.`, with
 /// a letter or digit at both ends.
 pub fn is_valid_id(id: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.');
+    let inner =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.');
     let outer = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let bytes = id.as_bytes();
     bytes.iter().all(|&b| inner(b)) && outer(bytes.first()) && outer(bytes.last())
@@ -243,9 +279,11 @@ fn check_group(group: &str) -> Result<()> {
 /// Refuses a number below its least value, in Elasticsearch's words.
 fn at_least(name: &str, value: Option<i64>, least: i64) -> Result<()> {
     match value {
-        Some(value) if value < least => {
-            Err(JobError::illegal_argument(format!("{name} cannot be less than {}. Value = {}", grouped(least), grouped(value))))
-        }
+        Some(value) if value < least => Err(JobError::illegal_argument(format!(
+            "{name} cannot be less than {}. Value = {}",
+            grouped(least),
+            grouped(value)
+        ))),
         _ => Ok(()),
     }
 }
@@ -274,13 +312,31 @@ impl Job {
             )));
         }
         if self.job_id.len() > MAX_ID {
-            return Err(JobError::illegal_argument("The job id cannot contain more than 64 characters."));
+            return Err(JobError::illegal_argument(
+                "The job id cannot contain more than 64 characters.",
+            ));
         }
-        at_least("renormalization_window_days", self.renormalization_window_days, 0)?;
-        at_least("background_persist_interval", self.background_persist_interval.map(TimeSpan::as_secs), 3_600)?;
+        at_least(
+            "renormalization_window_days",
+            self.renormalization_window_days,
+            0,
+        )?;
+        at_least(
+            "background_persist_interval",
+            self.background_persist_interval.map(TimeSpan::as_secs),
+            3_600,
+        )?;
         at_least("results_retention_days", self.results_retention_days, 0)?;
-        at_least("model_snapshot_retention_days", Some(self.model_snapshot_retention_days), 0)?;
-        at_least("daily_model_snapshot_retention_after_days", self.daily_model_snapshot_retention_after_days, 0)?;
+        at_least(
+            "model_snapshot_retention_days",
+            Some(self.model_snapshot_retention_days),
+            0,
+        )?;
+        at_least(
+            "daily_model_snapshot_retention_after_days",
+            self.daily_model_snapshot_retention_after_days,
+            0,
+        )?;
         if let Some(daily) = self.daily_model_snapshot_retention_after_days
             && daily > self.model_snapshot_retention_days
         {
@@ -290,7 +346,9 @@ impl Job {
                 self.model_snapshot_retention_days
             )));
         }
-        self.groups.iter().try_for_each(|group| check_group(group))?;
+        self.groups
+            .iter()
+            .try_for_each(|group| check_group(group))?;
         if self.groups.contains(&self.job_id) {
             return Err(same_name(&self.job_id, &self.job_id));
         }
@@ -301,13 +359,25 @@ impl Job {
                 self.results_index_name
             )));
         }
-        if self.analysis_config.analysis_fields().contains(&self.data_description.time_field.as_str()) {
-            return Err(JobError::illegal_argument("data_description.time_field may not be used in the analysis_config"));
+        if self
+            .analysis_config
+            .analysis_fields()
+            .contains(&self.data_description.time_field.as_str())
+        {
+            return Err(JobError::illegal_argument(
+                "data_description.time_field may not be used in the analysis_config",
+            ));
         }
         let detectors = &self.analysis_config.detectors;
-        let unnumbered = |detector: &Detector| Detector { detector_index: 0, ..detector.clone() };
+        let unnumbered = |detector: &Detector| Detector {
+            detector_index: 0,
+            ..detector.clone()
+        };
         for (i, detector) in detectors.iter().enumerate() {
-            if detectors[..i].iter().any(|other| unnumbered(other) == unnumbered(detector)) {
+            if detectors[..i]
+                .iter()
+                .any(|other| unnumbered(other) == unnumbered(detector))
+            {
                 return Err(JobError::illegal_argument(format!(
                     "Duplicate detectors are not allowed: [{}]",
                     detector.detector_description
@@ -335,11 +405,18 @@ impl Job {
     /// The settings that the engine takes while it runs.
     pub fn engine_options(&self) -> Options {
         let plot = self.model_plot_config.as_ref().filter(|plot| plot.enabled);
-        let terms = plot.and_then(|plot| plot.terms.as_deref()).unwrap_or_default();
+        let terms = plot
+            .and_then(|plot| plot.terms.as_deref())
+            .unwrap_or_default();
         Options {
             memory_limit: self.analysis_limits.model_memory_limit.bytes,
             model_plot: plot.is_some(),
-            model_plot_terms: terms.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+            model_plot_terms: terms
+                .split(',')
+                .map(str::trim)
+                .filter(|t| !t.is_empty())
+                .map(str::to_owned)
+                .collect(),
         }
     }
 
@@ -387,13 +464,19 @@ mod tests {
             "analysis_config": {"bucket_span": "15m", "detectors": [{"function": "count"}]},
             "data_description": {}
         });
-        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        serde_json::from_value::<NewJob>(body).expect("readable").build("job-1", 7, None)
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        serde_json::from_value::<NewJob>(body)
+            .expect("readable")
+            .build("job-1", 7, None)
     }
 
     #[test]
     fn defaults_are_those_of_elasticsearch() {
-        let job = serde_json::to_value(build(json!({"results_index_name": "test-job1"})).expect("valid")).expect("json");
+        let job =
+            serde_json::to_value(build(json!({"results_index_name": "test-job1"})).expect("valid"))
+                .expect("json");
         assert_eq!(
             job,
             json!({
@@ -441,21 +524,32 @@ mod tests {
         for (more, reason) in cases {
             assert_eq!(build(more).expect_err("refused").reason, reason);
         }
-        assert_eq!(build(json!({"model_snapshot_retention_days": 1})).expect("valid").daily_model_snapshot_retention_after_days, None);
+        assert_eq!(
+            build(json!({"model_snapshot_retention_days": 1}))
+                .expect("valid")
+                .daily_model_snapshot_retention_after_days,
+            None
+        );
     }
 
     #[test]
     fn odd_bucket_spans_are_warned_of() {
         let warning = |span: &str| {
             let config = json!({"bucket_span": span, "detectors": [{"function": "count"}]});
-            build(json!({"analysis_config": config})).expect("valid").warnings()
+            build(json!({"analysis_config": config}))
+                .expect("valid")
+                .warnings()
         };
         assert_eq!(
             warning("36h"),
-            ["bucket_span 1.5d [129600s] is not an integral multiple of the number of seconds in 1d [86400s]. This is \
-              now deprecated."]
+            [
+                "bucket_span 1.5d [129600s] is not an integral multiple of the number of seconds in 1d [86400s]. This is \
+              now deprecated."
+            ]
         );
-        assert!(warning("19m")[0].starts_with("bucket_span 19m [1140s] is not an integral divisor"));
+        assert!(
+            warning("19m")[0].starts_with("bucket_span 19m [1140s] is not an integral divisor")
+        );
         assert!(warning("15m").is_empty() && warning("2d").is_empty());
     }
 

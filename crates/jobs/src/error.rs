@@ -17,11 +17,20 @@ pub type Result<T> = std::result::Result<T, JobError>;
 
 impl JobError {
     fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Self {
-        Self { status, kind, reason: reason.into(), cause: None }
+        Self {
+            status,
+            kind,
+            reason: reason.into(),
+            cause: None,
+        }
     }
 
     pub fn no_such_job(job_id: &str) -> Self {
-        Self::new(404, "resource_not_found_exception", format!("No known job with id '{job_id}'"))
+        Self::new(
+            404,
+            "resource_not_found_exception",
+            format!("No known job with id '{job_id}'"),
+        )
     }
 
     pub fn not_found(reason: impl Into<String>) -> Self {

@@ -10,7 +10,13 @@ pub struct Expression<'a> {
 
 impl<'a> Expression<'a> {
     pub fn parse(text: &'a str) -> Self {
-        Self { parts: text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect() }
+        Self {
+            parts: text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .collect(),
+        }
     }
 
     /// The ids that are meant, sorted. A literal that is neither a job nor a group is always an error; a wildcard
@@ -23,12 +29,16 @@ impl<'a> Expression<'a> {
         let jobs: Vec<(String, Vec<String>)> = jobs.collect();
         let mut selected = BTreeSet::new();
         let everything = ["*"];
-        let parts = if self.parts.is_empty() { &everything[..] } else { &self.parts };
+        let parts = if self.parts.is_empty() {
+            &everything[..]
+        } else {
+            &self.parts
+        };
         for part in parts {
             let pattern = if *part == "_all" { "*" } else { part };
-            let found = jobs
-                .iter()
-                .filter(|(id, groups)| matches(pattern, id) || groups.iter().any(|group| matches(pattern, group)));
+            let found = jobs.iter().filter(|(id, groups)| {
+                matches(pattern, id) || groups.iter().any(|group| matches(pattern, group))
+            });
             let before = selected.len();
             let mut any = false;
             for (id, _) in found {
@@ -46,10 +56,16 @@ impl<'a> Expression<'a> {
 
 /// Whether a name fits a pattern in which `*` stands for any text.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut name) = name.strip_prefix(head) else { return false };
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut name) = name.strip_prefix(head) else {
+        return false;
+    };
     let mut pieces: Vec<&str> = rest.split('*').collect();
-    let Some(last) = pieces.pop() else { return true };
+    let Some(last) = pieces.pop() else {
+        return true;
+    };
     for piece in pieces {
         match name.find(piece) {
             Some(at) => name = &name[at + piece.len()..],
@@ -81,12 +97,28 @@ mod tests {
 
     #[test]
     fn groups_stand_for_their_jobs_and_literals_must_exist() {
-        let jobs = || [("b".to_owned(), vec!["web".to_owned()]), ("a".to_owned(), vec![])].into_iter();
-        let select = |text: &str, allow| Expression::parse(text).select(jobs(), allow).map(|ids| ids.into_iter().collect::<Vec<_>>());
+        let jobs = || {
+            [
+                ("b".to_owned(), vec!["web".to_owned()]),
+                ("a".to_owned(), vec![]),
+            ]
+            .into_iter()
+        };
+        let select = |text: &str, allow| {
+            Expression::parse(text)
+                .select(jobs(), allow)
+                .map(|ids| ids.into_iter().collect::<Vec<_>>())
+        };
         assert_eq!(select("", true), Ok(vec!["a".to_owned(), "b".to_owned()]));
-        assert_eq!(select("we*,a", true), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(
+            select("we*,a", true),
+            Ok(vec!["a".to_owned(), "b".to_owned()])
+        );
         assert_eq!(select("x*", true), Ok(vec![]));
         assert_eq!(select("x*", false).map_err(|e| e.status), Err(404));
-        assert_eq!(select("a,x", true).map_err(|e| e.reason), Err("No known job with id 'x'".to_owned()));
+        assert_eq!(
+            select("a,x", true).map_err(|e| e.reason),
+            Err("No known job with id 'x'".to_owned())
+        );
     }
 }

@@ -30,8 +30,15 @@ async fn persist_due(jobs: &Jobs) {
     for job_id in jobs.running() {
         let due = async {
             let job = jobs.get(&job_id)?;
-            let last = jobs.snapshots(&job_id).await?.last().map_or(job.create_time, |snapshot| snapshot.timestamp);
-            Result::Ok(clock::now() - last >= persist_interval(&job, jobs.settings().background_persist_interval))
+            let last = jobs
+                .snapshots(&job_id)
+                .await?
+                .last()
+                .map_or(job.create_time, |snapshot| snapshot.timestamp);
+            Result::Ok(
+                clock::now() - last
+                    >= persist_interval(&job, jobs.settings().background_persist_interval),
+            )
         };
         let outcome = match due.await {
             Ok(true) => jobs.persist(&job_id).await,
@@ -61,7 +68,10 @@ fn persist_interval(job: &Job, default: Duration) -> i64 {
 /// Deletes results and model snapshots past their retention. A job's failure is no other's.
 pub async fn delete_expired(jobs: &Jobs) {
     for job in jobs.find("_all", true).unwrap_or_default() {
-        for outcome in [delete_results(jobs, &job).await, delete_snapshots(jobs, &job).await] {
+        for outcome in [
+            delete_results(jobs, &job).await,
+            delete_snapshots(jobs, &job).await,
+        ] {
             if let Err(error) = outcome {
                 tracing::warn!(job_id = job.job_id, %error, "expired data could not be deleted");
             }
@@ -72,12 +82,24 @@ pub async fn delete_expired(jobs: &Jobs) {
 /// Results older than the retention, counted back from the job's latest bucket, not from today.
 async fn delete_results(jobs: &Jobs, job: &Job) -> Result<()> {
     let latest = jobs.store().latest_bucket(&job.job_id).await?;
-    let (Some(days), Some(latest)) = (job.results_retention_days, latest) else { return Ok(()) };
+    let (Some(days), Some(latest)) = (job.results_retention_days, latest) else {
+        return Ok(());
+    };
     let before = latest.saturating_sub(days.saturating_mul(DAY));
-    let deleted = jobs.store().delete_results_before(&job.job_id, before).await?;
+    let deleted = jobs
+        .store()
+        .delete_results_before(&job.job_id, before)
+        .await?;
     if deleted > 0 {
-        let date = chrono::DateTime::from_timestamp_millis(before).unwrap_or_default().to_rfc3339();
-        jobs.notify(&job.job_id, "info", &format!("Deleted results prior to {date}")).await;
+        let date = chrono::DateTime::from_timestamp_millis(before)
+            .unwrap_or_default()
+            .to_rfc3339();
+        jobs.notify(
+            &job.job_id,
+            "info",
+            &format!("Deleted results prior to {date}"),
+        )
+        .await;
     }
     Ok(())
 }
@@ -86,10 +108,17 @@ async fn delete_snapshots(jobs: &Jobs, job: &Job) -> Result<()> {
     let snapshots = jobs.snapshots(&job.job_id).await?;
     let expired = expired_snapshots(job, &snapshots);
     for snapshot in &expired {
-        jobs.store().delete_snapshot(&job.job_id, &snapshot.snapshot_id).await?;
+        jobs.store()
+            .delete_snapshot(&job.job_id, &snapshot.snapshot_id)
+            .await?;
     }
     if !expired.is_empty() {
-        jobs.notify(&job.job_id, "info", &format!("[{}] expired model snapshots deleted", expired.len())).await;
+        jobs.notify(
+            &job.job_id,
+            "info",
+            &format!("[{}] expired model snapshots deleted", expired.len()),
+        )
+        .await;
     }
     Ok(())
 }
@@ -97,13 +126,24 @@ async fn delete_snapshots(jobs: &Jobs, job: &Job) -> Result<()> {
 /// The snapshots that may go, by Elasticsearch's rules: all of the days next to the newest snapshot stay, then one a
 /// day, then none; the active one and those marked to be retained always stay. `snapshots` are oldest first.
 pub fn expired_snapshots<'a>(job: &Job, snapshots: &'a [ModelSnapshot]) -> Vec<&'a ModelSnapshot> {
-    let (Some(active), Some(newest)) = (&job.model_snapshot_id, snapshots.last()) else { return Vec::new() };
+    let (Some(active), Some(newest)) = (&job.model_snapshot_id, snapshots.last()) else {
+        return Vec::new();
+    };
     let retention = job.model_snapshot_retention_days;
-    let daily_after = job.daily_model_snapshot_retention_after_days.unwrap_or(retention);
-    let mut keep_from = newest.timestamp.saturating_sub(retention.saturating_mul(DAY));
-    let all_from = newest.timestamp.saturating_sub(daily_after.saturating_mul(DAY));
+    let daily_after = job
+        .daily_model_snapshot_retention_after_days
+        .unwrap_or(retention);
+    let mut keep_from = newest
+        .timestamp
+        .saturating_sub(retention.saturating_mul(DAY));
+    let all_from = newest
+        .timestamp
+        .saturating_sub(daily_after.saturating_mul(DAY));
     let mut expired = Vec::new();
-    for snapshot in snapshots.iter().filter(|snapshot| snapshot.timestamp < all_from) {
+    for snapshot in snapshots
+        .iter()
+        .filter(|snapshot| snapshot.timestamp < all_from)
+    {
         if snapshot.snapshot_id == *active || snapshot.retain {
             continue;
         }
@@ -130,19 +170,29 @@ mod tests {
             "analysis_config": {"detectors": [{"function": "count"}]}, "data_description": {},
             "model_snapshot_retention_days": 4, "daily_model_snapshot_retention_after_days": 2
         });
-        let mut job = serde_json::from_value::<NewJob>(body).expect("readable").build("j", 0, None).expect("valid");
+        let mut job = serde_json::from_value::<NewJob>(body)
+            .expect("readable")
+            .build("j", 0, None)
+            .expect("valid");
         // Two a day for six days; the newest at noon of day 6.
         let mut snapshots: Vec<ModelSnapshot> = (1..=12)
             .map(|half| {
-                let mut snapshot = ModelSnapshot::new("j", &[], "job close", &Live::default(), half * DAY / 2);
+                let mut snapshot =
+                    ModelSnapshot::new("j", &[], "job close", &Live::default(), half * DAY / 2);
                 snapshot.retain = half == 2;
                 snapshot
             })
             .collect();
-        assert!(expired_snapshots(&job, &snapshots).is_empty(), "without an active snapshot nothing goes");
+        assert!(
+            expired_snapshots(&job, &snapshots).is_empty(),
+            "without an active snapshot nothing goes"
+        );
         job.model_snapshot_id = Some(snapshots[0].snapshot_id.clone());
         let gone = |job: &Job, snapshots: &[ModelSnapshot]| -> Vec<i64> {
-            expired_snapshots(job, snapshots).iter().map(|s| s.timestamp * 2 / DAY).collect()
+            expired_snapshots(job, snapshots)
+                .iter()
+                .map(|s| s.timestamp * 2 / DAY)
+                .collect()
         };
         // The newest is 12: all from 8 stay, from 4 on one a day, before that none but the active and the retained.
         assert_eq!(gone(&job, &snapshots), [3, 5, 7]);

@@ -130,9 +130,16 @@ pub enum Opening {
 impl Jobs {
     /// Takes up the jobs of a store: those that were open are open again, with nothing lost.
     pub async fn start(store: Store, settings: Settings) -> Result<Self> {
-        let pool = Pool::new(settings.threads)
-            .map_err(|error| JobError::internal(format!("the analysis threads can't start: {error}")))?;
-        let inner = Inner { store, settings, pool, jobs: RwLock::default(), room: Mutex::default() };
+        let pool = Pool::new(settings.threads).map_err(|error| {
+            JobError::internal(format!("the analysis threads can't start: {error}"))
+        })?;
+        let inner = Inner {
+            store,
+            settings,
+            pool,
+            jobs: RwLock::default(),
+            room: Mutex::default(),
+        };
         let jobs = Self(Arc::new(inner));
         let mut active = Vec::new();
         for row in jobs.0.store.jobs().await? {
@@ -151,7 +158,9 @@ impl Jobs {
                 State::Opened | State::Closing => jobs.run(&entry).await,
                 _ => jobs.let_in(&entry).await.map(|_| ()),
             }
-            .unwrap_or_else(|error| tracing::error!(job_id, %error, "the job could not be taken up"));
+            .unwrap_or_else(
+                |error| tracing::error!(job_id, %error, "the job could not be taken up"),
+            );
             if state == State::Closing {
                 jobs.close_entry(&entry, false).await?;
             }
@@ -160,9 +169,14 @@ impl Jobs {
     }
 
     async fn take_up(&self, row: &JobRow) -> Result<Entry> {
-        let damaged = |error: serde_json::Error| JobError::internal(format!("job [{}] can't be read: {error}", row.job_id));
+        let damaged = |error: serde_json::Error| {
+            JobError::internal(format!("job [{}] can't be read: {error}", row.job_id))
+        };
         let job: Job = serde_json::from_str(&row.config).map_err(damaged)?;
-        let mut live = Live { timing: TimingStats::new(&row.job_id), ..Live::default() };
+        let mut live = Live {
+            timing: TimingStats::new(&row.job_id),
+            ..Live::default()
+        };
         for (kind, document) in self.0.store.stats(&row.job_id).await? {
             match kind.as_str() {
                 "data_counts" => {
@@ -172,7 +186,9 @@ impl Jobs {
                     live.counts = counts.into();
                 }
                 "model_size_stats" => {
-                    live.size = serde_json::from_str::<ModelSizeDoc>(&document).map_err(damaged)?.into();
+                    live.size = serde_json::from_str::<ModelSizeDoc>(&document)
+                        .map_err(damaged)?
+                        .into();
                 }
                 "timing_stats" => live.timing = serde_json::from_str(&document).map_err(damaged)?,
                 _ => {}
@@ -209,9 +225,20 @@ impl Jobs {
         if !self.0.store.insert_job(&row).await? {
             return Err(taken());
         }
-        let status = Status { state: State::Closed, reason: None, order: None, opened_at: None };
-        let live = Live { timing: TimingStats::new(job_id), ..Live::default() };
-        self.0.jobs.write().insert(job_id.to_owned(), Arc::new(Entry::new(job.clone(), status, live)));
+        let status = Status {
+            state: State::Closed,
+            reason: None,
+            order: None,
+            opened_at: None,
+        };
+        let live = Live {
+            timing: TimingStats::new(job_id),
+            ..Live::default()
+        };
+        self.0.jobs.write().insert(
+            job_id.to_owned(),
+            Arc::new(Entry::new(job.clone(), status, live)),
+        );
         self.notify(job_id, "info", "Job created").await;
         let warnings = job.warnings();
         Ok((job, warnings))
@@ -219,7 +246,13 @@ impl Jobs {
 
     /// No group has the name of a job.
     fn check_names(&self, job: &Job) -> Result<()> {
-        for (id, entry) in self.0.jobs.read().iter().filter(|(id, _)| **id != job.job_id) {
+        for (id, entry) in self
+            .0
+            .jobs
+            .read()
+            .iter()
+            .filter(|(id, _)| **id != job.job_id)
+        {
             if job.groups.contains(id) {
                 return Err(same_name(id, id));
             }
@@ -232,7 +265,11 @@ impl Jobs {
 
     /// Jobs by ids, groups and wildcards, sorted by id.
     pub fn find(&self, expression: &str, allow_no_match: bool) -> Result<Vec<Job>> {
-        Ok(self.select(expression, allow_no_match)?.iter().map(|entry| entry.job.read().clone()).collect())
+        Ok(self
+            .select(expression, allow_no_match)?
+            .iter()
+            .map(|entry| entry.job.read().clone())
+            .collect())
     }
 
     pub fn get(&self, job_id: &str) -> Result<Job> {
@@ -260,9 +297,16 @@ impl Jobs {
         if let Some(runner) = runner
             && new.engine_options() != old.engine_options()
         {
-            runner.submit(Command::Configure(new.engine_options())).await?;
+            runner
+                .submit(Command::Configure(new.engine_options()))
+                .await?;
         }
-        self.notify(job_id, "info", &format!("Job updated: [{}]", changed.join(", "))).await;
+        self.notify(
+            job_id,
+            "info",
+            &format!("Job updated: [{}]", changed.join(", ")),
+        )
+        .await;
         Ok(new)
     }
 
@@ -272,7 +316,9 @@ impl Jobs {
         let _life = entry.life.lock().await;
         self.still_there(job_id, &entry)?;
         if entry.status.read().state != State::Closed {
-            return Err(JobError::conflict(format!("Cannot open job [{job_id}] because it has already been opened")));
+            return Err(JobError::conflict(format!(
+                "Cannot open job [{job_id}] because it has already been opened"
+            )));
         }
         self.let_in(&entry).await
     }
@@ -282,7 +328,11 @@ impl Jobs {
         let job_id = entry.job.read().job_id.clone();
         let order = {
             let _room = self.0.room.lock().await;
-            let order = entry.status.read().order.unwrap_or_else(|| self.next_order());
+            let order = entry
+                .status
+                .read()
+                .order
+                .unwrap_or_else(|| self.next_order());
             if let Some(explanation) = self.lack_of_room(entry) {
                 if !entry.job.read().allow_lazy_open {
                     let why = JobError::bad_request(format!(
@@ -293,18 +343,21 @@ impl Jobs {
                     )
                     .because(why));
                 }
-                self.set_status(entry, State::Opening, None, Some(order)).await?;
+                self.set_status(entry, State::Opening, None, Some(order))
+                    .await?;
                 return Ok(Opening::Waiting);
             }
             // From here on the room is taken.
-            self.set_status(entry, State::Opening, None, Some(order)).await?;
+            self.set_status(entry, State::Opening, None, Some(order))
+                .await?;
             entry.status.write().opened_at = Some(clock::now());
             order
         };
         let begin = async {
             // What a former life left beside its snapshot is not continued.
             self.0.store.drop_checkpoint(&job_id).await?;
-            self.set_status(entry, State::Opened, None, Some(order)).await?;
+            self.set_status(entry, State::Opened, None, Some(order))
+                .await?;
             self.run(entry).await
         };
         begin.await?;
@@ -312,7 +365,14 @@ impl Jobs {
     }
 
     fn next_order(&self) -> i64 {
-        self.0.jobs.read().values().filter_map(|entry| entry.status.read().order).max().unwrap_or(0) + 1
+        self.0
+            .jobs
+            .read()
+            .values()
+            .filter_map(|entry| entry.status.read().order)
+            .max()
+            .unwrap_or(0)
+            + 1
     }
 
     /// Why a job has no room now, if it hasn't.
@@ -328,7 +388,11 @@ impl Jobs {
             })
             .collect();
         let job = entry.job.read();
-        let not_opening = format!("Not opening job [{}] on node [{}]. Reason: ", job.job_id, crate::NODE_NAME);
+        let not_opening = format!(
+            "Not opening job [{}] on node [{}]. Reason: ",
+            job.job_id,
+            crate::NODE_NAME
+        );
         if running.len() >= settings.max_open_jobs {
             return Some(format!(
                 "{not_opening}This node is full. Number of opened jobs and allocated native inference processes [{}], \
@@ -388,7 +452,12 @@ impl Jobs {
         let engine = engine
             .await
             .map_err(|error| JobError::internal(error.to_string()))?
-            .map_err(|error| JobError::internal(format!("the state of job [{}] can't be restored: {error}", job.job_id)))?;
+            .map_err(|error| {
+                JobError::internal(format!(
+                    "the state of job [{}] can't be restored: {error}",
+                    job.job_id
+                ))
+            })?;
         {
             let mut live = entry.live.write();
             live.counts = engine.counts().clone();
@@ -417,10 +486,14 @@ impl Jobs {
         let job_id = entry.job.read().job_id.clone();
         *entry.runner.write() = None;
         entry.status.write().opened_at = None;
-        if let Err(error) = self.set_status(entry, State::Failed, Some(reason.to_owned()), None).await {
+        if let Err(error) = self
+            .set_status(entry, State::Failed, Some(reason.to_owned()), None)
+            .await
+        {
             tracing::error!(job_id, %error, "the failure of the job could not be stored");
         }
-        self.notify(&job_id, "error", &format!("job failed: {reason}")).await;
+        self.notify(&job_id, "error", &format!("job failed: {reason}"))
+            .await;
     }
 
     /// Closes jobs. Closing a closed one is no error.
@@ -435,9 +508,15 @@ impl Jobs {
             match failed.as_slice() {
                 [] => {}
                 [one] if entries.len() == 1 => {
-                    return Err(JobError::conflict(format!("cannot close job [{one}] because it failed, use force close")));
+                    return Err(JobError::conflict(format!(
+                        "cannot close job [{one}] because it failed, use force close"
+                    )));
                 }
-                _ => return Err(JobError::conflict("one or more jobs have state failed, use force close")),
+                _ => {
+                    return Err(JobError::conflict(
+                        "one or more jobs have state failed, use force close",
+                    ));
+                }
             }
         }
         for entry in entries {
@@ -454,7 +533,16 @@ impl Jobs {
         if state == State::Closed {
             return Ok(());
         }
-        self.notify(&job_id, "info", if force { "Job is closing (forced)" } else { "Job is closing" }).await;
+        self.notify(
+            &job_id,
+            "info",
+            if force {
+                "Job is closing (forced)"
+            } else {
+                "Job is closing"
+            },
+        )
+        .await;
         let runner = entry.runner.read().clone();
         if let Some(runner) = runner {
             let order = entry.status.read().order;
@@ -478,7 +566,9 @@ impl Jobs {
         let _configuration = entry.configuration.lock().await;
         let mut job = entry.job.read().clone();
         let former = self.snapshots(&job.job_id).await?;
-        let active = former.iter().find(|snapshot| Some(&snapshot.snapshot_id) == job.model_snapshot_id.as_ref());
+        let active = former
+            .iter()
+            .find(|snapshot| Some(&snapshot.snapshot_id) == job.model_snapshot_id.as_ref());
         let latest = saved.live.counts.latest_record_timestamp;
         if latest.is_none() || active.is_some_and(|active| active.covers(&saved.live)) {
             return Ok(());
@@ -486,11 +576,17 @@ impl Jobs {
         let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, clock::now());
         let state_row = snapshot.row();
         self.0.store.save_snapshot(&state_row, saved.state).await?;
-        self.0.store.annotate(&snapshots::stored_annotation(&snapshot)).await?;
+        self.0
+            .store
+            .annotate(&snapshots::stored_annotation(&snapshot))
+            .await?;
         job.model_snapshot_id = Some(snapshot.snapshot_id.clone());
         job.model_snapshot_min_version = Some(snapshot.min_version.clone());
         self.0.store.save_config(&job.job_id, &json(&job)).await?;
-        let message = format!("Job model snapshot with id [{}] stored", snapshot.snapshot_id);
+        let message = format!(
+            "Job model snapshot with id [{}] stored",
+            snapshot.snapshot_id
+        );
         self.notify(&job.job_id, "info", &message).await;
         *entry.job.write() = job;
         Ok(())
@@ -499,7 +595,11 @@ impl Jobs {
     /// Stores a snapshot of an open job that goes on.
     pub async fn persist(&self, job_id: &str) -> Result<()> {
         let entry = self.entry(job_id)?;
-        let runner = entry.runner.read().clone().ok_or_else(|| not_open(job_id))?;
+        let runner = entry
+            .runner
+            .read()
+            .clone()
+            .ok_or_else(|| not_open(job_id))?;
         let saved = runner.checkpoint().await?;
         self.keep_snapshot(&entry, saved, "background").await
     }
@@ -530,7 +630,8 @@ impl Jobs {
             for (_, entry) in waiting {
                 let _life = entry.life.lock().await;
                 let job_id = entry.job.read().job_id.clone();
-                let waits = entry.status.read().state == State::Opening && entry.runner.read().is_none();
+                let waits =
+                    entry.status.read().state == State::Opening && entry.runner.read().is_none();
                 if waits
                     && jobs.still_there(&job_id, &entry).is_ok()
                     && let Err(error) = jobs.let_in(&entry).await
@@ -548,7 +649,10 @@ impl Jobs {
         self.still_there(job_id, &entry)?;
         let state = entry.status.read().state;
         if state != State::Closed && !force {
-            return Err(JobError::conflict(format!("Cannot delete job [{job_id}] because the job is {}", state.name())));
+            return Err(JobError::conflict(format!(
+                "Cannot delete job [{job_id}] because the job is {}",
+                state.name()
+            )));
         }
         let runner = entry.runner.write().take();
         if let Some(runner) = runner {
@@ -565,7 +669,11 @@ impl Jobs {
     }
 
     /// Hands records to an open job: durable when this returns; the receiver tells when they have been analysed.
-    pub async fn append(&self, job_id: &str, batch: RecordBatch) -> Result<tokio::sync::oneshot::Receiver<Result<Applied>>> {
+    pub async fn append(
+        &self,
+        job_id: &str,
+        batch: RecordBatch,
+    ) -> Result<tokio::sync::oneshot::Receiver<Result<Applied>>> {
         self.runner(job_id)?.submit(Command::Records(batch)).await
     }
 
@@ -584,7 +692,10 @@ impl Jobs {
 
     pub async fn flush(&self, job_id: &str, request: FlushRequest) -> Result<Option<i64>> {
         let runner = self.runner(job_id)?;
-        let flush = Flush { advance_time: request.advance_time, skip_time: request.skip_time };
+        let flush = Flush {
+            advance_time: request.advance_time,
+            skip_time: request.skip_time,
+        };
         let mut applied = runner.apply(Command::Flush(flush)).await?;
         if request.calc_interim {
             applied = runner.interim(request.start, request.end).await?;
@@ -599,7 +710,12 @@ impl Jobs {
             JobStats {
                 job_id: job.job_id.clone(),
                 state: status.state,
-                data_counts: DataCountsDoc::new(&job.job_id, &live.counts, live.last_data_time, log_time),
+                data_counts: DataCountsDoc::new(
+                    &job.job_id,
+                    &live.counts,
+                    live.last_data_time,
+                    log_time,
+                ),
                 model_size_stats: ModelSizeDoc::new(&job.job_id, &live.size, log_time),
                 timing_stats: live.timing.clone(),
                 assignment_explanation: match status.state {
@@ -607,12 +723,16 @@ impl Jobs {
                     State::Closed => None,
                     _ => Some(status.reason.clone().unwrap_or_default()),
                 },
-                open_for: status
-                    .opened_at
-                    .map(|since| Duration::from_millis(clock::now().saturating_sub(since).max(0) as u64)),
+                open_for: status.opened_at.map(|since| {
+                    Duration::from_millis(clock::now().saturating_sub(since).max(0) as u64)
+                }),
             }
         };
-        Ok(self.select(expression, allow_no_match)?.iter().map(stats).collect())
+        Ok(self
+            .select(expression, allow_no_match)?
+            .iter()
+            .map(stats)
+            .collect())
     }
 
     pub async fn results(&self, query: &ResultQuery) -> Result<ResultPage> {
@@ -651,15 +771,27 @@ impl Jobs {
     /// Ids of the jobs that run now.
     pub fn running(&self) -> Vec<String> {
         let jobs = self.0.jobs.read();
-        jobs.iter().filter(|(_, entry)| entry.runner.read().is_some()).map(|(id, _)| id.clone()).collect()
+        jobs.iter()
+            .filter(|(_, entry)| entry.runner.read().is_some())
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     fn runner(&self, job_id: &str) -> Result<Arc<Runner>> {
-        self.entry(job_id)?.runner.read().clone().ok_or_else(|| not_open(job_id))
+        self.entry(job_id)?
+            .runner
+            .read()
+            .clone()
+            .ok_or_else(|| not_open(job_id))
     }
 
     fn entry(&self, job_id: &str) -> Result<Arc<Entry>> {
-        self.0.jobs.read().get(job_id).cloned().ok_or_else(|| JobError::no_such_job(job_id))
+        self.0
+            .jobs
+            .read()
+            .get(job_id)
+            .cloned()
+            .ok_or_else(|| JobError::no_such_job(job_id))
     }
 
     /// Refuses a job that was deleted while its life was waited for.
@@ -673,15 +805,25 @@ impl Jobs {
     fn select(&self, expression: &str, allow_no_match: bool) -> Result<Vec<Arc<Entry>>> {
         let jobs = self.0.jobs.read();
         let ids = Expression::parse(expression).select(
-            jobs.iter().map(|(id, entry)| (id.clone(), entry.job.read().groups.clone())),
+            jobs.iter()
+                .map(|(id, entry)| (id.clone(), entry.job.read().groups.clone())),
             allow_no_match,
         )?;
         Ok(ids.iter().filter_map(|id| jobs.get(id).cloned()).collect())
     }
 
-    async fn set_status(&self, entry: &Entry, state: State, reason: Option<String>, order: Option<i64>) -> Result<()> {
+    async fn set_status(
+        &self,
+        entry: &Entry,
+        state: State,
+        reason: Option<String>,
+        order: Option<i64>,
+    ) -> Result<()> {
         let job_id = entry.job.read().job_id.clone();
-        self.0.store.set_state(&job_id, state.name(), reason.as_deref(), order).await?;
+        self.0
+            .store
+            .set_state(&job_id, state.name(), reason.as_deref(), order)
+            .await?;
         let mut status = entry.status.write();
         (status.state, status.reason, status.order) = (state, reason, order);
         Ok(())
@@ -690,7 +832,12 @@ impl Jobs {
     /// Leaves a note about a job. That it can't be left is no reason to fail.
     pub async fn notify(&self, job_id: &str, level: &str, message: &str) {
         tracing::info!(job_id, message);
-        if let Err(error) = self.0.store.notify(Some(job_id), level, message, clock::now()).await {
+        if let Err(error) = self
+            .0
+            .store
+            .notify(Some(job_id), level, message, clock::now())
+            .await
+        {
             tracing::warn!(job_id, %error, "a notification could not be stored");
         }
     }
@@ -708,4 +855,3 @@ impl Entry {
         }
     }
 }
-

@@ -1,8 +1,8 @@
 //! The CPU threads on which jobs compute, apart from those that serve requests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
 use std::sync::Arc;
+use std::sync::mpsc;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -37,13 +37,18 @@ impl Pool {
                     }
                 }
             };
-            std::thread::Builder::new().name(format!("analysis-{number}")).spawn(work)?;
+            std::thread::Builder::new()
+                .name(format!("analysis-{number}"))
+                .spawn(work)?;
         }
         Ok(Self { tasks })
     }
 
     /// Runs a task and waits for what it gives. A panic ends the task alone.
-    pub async fn run<T: Send + 'static>(&self, task: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        task: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Panicked> {
         let (sender, receiver) = oneshot::channel();
         let task = move || {
             // What the task owned is dropped with it: nobody sees it half done.
@@ -52,8 +57,13 @@ impl Pool {
         let gone = || Panicked("the analysis threads are gone".to_owned());
         self.tasks.send(Box::new(task)).map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?.map_err(|payload| {
-            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            Panicked(text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default())
+            let text = payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned());
+            Panicked(
+                text.or_else(|| payload.downcast_ref::<String>().cloned())
+                    .unwrap_or_default(),
+            )
         })
     }
 }
@@ -65,7 +75,10 @@ mod tests {
     #[tokio::test]
     async fn a_panic_harms_nobody_else() {
         let pool = Pool::new(1).expect("threads");
-        assert_eq!(pool.run(|| -> i32 { panic!("boom") }).await, Err(Panicked("boom".into())));
+        assert_eq!(
+            pool.run(|| -> i32 { panic!("boom") }).await,
+            Err(Panicked("boom".into()))
+        );
         assert_eq!(pool.run(|| 6 * 7).await, Ok(42));
     }
 }

@@ -75,10 +75,21 @@ pub struct Saved {
 }
 
 enum Request {
-    Apply { seq: i64, bytes: u64, command: Command, reply: oneshot::Sender<Result<Applied>> },
-    Interim { start: Option<i64>, end: Option<i64>, reply: oneshot::Sender<Result<Applied>> },
+    Apply {
+        seq: i64,
+        bytes: u64,
+        command: Command,
+        reply: oneshot::Sender<Result<Applied>>,
+    },
+    Interim {
+        start: Option<i64>,
+        end: Option<i64>,
+        reply: oneshot::Sender<Result<Applied>>,
+    },
     /// Saves the state, and cuts the journal by it.
-    Checkpoint { reply: oneshot::Sender<Result<Saved>> },
+    Checkpoint {
+        reply: oneshot::Sender<Result<Saved>>,
+    },
 }
 
 /// The way to an open job.
@@ -108,7 +119,14 @@ pub struct Start {
 impl Runner {
     /// Applies what the journal still holds, then takes requests.
     pub async fn start(store: Store, pool: Pool, start: Start) -> Result<Arc<Self>> {
-        let Start { job_id, engine, applied, live, checkpoint_bytes, on_failure } = start;
+        let Start {
+            job_id,
+            engine,
+            applied,
+            live,
+            checkpoint_bytes,
+            on_failure,
+        } = start;
         let mut actor = Actor {
             job_id: job_id.clone(),
             store: store.clone(),
@@ -122,30 +140,56 @@ impl Runner {
         };
         actor.replay().await?;
         let (requests, inbox) = mpsc::channel(QUEUE);
-        let queue = Mutex::new(Queue { next: actor.applied + 1, requests: Some(requests) });
+        let queue = Mutex::new(Queue {
+            next: actor.applied + 1,
+            requests: Some(requests),
+        });
         tokio::spawn(actor.run(inbox, on_failure));
-        Ok(Arc::new(Self { job_id, store, queue }))
+        Ok(Arc::new(Self {
+            job_id,
+            store,
+            queue,
+        }))
     }
 
     /// Journals a command and hands it to the engine. Returns once it is durable; the receiver tells when it has been
     /// applied. It runs to its end even if the caller goes away: the journal and the queue must agree.
-    pub async fn submit(self: &Arc<Self>, command: Command) -> Result<oneshot::Receiver<Result<Applied>>> {
+    pub async fn submit(
+        self: &Arc<Self>,
+        command: Command,
+    ) -> Result<oneshot::Receiver<Result<Applied>>> {
         let this = self.clone();
         let submission = tokio::spawn(async move {
-            let payload = postcard::to_stdvec(&command).map_err(|error| JobError::internal(error.to_string()))?;
+            let payload = postcard::to_stdvec(&command)
+                .map_err(|error| JobError::internal(error.to_string()))?;
             let bytes = payload.len() as u64;
             let mut queue = this.queue.lock().await;
-            let requests = queue.requests.clone().ok_or_else(|| not_open(&this.job_id))?;
+            let requests = queue
+                .requests
+                .clone()
+                .ok_or_else(|| not_open(&this.job_id))?;
             // A place first: what is journalled is always applied.
-            let place = requests.reserve().await.map_err(|_| not_open(&this.job_id))?;
+            let place = requests
+                .reserve()
+                .await
+                .map_err(|_| not_open(&this.job_id))?;
             let seq = queue.next;
-            this.store.append_journal(&this.job_id, seq, payload).await?;
+            this.store
+                .append_journal(&this.job_id, seq, payload)
+                .await?;
             queue.next += 1;
             let (reply, receiver) = oneshot::channel();
-            place.send(Request::Apply { seq, bytes, command, reply });
+            place.send(Request::Apply {
+                seq,
+                bytes,
+                command,
+                reply,
+            });
             Ok(receiver)
         });
-        submission.await.map_err(|error| JobError::internal(error.to_string()))?
+        submission
+            .await
+            .map_err(|error| JobError::internal(error.to_string()))?
     }
 
     /// Submits a command and waits until it has been applied.
@@ -178,15 +222,30 @@ impl Runner {
         let (reply, receiver) = oneshot::channel();
         {
             let mut queue = self.queue.lock().await;
-            let requests = queue.requests.take().ok_or_else(|| not_open(&self.job_id))?;
-            requests.send(Request::Checkpoint { reply }).await.map_err(|_| not_open(&self.job_id))?;
+            let requests = queue
+                .requests
+                .take()
+                .ok_or_else(|| not_open(&self.job_id))?;
+            requests
+                .send(Request::Checkpoint { reply })
+                .await
+                .map_err(|_| not_open(&self.job_id))?;
         }
         receiver.await.map_err(|_| not_open(&self.job_id))?
     }
 
     async fn send(&self, request: Request) -> Result<()> {
-        let requests = self.queue.lock().await.requests.clone().ok_or_else(|| not_open(&self.job_id))?;
-        requests.send(request).await.map_err(|_| not_open(&self.job_id))
+        let requests = self
+            .queue
+            .lock()
+            .await
+            .requests
+            .clone()
+            .ok_or_else(|| not_open(&self.job_id))?;
+        requests
+            .send(request)
+            .await
+            .map_err(|_| not_open(&self.job_id))
     }
 }
 
@@ -195,7 +254,9 @@ async fn applied(receiver: oneshot::Receiver<Result<Applied>>, job_id: &str) -> 
 }
 
 pub fn not_open(job_id: &str) -> JobError {
-    JobError::conflict(format!("Cannot perform requested action because job [{job_id}] is not open"))
+    JobError::conflict(format!(
+        "Cannot perform requested action because job [{job_id}] is not open"
+    ))
 }
 
 struct Actor {
@@ -227,10 +288,19 @@ struct Step {
 
 impl Actor {
     #[tracing::instrument(name = "job", skip_all, fields(job_id = %self.job_id))]
-    async fn run(mut self, mut inbox: mpsc::Receiver<Request>, on_failure: Box<dyn FnOnce(String) + Send>) {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Request>,
+        on_failure: Box<dyn FnOnce(String) + Send>,
+    ) {
         while let Some(request) = inbox.recv().await {
             match request {
-                Request::Apply { seq, bytes, command, reply } => {
+                Request::Apply {
+                    seq,
+                    bytes,
+                    command,
+                    reply,
+                } => {
                     let result = self.apply(command).await;
                     self.applied = seq;
                     self.journal_bytes += bytes;
@@ -260,13 +330,17 @@ impl Actor {
 
     async fn replay(&mut self) -> Result<()> {
         loop {
-            let entries = self.store.read_journal(&self.job_id, self.applied, 16).await?;
+            let entries = self
+                .store
+                .read_journal(&self.job_id, self.applied, 16)
+                .await?;
             if entries.is_empty() {
                 return Ok(());
             }
             for (seq, payload) in entries {
-                let command = postcard::from_bytes(&payload)
-                    .map_err(|error| JobError::internal(format!("the journal can't be read: {error}")))?;
+                let command = postcard::from_bytes(&payload).map_err(|error| {
+                    JobError::internal(format!("the journal can't be read: {error}"))
+                })?;
                 self.apply(command).await?;
                 self.applied = seq;
                 self.journal_bytes += payload.len() as u64;
@@ -334,7 +408,8 @@ impl Actor {
             let mut live = self.live.write();
             live.counts = counts;
             live.log_time = clock::now();
-            live.timing.add(step.buckets, step.took.as_secs_f64() * 1e3, span);
+            live.timing
+                .add(step.buckets, step.took.as_secs_f64() * 1e3, span);
             let before = live.size.memory_status;
             if let Some(size) = step.size {
                 live.size = size;
@@ -373,7 +448,10 @@ impl Actor {
                 ),
             ),
         };
-        Ok(self.store.notify(Some(&self.job_id), level, &message, clock::now()).await?)
+        Ok(self
+            .store
+            .notify(Some(&self.job_id), level, &message, clock::now())
+            .await?)
     }
 
     async fn interim(&mut self, start: Option<i64>, end: Option<i64>) -> Result<Applied> {
@@ -388,7 +466,11 @@ impl Actor {
             rows(&job_id, &mut results, begun.elapsed())
         });
         let rows = rows.await?;
-        let write = ResultWrite { delete_interim: true, rows, ..ResultWrite::default() };
+        let write = ResultWrite {
+            delete_interim: true,
+            rows,
+            ..ResultWrite::default()
+        };
         self.has_interim = true;
         self.store.write_results(&self.job_id, write).await?;
         let counts = self.engine()?.counts().clone();
@@ -397,17 +479,27 @@ impl Actor {
 
     async fn checkpoint(&mut self) -> Result<Saved> {
         let state = self.compute(|engine| engine.save()).await?;
-        self.store.save_checkpoint(&self.job_id, self.applied, state.clone()).await?;
+        self.store
+            .save_checkpoint(&self.job_id, self.applied, state.clone())
+            .await?;
         self.journal_bytes = 0;
-        Ok(Saved { state, live: self.live.read().clone() })
+        Ok(Saved {
+            state,
+            live: self.live.read().clone(),
+        })
     }
 
     fn engine(&mut self) -> Result<&mut Engine> {
-        self.engine.as_deref_mut().ok_or_else(|| not_open(&self.job_id))
+        self.engine
+            .as_deref_mut()
+            .ok_or_else(|| not_open(&self.job_id))
     }
 
     /// Lends the engine to the pool. A panic there loses it: half done, it must not go on.
-    async fn compute<T: Send + 'static>(&mut self, task: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T> {
+    async fn compute<T: Send + 'static>(
+        &mut self,
+        task: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T> {
         let mut engine = self.engine.take().ok_or_else(|| not_open(&self.job_id))?;
         let outcome = self.pool.run(move || {
             let value = task(&mut engine);
@@ -428,26 +520,66 @@ impl Actor {
 
 /// The documents of results, each bucket's share of the time taken among them.
 fn rows(job_id: &str, results: &mut [BucketResults], took: Duration) -> Vec<ResultRow> {
-    let millis = (took.as_millis() as u64).checked_div(results.len() as u64).unwrap_or(0);
+    let millis = (took.as_millis() as u64)
+        .checked_div(results.len() as u64)
+        .unwrap_or(0);
     let mut rows = Vec::new();
     for result in results {
         result.bucket.processing_time_ms = millis;
         let (timestamp, is_interim) = (result.bucket.timestamp, result.bucket.is_interim);
         let mut add = |kind, seq: usize, score, doc| {
-            rows.push(ResultRow { kind, timestamp, seq: seq as i32, score, is_interim, doc });
+            rows.push(ResultRow {
+                kind,
+                timestamp,
+                seq: seq as i32,
+                score,
+                is_interim,
+                doc,
+            });
         };
-        let bucket = Document { job_id, result_type: "bucket", result: &result.bucket };
-        add(ResultKind::Bucket, 0, result.bucket.anomaly_score, json(&bucket));
+        let bucket = Document {
+            job_id,
+            result_type: "bucket",
+            result: &result.bucket,
+        };
+        add(
+            ResultKind::Bucket,
+            0,
+            result.bucket.anomaly_score,
+            json(&bucket),
+        );
         for (seq, record) in result.records.iter().enumerate() {
-            let document = Document { job_id, result_type: "record", result: record };
-            add(ResultKind::Record, seq, record.record_score, json(&document));
+            let document = Document {
+                job_id,
+                result_type: "record",
+                result: record,
+            };
+            add(
+                ResultKind::Record,
+                seq,
+                record.record_score,
+                json(&document),
+            );
         }
         for (seq, influencer) in result.influencers.iter().enumerate() {
-            let document = Document { job_id, result_type: "influencer", result: influencer };
-            add(ResultKind::Influencer, seq, influencer.influencer_score, json(&document));
+            let document = Document {
+                job_id,
+                result_type: "influencer",
+                result: influencer,
+            };
+            add(
+                ResultKind::Influencer,
+                seq,
+                influencer.influencer_score,
+                json(&document),
+            );
         }
         for (seq, plot) in result.model_plots.iter().enumerate() {
-            let document = Document { job_id, result_type: "model_plot", result: plot };
+            let document = Document {
+                job_id,
+                result_type: "model_plot",
+                result: plot,
+            };
             add(ResultKind::ModelPlot, seq, 0.0, json(&document));
         }
     }

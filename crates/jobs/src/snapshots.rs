@@ -32,10 +32,15 @@ impl ModelSnapshot {
     /// A snapshot taken now; its id differs from those of `former`.
     pub fn new(job_id: &str, former: &[Self], cause: &str, live: &Live, now: i64) -> Self {
         let mut id = now / 1_000;
-        while former.iter().any(|snapshot| snapshot.snapshot_id == id.to_string()) {
+        while former
+            .iter()
+            .any(|snapshot| snapshot.snapshot_id == id.to_string())
+        {
             id += 1;
         }
-        let when = DateTime::from_timestamp_millis(now).unwrap_or_default().format("%Y-%m-%dT%H:%M:%S%z");
+        let when = DateTime::from_timestamp_millis(now)
+            .unwrap_or_default()
+            .format("%Y-%m-%dT%H:%M:%S%z");
         Self {
             job_id: job_id.to_owned(),
             min_version: SNAPSHOT_MIN_VERSION.to_owned(),
@@ -69,8 +74,12 @@ impl ModelSnapshot {
     }
 
     pub fn from_row(row: &SnapshotRow) -> Result<Self> {
-        serde_json::from_str(&row.doc)
-            .map_err(|error| JobError::internal(format!("snapshot [{}] can't be read: {error}", row.snapshot_id)))
+        serde_json::from_str(&row.doc).map_err(|error| {
+            JobError::internal(format!(
+                "snapshot [{}] can't be read: {error}",
+                row.snapshot_id
+            ))
+        })
     }
 }
 

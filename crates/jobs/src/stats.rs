@@ -36,7 +36,12 @@ pub struct DataCountsDoc {
 }
 
 impl DataCountsDoc {
-    pub fn new(job_id: &str, counts: &DataCounts, last_data_time: Option<i64>, log_time: i64) -> Self {
+    pub fn new(
+        job_id: &str,
+        counts: &DataCounts,
+        last_data_time: Option<i64>,
+        log_time: i64,
+    ) -> Self {
         Self {
             job_id: job_id.to_owned(),
             processed_record_count: counts.processed_record_count,
@@ -136,7 +141,10 @@ impl TimingStats {
     const ALPHA: f64 = 0.01;
 
     pub fn new(job_id: &str) -> Self {
-        Self { job_id: job_id.to_owned(), ..Self::default() }
+        Self {
+            job_id: job_id.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// Takes `buckets` of `span` seconds that took `millis` together.
@@ -147,16 +155,22 @@ impl TimingStats {
         let each = millis / buckets as f64;
         self.bucket_count += buckets;
         self.total_bucket_processing_time_ms += millis;
-        let (least, most) = (self.minimum_bucket_processing_time_ms, self.maximum_bucket_processing_time_ms);
+        let (least, most) = (
+            self.minimum_bucket_processing_time_ms,
+            self.maximum_bucket_processing_time_ms,
+        );
         self.minimum_bucket_processing_time_ms = Some(least.map_or(each, |least| least.min(each)));
         self.maximum_bucket_processing_time_ms = Some(most.map_or(each, |most| most.max(each)));
         self.average_bucket_processing_time_ms =
             Some(self.total_bucket_processing_time_ms / self.bucket_count as f64);
-        let before = self.exponential_average_bucket_processing_time_ms.unwrap_or(each);
+        let before = self
+            .exponential_average_bucket_processing_time_ms
+            .unwrap_or(each);
         let kept = (1.0 - Self::ALPHA).powi(buckets.min(10_000) as i32);
         let average = kept * before + (1.0 - kept) * each;
         self.exponential_average_bucket_processing_time_ms = Some(average);
-        self.exponential_average_bucket_processing_time_per_hour_ms = Some(average * 3_600.0 / span as f64);
+        self.exponential_average_bucket_processing_time_per_hour_ms =
+            Some(average * 3_600.0 / span as f64);
     }
 }
 

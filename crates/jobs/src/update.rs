@@ -39,14 +39,18 @@ pub struct DetectorUpdate {
 }
 
 /// The documentation's own example gives one detector without a list around it.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<DetectorUpdate>, D::Error> {
+fn one_or_many<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<DetectorUpdate>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
     let list = match value {
         None => return Ok(Vec::new()),
         Some(Value::Array(list)) => list,
         Some(one) => vec![one],
     };
-    list.into_iter().map(|one| DetectorUpdate::deserialize(one).map_err(serde::de::Error::custom)).collect()
+    list.into_iter()
+        .map(|one| DetectorUpdate::deserialize(one).map_err(serde::de::Error::custom))
+        .collect()
 }
 
 /// What an update may lean on: how the job stands now.
@@ -76,8 +80,14 @@ impl JobUpdate {
             )));
         }
         let unsupported = [
-            ("categorization_filters", self.categorization_filters.is_some()),
-            ("per_partition_categorization", self.per_partition_categorization.is_some()),
+            (
+                "categorization_filters",
+                self.categorization_filters.is_some(),
+            ),
+            (
+                "per_partition_categorization",
+                self.per_partition_categorization.is_some(),
+            ),
         ];
         if let Some((name, _)) = unsupported.iter().find(|(_, given)| *given) {
             return Err(JobError::bad_request(format!(
@@ -86,14 +96,17 @@ impl JobUpdate {
         }
         for update in self.detectors {
             let count = new.analysis_config.detectors.len();
-            let Some(detector) = new.analysis_config.detectors.get_mut(update.detector_index) else {
+            let Some(detector) = new.analysis_config.detectors.get_mut(update.detector_index)
+            else {
                 return Err(JobError::bad_request(format!(
                     "Supplied detector_index [{}] is >= the number of detectors [{count}]",
                     update.detector_index
                 )));
             };
             if update.custom_rules.is_some_and(|rules| !rules.is_empty()) {
-                return Err(JobError::bad_request("custom_rules are not supported by this version of tidewatch"));
+                return Err(JobError::bad_request(
+                    "custom_rules are not supported by this version of tidewatch",
+                ));
             }
             if let Some(description) = update.description {
                 detector.detector_description = description;
@@ -128,12 +141,19 @@ impl JobUpdate {
 }
 
 fn check_limits(limits: &AnalysisLimits, job: &Job, standing: &Standing) -> Result<()> {
-    let (old, new) = (job.analysis_limits.model_memory_limit, limits.model_memory_limit);
+    let (old, new) = (
+        job.analysis_limits.model_memory_limit,
+        limits.model_memory_limit,
+    );
     if standing.is_open && old != new {
-        return Err(JobError::bad_request("Cannot update analysis_limits while the job is open"));
+        return Err(JobError::bad_request(
+            "Cannot update analysis_limits while the job is open",
+        ));
     }
     if new < old && new.bytes < standing.model_bytes {
-        let used = Memory { bytes: standing.model_bytes + (1 << 20) - 1 };
+        let used = Memory {
+            bytes: standing.model_bytes + (1 << 20) - 1,
+        };
         return Err(JobError::bad_request(format!(
             "Invalid update value for analysis_limits: model_memory_limit cannot be decreased below current usage; \
              current usage [{used}], update had [{new}]"

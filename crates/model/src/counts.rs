@@ -85,10 +85,17 @@ impl std::ops::AddAssign for DataCounts {
         self.sparse_bucket_count += next.sparse_bucket_count;
         self.bucket_count += next.bucket_count;
         self.input_record_count += next.input_record_count;
-        self.earliest_record_timestamp = self.earliest_record_timestamp.or(next.earliest_record_timestamp);
-        self.latest_record_timestamp = next.latest_record_timestamp.or(self.latest_record_timestamp);
-        self.latest_empty_bucket_timestamp = next.latest_empty_bucket_timestamp.or(self.latest_empty_bucket_timestamp);
-        self.latest_sparse_bucket_timestamp =
-            next.latest_sparse_bucket_timestamp.or(self.latest_sparse_bucket_timestamp);
+        self.earliest_record_timestamp = self
+            .earliest_record_timestamp
+            .or(next.earliest_record_timestamp);
+        self.latest_record_timestamp = next
+            .latest_record_timestamp
+            .or(self.latest_record_timestamp);
+        self.latest_empty_bucket_timestamp = next
+            .latest_empty_bucket_timestamp
+            .or(self.latest_empty_bucket_timestamp);
+        self.latest_sparse_bucket_timestamp = next
+            .latest_sparse_bucket_timestamp
+            .or(self.latest_sparse_bucket_timestamp);
     }
 }
