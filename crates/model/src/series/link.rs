@@ -64,8 +64,11 @@ impl Link {
         let mut candidates = vec![Self::Identity, Self::Root];
         // A logarithm needs a level well above zero: else the offset decides everything.
         if f64::from(sorted[sorted.len() / 20]) > 0.05 * median && median > 0.0 {
+            // One event more or less is no multiple of nothing: counts are offset by one.
+            let counts = sorted.iter().all(|v| v.fract() == 0.0);
+            let least = if counts { 1.0 } else { 0.0 };
             candidates.push(Self::Log {
-                offset: 0.02 * median,
+                offset: f64::max(0.02 * median, least),
             });
         }
         let same = |a: Self, b: Self| std::mem::discriminant(&a) == std::mem::discriminant(&b);
@@ -145,5 +148,20 @@ mod tests {
         ));
         let negative: Vec<f32> = values.iter().map(|v| v - 500.0).collect();
         assert_eq!(Link::choose(&negative, Link::Root), Link::Identity);
+    }
+
+    #[test]
+    fn the_zero_of_a_count_is_not_far_below_one() {
+        let counts: Vec<f32> = (0..300u32)
+            .map(|i| {
+                let level = 30.0 * (1.0 + 0.9 * (f64::from(i) / 20.0).sin());
+                let high = i.wrapping_mul(2_654_435_761) >> 31 == 1;
+                (level * if high { 1.5 } else { 0.67 }).round() as f32
+            })
+            .collect();
+        let Link::Log { offset } = Link::choose(&counts, Link::Identity) else {
+            panic!("multiplicative noise");
+        };
+        assert!(offset >= 1.0);
     }
 }

@@ -9,6 +9,7 @@ mod bar;
 mod link;
 mod period;
 mod predict;
+mod recent;
 mod season;
 mod shape;
 mod sums;
@@ -19,19 +20,20 @@ use serde::{Deserialize, Serialize};
 use bar::Bar;
 pub use link::Link;
 use predict::Predictors;
+use recent::{RECENT, Recent};
 use season::{DAY, Table};
 use shape::Shapes;
 use sums::Sums;
 use tail::Tail;
 
-/// Recent values kept to choose the link and to find periods.
-const RECENT: usize = 360;
 /// Residuals are cut at so many widths before they teach; each further surprise on the same side doubles it.
 const TAME: f64 = 3.5;
 /// Values that a series must have seen before it judges.
 const WARM: u32 = 12;
 /// Below this a bucket counts as anomalous and hardly enters the tails' history.
 const FLAGGED: f64 = 3e-4;
+/// Days after which such buckets are forgotten, to 1/e.
+const FLAGS_DAYS: f32 = 2.0;
 /// Two-sided width of 95 % of a normal law, in mean absolute deviations.
 const BOUND: f64 = 2.45;
 /// No value is taken for larger, so that squares of widths stay finite in single precision.
@@ -78,9 +80,11 @@ pub struct Series {
     shapes: Shapes,
     /// Surprises on end, negative below.
     run: i32,
+    /// Whether the last bucket was anomalous, and the anomalies of late, decayed.
+    flagged: bool,
+    flags: f32,
     bar: Bar,
-    recent: Vec<f32>,
-    head: usize,
+    recent: Recent,
 }
 
 impl Series {
@@ -100,9 +104,10 @@ impl Series {
             tails: [[single; 2], [multiple; 2]],
             shapes: Shapes::default(),
             run: 0,
+            flagged: false,
+            flags: 0.0,
             bar: Bar::default(),
-            recent: Vec::new(),
-            head: 0,
+            recent: Recent::default(),
         }
     }
 
@@ -175,7 +180,13 @@ impl Series {
     }
 
     fn learn(&mut self, time: i64, value: f64, judged: &Judgement) {
-        self.remember(time, value);
+        let missed = if self.seen == 0 {
+            0
+        } else {
+            (time - self.last) / self.span - 1
+        };
+        self.recent
+            .push(missed, value.clamp(-LARGEST, LARGEST) as f32);
         let Judgement {
             y, mean, width, z, ..
         } = *judged;
@@ -188,14 +199,14 @@ impl Series {
             (true, false) => self.run.min(0) - 1,
         };
         let tame = TAME * f64::from((self.run.abs() - 1).clamp(0, 20)).exp2() * width;
-        let residual = if self.seen < WARM {
-            y - mean
+        let cut = if self.seen < WARM {
+            f64::INFINITY
         } else {
-            (y - mean).clamp(-tame, tame)
+            tame
         };
-        let forecast = &judged.forecast;
+        let residual = (y - mean).clamp(-cut, cut);
         self.predictors
-            .learn(time, y, mean + residual, forecast, floor, TAME * width);
+            .learn(time, y, &judged.forecast, floor, TAME * width, cut);
 
         if self.seen > 0 {
             let n = f64::from(self.seen);
@@ -216,7 +227,7 @@ impl Series {
         }
         if self.seen >= WARM {
             let flagged = judged.finding.single.min(judged.finding.multiple) < FLAGGED;
-            let weight = if flagged { 0.1 } else { 1.0 };
+            let weight = self.weight(flagged);
             // A value on the other side is a value at the bottom of this one.
             let statistics = [sides(z), judged.sums.extremes];
             for (tails, values) in self.tails.iter_mut().zip(statistics) {
@@ -228,6 +239,18 @@ impl Series {
         }
         self.seen = self.seen.saturating_add(1);
         self.last = time;
+    }
+
+    /// How much a bucket counts in the tails: an anomaly hardly, unless anomalies are what the series is made of.
+    fn weight(&mut self, flagged: bool) -> f64 {
+        let keep = (-self.span as f32 / (FLAGS_DAYS * DAY as f32)).exp();
+        self.flags = self.flags * keep + f32::from(u8::from(flagged && !self.flagged));
+        self.flagged = flagged;
+        if flagged {
+            (0.1 * f64::from(self.flags)).clamp(0.1, 1.0)
+        } else {
+            1.0
+        }
     }
 
     /// Takes the recent peak off a surprise, so that one event counts once: returns the probability that remains.
@@ -259,35 +282,9 @@ impl Series {
         (1.0 + spread.at(slot) * n / (n + 20.0)).max(0.2)
     }
 
-    fn remember(&mut self, time: i64, value: f64) {
-        let missed = if self.seen == 0 {
-            0
-        } else {
-            ((time - self.last) / self.span - 1).clamp(0, RECENT as i64)
-        };
-        let value = value.clamp(-LARGEST, LARGEST) as f32;
-        for value in std::iter::repeat_n(f32::NAN, missed as usize).chain([value]) {
-            if self.recent.len() < RECENT {
-                if self.recent.len() == self.recent.capacity() {
-                    self.recent.reserve_exact(RECENT / 4);
-                }
-                self.recent.push(value);
-            } else {
-                self.recent[self.head] = value;
-                self.head = (self.head + 1) % RECENT;
-            }
-        }
-    }
-
-    /// Recent values, oldest first.
-    fn recent_in_order(&self) -> Vec<f32> {
-        let (newer, older) = self.recent.split_at(self.head);
-        [older, newer].concat()
-    }
-
     /// Starts over from the recent values under another link, when they ask for one.
     fn choose_link(&mut self) {
-        let recent = self.recent_in_order();
+        let recent = self.recent.in_order();
         let link = Link::choose(&recent, self.link);
         if link == self.link {
             return;
@@ -309,7 +306,7 @@ impl Series {
     }
 
     fn find_period(&mut self) {
-        let recent = self.recent_in_order();
+        let recent = self.recent.in_order();
         let link = self.link;
         let scaled: Vec<f32> = recent
             .iter()
@@ -342,7 +339,7 @@ impl Series {
             + Predictors::full_bytes(span)
             + hours
             + Shapes::full_bytes()
-            + RECENT * size_of::<f32>()
+            + recent::full_bytes()
     }
 
     /// Bytes that the series takes now.
@@ -351,7 +348,7 @@ impl Series {
             + self.predictors.bytes()
             + self.spread.as_ref().map_or(0, Table::bytes)
             + self.shapes.bytes()
-            + self.recent.capacity() * size_of::<f32>()
+            + self.recent.bytes()
     }
 }
 

@@ -18,6 +18,10 @@ const SEASONS: usize = 6;
 const FOUND: usize = 5;
 /// Slots of a workday or weekend day: smoothed, so that ten minutes are fine enough.
 const CLASS_SLOTS: i64 = 144;
+/// Days after which evidence has faded to 1/e: a season must not be given up for one day without its peak.
+const EVIDENCE_DAYS: f64 = 3.0;
+/// The week learns what the day leaves, so not before the day is known.
+const SETTLED_DAYS: f64 = 1.5;
 /// Errors beyond so many widths say no more against a predictor.
 const CLIP: f64 = 16.0;
 
@@ -32,6 +36,8 @@ struct Predictor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predictors {
     learnt: u32,
+    /// Days to a bucket.
+    day: f32,
     /// Mean absolute distance from the slow mean.
     variation: f32,
     slow: f32,
@@ -59,9 +65,10 @@ impl Predictors {
         let day = span as f64 / DAY as f64;
         Self {
             learnt: 0,
+            day: day as f32,
             variation: 0.0,
             slow: day.clamp(1.0 / 300.0, 0.1) as f32,
-            forget: 1.0 - (day / 1.5).clamp(1.0 / 1_000.0, 1.0 / 60.0) as f32,
+            forget: 1.0 - (day / EVIDENCE_DAYS).clamp(1.0 / 3_000.0, 1.0 / 60.0) as f32,
             classes: Table::new(DAY, 0, span, CLASS_SLOTS).map(|table| [table.clone(), table]),
             daily,
             weekly: Table::new(WEEK, 0, span, 168),
@@ -137,22 +144,23 @@ impl Predictors {
         sum / weights
     }
 
-    /// Learns the value `y`, of which levels and seasons see `tamed`: the value with an outlier's excess cut off.
+    /// Learns the value `y`. Seasons see no more than `tame` of an error unless it comes again in its slot; levels see
+    /// no more than `cut`, each of its own error: who was right must not be bent by those who were surprised.
     pub fn learn(
         &mut self,
         time: i64,
         y: f64,
-        tamed: f64,
         forecast: &Forecast,
         floor: f64,
         tame: f64,
+        cut: f64,
     ) {
         self.learnt = self.learnt.saturating_add(1);
         let n = f64::from(self.learnt);
         let slow = f64::from(self.slow).max(1.0 / n);
         if self.learnt == 1 {
             for (season, row) in self.predictors.iter_mut().enumerate() {
-                let level = tamed - forecast.seasons[season].unwrap_or(0.0);
+                let level = y - forecast.seasons[season].unwrap_or(0.0);
                 *row = [Predictor {
                     level,
                     ..Predictor::default()
@@ -181,9 +189,9 @@ impl Predictors {
                 if n > 4.0 {
                     predictor.evidence = self.forget * predictor.evidence + likelihood as f32;
                 }
-                let seen = (tamed - predicted).abs();
-                predictor.width = (width + rate * (seen - width)) as f32;
-                let left = tamed - shape;
+                let seen = (y - predicted).clamp(-cut, cut);
+                predictor.width = (width + rate * (seen.abs() - width)) as f32;
+                let left = predicted + seen - shape;
                 match kind {
                     0 => predictor.level += slow * (left - predictor.level),
                     1 => {
@@ -221,6 +229,7 @@ impl Predictors {
             error(4),
             error(FOUND),
         );
+        let settled = f64::from(self.learnt) * f64::from(self.day) > SETTLED_DAYS;
         if let Some(daily) = &mut self.daily {
             let slot = daily.slot(time);
             daily.learn(slot, daily_error, 0.12, tame);
@@ -230,7 +239,9 @@ impl Predictors {
             let slot = class.slot(time);
             class.learn(slot, class_error, 0.15, tame);
         }
-        if let Some(weekly) = &mut self.weekly {
+        if let Some(weekly) = &mut self.weekly
+            && settled
+        {
             let slot = weekly.slot(time);
             weekly.learn(slot, week_error, 0.06, tame);
         }
@@ -291,7 +302,10 @@ impl Predictors {
             Table::new(period, 0, span, slots).map_or(0, |table| table.bytes())
         };
         // The found period is at most a third of the recent values long.
-        size(DAY, 288) + 2 * size(DAY, CLASS_SLOTS) + size(WEEK, 168) + super::RECENT / 3 * 5
+        size(DAY, 288)
+            + 2 * size(DAY, CLASS_SLOTS)
+            + size(WEEK, 168)
+            + super::recent::RECENT / 3 * 5
     }
 
     pub fn bytes(&self) -> usize {

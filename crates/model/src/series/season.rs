@@ -62,7 +62,8 @@ impl Table {
         (of(0) + 2.0 * of(1) + 3.0 * of(2) + 2.0 * of(3) + of(4)) / 9.0
     }
 
-    /// Moves a slot by an error: fully the first time, then as the mean of what it saw, at last at `rate`. An error
+    /// Moves a slot by an error: fully the first time, then much as the mean of what it saw (the
+    /// first a little less, since the level was not known then), at last at `rate`. An error
     /// beyond `tame` is cut to it, unless the slot is new or it comes again: what repeats in a slot belongs there.
     pub fn learn(&mut self, slot: usize, error: f64, rate: f64, tame: f64) {
         let state = &mut self.visits[slot];
@@ -74,7 +75,7 @@ impl Table {
         };
         let again = side != 0 && *state & (HIGH | LOW) == side;
         *state = count | side;
-        let mut rate = f64::max(1.0 / f64::from(count), rate);
+        let mut rate = f64::max(1.25 / (f64::from(count) + 0.25), rate);
         if again {
             rate = rate.max(0.5);
         }
