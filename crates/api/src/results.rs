@@ -86,14 +86,14 @@ impl Kind {
         let mut params = Params::new(uri)?;
         let asked = match optional::<Asked>(body, self.parser).await? {
             Some(asked) => asked,
-            None => self.from_params(&mut params)?,
+            None => self.take_params(&mut params)?,
         };
         params.finish()?;
         self.check(&asked)?;
         Ok(asked)
     }
 
-    fn from_params(&self, params: &mut Params) -> Result<Asked> {
+    fn take_params(&self, params: &mut Params) -> Result<Asked> {
         let mut asked = Asked {
             desc: params.take_bool("desc")?,
             start: params.take("start").map(Text::Text),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tidewatch_model::config::{AnalysisConfig, ConfigError, Detector};
-use tidewatch_model::engine::Options;
+use tidewatch_model::engine::{Options, PlotOptions};
 use tidewatch_model::time_format::TimeFormat;
 use tidewatch_model::units::{Memory, TimeSpan};
 
@@ -402,21 +402,28 @@ impl Job {
         }
     }
 
-    /// The settings that the engine takes while it runs.
+    /// The settings that a run of the job begins with.
     pub fn engine_options(&self) -> Options {
+        Options {
+            memory_limit: self.analysis_limits.model_memory_limit.bytes,
+            prune_window: self.analysis_config.model_prune_window.as_secs(),
+            plot: self.plot_options(),
+        }
+    }
+
+    /// The settings that a running job takes over at once.
+    pub fn plot_options(&self) -> PlotOptions {
         let plot = self.model_plot_config.as_ref().filter(|plot| plot.enabled);
         let terms = plot
             .and_then(|plot| plot.terms.as_deref())
             .unwrap_or_default();
-        Options {
-            memory_limit: self.analysis_limits.model_memory_limit.bytes,
-            model_plot: plot.is_some(),
-            model_plot_terms: terms
-                .split(',')
-                .map(str::trim)
-                .filter(|t| !t.is_empty())
-                .map(str::to_owned)
-                .collect(),
+        let terms = terms
+            .split(',')
+            .map(str::trim)
+            .filter(|term| !term.is_empty());
+        PlotOptions {
+            enabled: plot.is_some(),
+            terms: terms.map(str::to_owned).collect(),
         }
     }
 

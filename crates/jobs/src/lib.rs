@@ -3,8 +3,10 @@
 
 mod clock;
 pub mod config;
+mod entry;
 mod error;
 mod expression;
+mod life;
 pub mod maintenance;
 mod manager;
 mod pool;
@@ -14,9 +16,11 @@ mod snapshots;
 pub mod stats;
 pub mod update;
 
+pub use entry::State;
 pub use error::{JobError, Result};
 pub use expression::matches;
-pub use manager::{FlushRequest, JobStats, Jobs, Opening, State};
+pub use life::Opening;
+pub use manager::{FlushRequest, JobStats, Jobs};
 pub use runner::Applied;
 pub use settings::Settings;
 pub use snapshots::ModelSnapshot;

@@ -1,4 +1,4 @@
-//! All jobs of a server: their life from creation to deletion, and the room that they share.
+//! All jobs of a server: creating, finding, changing and reading them. Their opening and closing is in `life`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,95 +6,38 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tidewatch_model::counts::DataCounts;
-use tidewatch_model::engine::{Engine, Flush};
+use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
-use tidewatch_model::units::Memory;
 use tidewatch_store::{JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
 use tokio::sync::Mutex;
 
 use crate::clock;
 use crate::config::{Job, NewJob, same_name};
+use crate::entry::{Entry, State, Status};
 use crate::error::{JobError, Result};
 use crate::expression::Expression;
 use crate::pool::Pool;
-use crate::runner::{Applied, Command, Live, Runner, Saved, Start, json, not_open};
+use crate::runner::{Applied, Command, Live, Runner, json, not_open};
 use crate::settings::Settings;
-use crate::snapshots::{self, ModelSnapshot};
+use crate::snapshots::ModelSnapshot;
 use crate::stats::{DataCountsDoc, ModelSizeDoc, TimingStats};
 use crate::update::{JobUpdate, Standing};
-
-/// Memory that a job takes beside its models.
-const JOB_OVERHEAD: u64 = 10 << 20;
 
 /// What is said of a job that waits for room.
 pub const AWAITING: &str = "persistent task is awaiting node assignment.";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    Closed,
-    /// Waiting for room, or taking up its state.
-    Opening,
-    Opened,
-    Closing,
-    Failed,
-}
-
-impl State {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Opening => "opening",
-            Self::Opened => "opened",
-            Self::Closing => "closing",
-            Self::Failed => "failed",
-        }
-    }
-
-    fn parse(name: &str) -> Self {
-        match name {
-            "opening" => Self::Opening,
-            "opened" => Self::Opened,
-            "closing" => Self::Closing,
-            "failed" => Self::Failed,
-            _ => Self::Closed,
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Status {
-    state: State,
-    reason: Option<String>,
-    /// The order in which jobs asked to be opened; only while they wait or run.
-    order: Option<i64>,
-    /// Epoch milliseconds.
-    opened_at: Option<i64>,
-}
-
-/// One job.
-struct Entry {
-    job: RwLock<Job>,
-    status: RwLock<Status>,
-    runner: RwLock<Option<Arc<Runner>>>,
-    live: Arc<RwLock<Live>>,
-    /// One step of its life at a time: open, close, update, delete.
-    life: Mutex<()>,
-    /// Guards reading, changing and storing the configuration.
-    configuration: Mutex<()>,
-}
-
-struct Inner {
-    store: Store,
-    settings: Settings,
-    pool: Pool,
-    jobs: RwLock<BTreeMap<String, Arc<Entry>>>,
+pub(crate) struct Inner {
+    pub store: Store,
+    pub settings: Settings,
+    pub pool: Pool,
+    pub jobs: RwLock<BTreeMap<String, Arc<Entry>>>,
     /// Held while room is looked for and taken.
-    room: Mutex<()>,
+    pub room: Mutex<()>,
 }
 
 /// All jobs of a server.
 #[derive(Clone)]
-pub struct Jobs(Arc<Inner>);
+pub struct Jobs(pub(crate) Arc<Inner>);
 
 /// A job's statistics.
 #[derive(Debug, Clone)]
@@ -118,13 +61,6 @@ pub struct FlushRequest {
     pub end: Option<i64>,
     pub advance_time: Option<i64>,
     pub skip_time: Option<i64>,
-}
-
-/// A model of an open job that has room, or one that waits for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
-    Opened,
-    Waiting,
 }
 
 impl Jobs {
@@ -161,7 +97,7 @@ impl Jobs {
             .unwrap_or_else(
                 |error| tracing::error!(job_id, %error, "the job could not be taken up"),
             );
-            if state == State::Closing {
+            if state == State::Closing && entry.status.read().state == State::Opened {
                 jobs.close_entry(&entry, false).await?;
             }
         }
@@ -295,11 +231,9 @@ impl Jobs {
         };
         let runner = entry.runner.read().clone();
         if let Some(runner) = runner
-            && new.engine_options() != old.engine_options()
+            && new.plot_options() != old.plot_options()
         {
-            runner
-                .submit(Command::Configure(new.engine_options()))
-                .await?;
+            runner.submit(Command::Plot(new.plot_options())).await?;
         }
         self.notify(
             job_id,
@@ -308,364 +242,6 @@ impl Jobs {
         )
         .await;
         Ok(new)
-    }
-
-    /// Opens a job, or lets it wait where it may and there is no room.
-    pub async fn open(&self, job_id: &str) -> Result<Opening> {
-        let entry = self.entry(job_id)?;
-        let _life = entry.life.lock().await;
-        self.still_there(job_id, &entry)?;
-        if entry.status.read().state != State::Closed {
-            return Err(JobError::conflict(format!(
-                "Cannot open job [{job_id}] because it has already been opened"
-            )));
-        }
-        self.let_in(&entry).await
-    }
-
-    /// Finds room for a job and runs it. Its life is locked.
-    async fn let_in(&self, entry: &Arc<Entry>) -> Result<Opening> {
-        let job_id = entry.job.read().job_id.clone();
-        let order = {
-            let _room = self.0.room.lock().await;
-            let order = entry
-                .status
-                .read()
-                .order
-                .unwrap_or_else(|| self.next_order());
-            if let Some(explanation) = self.lack_of_room(entry) {
-                if !entry.job.read().allow_lazy_open {
-                    let why = JobError::bad_request(format!(
-                        "Could not open job because no suitable nodes were found, allocation explanation [{explanation}]"
-                    ));
-                    return Err(JobError::no_room(
-                        "Could not open job because no ML nodes with sufficient capacity were found",
-                    )
-                    .because(why));
-                }
-                self.set_status(entry, State::Opening, None, Some(order))
-                    .await?;
-                return Ok(Opening::Waiting);
-            }
-            // From here on the room is taken.
-            self.set_status(entry, State::Opening, None, Some(order))
-                .await?;
-            entry.status.write().opened_at = Some(clock::now());
-            order
-        };
-        let begin = async {
-            // What a former life left beside its snapshot is not continued.
-            self.0.store.drop_checkpoint(&job_id).await?;
-            self.set_status(entry, State::Opened, None, Some(order))
-                .await?;
-            self.run(entry).await
-        };
-        begin.await?;
-        Ok(Opening::Opened)
-    }
-
-    fn next_order(&self) -> i64 {
-        self.0
-            .jobs
-            .read()
-            .values()
-            .filter_map(|entry| entry.status.read().order)
-            .max()
-            .unwrap_or(0)
-            + 1
-    }
-
-    /// Why a job has no room now, if it hasn't.
-    fn lack_of_room(&self, entry: &Arc<Entry>) -> Option<String> {
-        let settings = &self.0.settings;
-        let need = |job: &Job| job.analysis_limits.model_memory_limit.bytes + JOB_OVERHEAD;
-        let jobs = self.0.jobs.read();
-        let running: Vec<&Arc<Entry>> = jobs
-            .values()
-            .filter(|other| {
-                !Arc::ptr_eq(other, entry)
-                    && (other.runner.read().is_some() || other.status.read().opened_at.is_some())
-            })
-            .collect();
-        let job = entry.job.read();
-        let not_opening = format!(
-            "Not opening job [{}] on node [{}]. Reason: ",
-            job.job_id,
-            crate::NODE_NAME
-        );
-        if running.len() >= settings.max_open_jobs {
-            return Some(format!(
-                "{not_opening}This node is full. Number of opened jobs and allocated native inference processes [{}], \
-                 xpack.ml.max_open_jobs [{}].",
-                running.len(),
-                settings.max_open_jobs
-            ));
-        }
-        let used: u64 = running.iter().map(|other| need(&other.job.read())).sum();
-        if used + need(&job) > settings.node_memory.bytes {
-            return Some(format!(
-                "{not_opening}This node has insufficient available memory. Available memory for ML [{} ({})], memory \
-                 required by existing jobs [{used} ({})], estimated memory required for this job [{} ({})].",
-                settings.node_memory.bytes,
-                settings.node_memory,
-                Memory { bytes: used },
-                need(&job),
-                Memory { bytes: need(&job) },
-            ));
-        }
-        None
-    }
-
-    /// Takes up the state of a job and starts its actor.
-    async fn run(&self, entry: &Arc<Entry>) -> Result<()> {
-        let job = entry.job.read().clone();
-        let outcome = self.start_runner(entry, &job).await;
-        match outcome {
-            Ok(runner) => {
-                *entry.runner.write() = Some(runner);
-                let order = entry.status.read().order;
-                self.set_status(entry, State::Opened, None, order).await?;
-                entry.status.write().opened_at.get_or_insert(clock::now());
-                self.finished_time(entry, None).await
-            }
-            Err(error) => {
-                self.fail(entry, &error.reason).await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn start_runner(&self, entry: &Arc<Entry>, job: &Job) -> Result<Arc<Runner>> {
-        let store = &self.0.store;
-        let (applied, state) = match store.load_checkpoint(&job.job_id).await? {
-            Some((applied, state)) => (applied, Some(state)),
-            None => match &job.model_snapshot_id {
-                Some(id) => (0, store.load_snapshot_state(&job.job_id, id).await?),
-                None => (0, None),
-            },
-        };
-        let (analysis, options) = (job.analysis_config.clone(), job.engine_options());
-        let engine = self.0.pool.run(move || match state {
-            Some(state) => Engine::restore(analysis, options, &state),
-            None => Ok(Engine::new(analysis, options)),
-        });
-        let engine = engine
-            .await
-            .map_err(|error| JobError::internal(error.to_string()))?
-            .map_err(|error| {
-                JobError::internal(format!(
-                    "the state of job [{}] can't be restored: {error}",
-                    job.job_id
-                ))
-            })?;
-        {
-            let mut live = entry.live.write();
-            live.counts = engine.counts().clone();
-            live.size = engine.size();
-        }
-        let (jobs, failed) = (self.clone(), Arc::downgrade(entry));
-        let on_failure = move |reason: String| {
-            tokio::spawn(async move {
-                if let Some(entry) = failed.upgrade() {
-                    jobs.fail(&entry, &reason).await;
-                }
-            });
-        };
-        let start = Start {
-            job_id: job.job_id.as_str().into(),
-            engine,
-            applied,
-            live: entry.live.clone(),
-            checkpoint_bytes: self.0.settings.checkpoint_journal_bytes,
-            on_failure: Box::new(on_failure),
-        };
-        Runner::start(store.clone(), self.0.pool.clone(), start).await
-    }
-
-    async fn fail(&self, entry: &Arc<Entry>, reason: &str) {
-        let job_id = entry.job.read().job_id.clone();
-        *entry.runner.write() = None;
-        entry.status.write().opened_at = None;
-        if let Err(error) = self
-            .set_status(entry, State::Failed, Some(reason.to_owned()), None)
-            .await
-        {
-            tracing::error!(job_id, %error, "the failure of the job could not be stored");
-        }
-        self.notify(&job_id, "error", &format!("job failed: {reason}"))
-            .await;
-    }
-
-    /// Closes jobs. Closing a closed one is no error.
-    pub async fn close(&self, expression: &str, allow_no_match: bool, force: bool) -> Result<()> {
-        let entries = self.select(expression, allow_no_match)?;
-        if !force {
-            let failed: Vec<String> = entries
-                .iter()
-                .filter(|entry| entry.status.read().state == State::Failed)
-                .map(|entry| entry.job.read().job_id.clone())
-                .collect();
-            match failed.as_slice() {
-                [] => {}
-                [one] if entries.len() == 1 => {
-                    return Err(JobError::conflict(format!(
-                        "cannot close job [{one}] because it failed, use force close"
-                    )));
-                }
-                _ => {
-                    return Err(JobError::conflict(
-                        "one or more jobs have state failed, use force close",
-                    ));
-                }
-            }
-        }
-        for entry in entries {
-            let _life = entry.life.lock().await;
-            self.close_entry(&entry, force).await?;
-        }
-        self.let_in_waiting();
-        Ok(())
-    }
-
-    /// Closes one job, whose life is locked.
-    async fn close_entry(&self, entry: &Arc<Entry>, force: bool) -> Result<()> {
-        let (job_id, state) = (entry.job.read().job_id.clone(), entry.status.read().state);
-        if state == State::Closed {
-            return Ok(());
-        }
-        self.notify(
-            &job_id,
-            "info",
-            if force {
-                "Job is closing (forced)"
-            } else {
-                "Job is closing"
-            },
-        )
-        .await;
-        let runner = entry.runner.read().clone();
-        if let Some(runner) = runner {
-            let order = entry.status.read().order;
-            self.set_status(entry, State::Closing, None, order).await?;
-            match runner.finish().await {
-                Ok(saved) => self.keep_snapshot(entry, saved, "job close").await?,
-                // The engine is lost: what it knew stays in the last snapshot.
-                Err(error) if force => tracing::warn!(job_id, %error, "closed without a snapshot"),
-                Err(error) => return Err(error),
-            }
-            *entry.runner.write() = None;
-        }
-        entry.status.write().opened_at = None;
-        self.finished_time(entry, Some(clock::now())).await?;
-        self.set_status(entry, State::Closed, None, None).await?;
-        Ok(self.0.store.drop_checkpoint(&job_id).await?)
-    }
-
-    /// Stores a model snapshot and makes it the active one, if data were seen since the last.
-    async fn keep_snapshot(&self, entry: &Arc<Entry>, saved: Saved, cause: &str) -> Result<()> {
-        let _configuration = entry.configuration.lock().await;
-        let mut job = entry.job.read().clone();
-        let former = self.snapshots(&job.job_id).await?;
-        let active = former
-            .iter()
-            .find(|snapshot| Some(&snapshot.snapshot_id) == job.model_snapshot_id.as_ref());
-        let latest = saved.live.counts.latest_record_timestamp;
-        if latest.is_none() || active.is_some_and(|active| active.covers(&saved.live)) {
-            return Ok(());
-        }
-        let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, clock::now());
-        let state_row = snapshot.row();
-        self.0.store.save_snapshot(&state_row, saved.state).await?;
-        self.0
-            .store
-            .annotate(&snapshots::stored_annotation(&snapshot))
-            .await?;
-        job.model_snapshot_id = Some(snapshot.snapshot_id.clone());
-        job.model_snapshot_min_version = Some(snapshot.min_version.clone());
-        self.0.store.save_config(&job.job_id, &json(&job)).await?;
-        let message = format!(
-            "Job model snapshot with id [{}] stored",
-            snapshot.snapshot_id
-        );
-        self.notify(&job.job_id, "info", &message).await;
-        *entry.job.write() = job;
-        Ok(())
-    }
-
-    /// Stores a snapshot of an open job that goes on.
-    pub async fn persist(&self, job_id: &str) -> Result<()> {
-        let entry = self.entry(job_id)?;
-        let runner = entry
-            .runner
-            .read()
-            .clone()
-            .ok_or_else(|| not_open(job_id))?;
-        let saved = runner.checkpoint().await?;
-        self.keep_snapshot(&entry, saved, "background").await
-    }
-
-    async fn finished_time(&self, entry: &Arc<Entry>, time: Option<i64>) -> Result<()> {
-        let _configuration = entry.configuration.lock().await;
-        let mut job = entry.job.read().clone();
-        if job.finished_time != time {
-            job.finished_time = time;
-            self.0.store.save_config(&job.job_id, &json(&job)).await?;
-            *entry.job.write() = job;
-        }
-        Ok(())
-    }
-
-    /// Lets waiting jobs in, the oldest first, as far as there is room now.
-    fn let_in_waiting(&self) {
-        let jobs = self.clone();
-        tokio::spawn(async move {
-            let mut waiting: Vec<(Option<i64>, Arc<Entry>)> = Vec::new();
-            for entry in jobs.0.jobs.read().values() {
-                let status = entry.status.read().clone();
-                if status.state == State::Opening && status.opened_at.is_none() {
-                    waiting.push((status.order, entry.clone()));
-                }
-            }
-            waiting.sort_by_key(|(order, _)| *order);
-            for (_, entry) in waiting {
-                let _life = entry.life.lock().await;
-                let job_id = entry.job.read().job_id.clone();
-                let waits =
-                    entry.status.read().state == State::Opening && entry.runner.read().is_none();
-                if waits
-                    && jobs.still_there(&job_id, &entry).is_ok()
-                    && let Err(error) = jobs.let_in(&entry).await
-                {
-                    tracing::warn!(job_id, %error, "a waiting job could not be opened");
-                }
-            }
-        });
-    }
-
-    /// Deletes a job with all that it left. An open one only by force.
-    pub async fn delete(&self, job_id: &str, force: bool) -> Result<()> {
-        let entry = self.entry(job_id)?;
-        let _life = entry.life.lock().await;
-        self.still_there(job_id, &entry)?;
-        let state = entry.status.read().state;
-        if state != State::Closed && !force {
-            return Err(JobError::conflict(format!(
-                "Cannot delete job [{job_id}] because the job is {}",
-                state.name()
-            )));
-        }
-        let runner = entry.runner.write().take();
-        if let Some(runner) = runner {
-            // Waits for what is at work, so that nothing is written after the deletion.
-            if let Err(error) = runner.finish().await {
-                tracing::debug!(job_id, %error, "deleted without its last state");
-            }
-        }
-        self.0.store.delete_job(job_id).await?;
-        self.0.jobs.write().remove(job_id);
-        self.notify(job_id, "info", "Job deleted").await;
-        self.let_in_waiting();
-        Ok(())
     }
 
     /// Hands records to an open job: durable when this returns; the receiver tells when they have been analysed.
@@ -754,20 +330,6 @@ impl Jobs {
         &self.0.settings
     }
 
-    /// Saves what is open, so that the next start has nothing to replay. Open jobs stay open in the store.
-    pub async fn shut_down(&self) {
-        let entries: Vec<Arc<Entry>> = self.0.jobs.read().values().cloned().collect();
-        for entry in entries {
-            let runner = entry.runner.read().clone();
-            if let Some(runner) = runner
-                && let Err(error) = runner.finish().await
-            {
-                tracing::warn!(%error, "a job could not be saved; its journal is kept");
-            }
-        }
-        self.0.store.close().await;
-    }
-
     /// Ids of the jobs that run now.
     pub fn running(&self) -> Vec<String> {
         let jobs = self.0.jobs.read();
@@ -785,7 +347,7 @@ impl Jobs {
             .ok_or_else(|| not_open(job_id))
     }
 
-    fn entry(&self, job_id: &str) -> Result<Arc<Entry>> {
+    pub(crate) fn entry(&self, job_id: &str) -> Result<Arc<Entry>> {
         self.0
             .jobs
             .read()
@@ -795,14 +357,14 @@ impl Jobs {
     }
 
     /// Refuses a job that was deleted while its life was waited for.
-    fn still_there(&self, job_id: &str, entry: &Arc<Entry>) -> Result<()> {
+    pub(crate) fn still_there(&self, job_id: &str, entry: &Arc<Entry>) -> Result<()> {
         match self.entry(job_id) {
             Ok(now) if Arc::ptr_eq(&now, entry) => Ok(()),
             _ => Err(JobError::no_such_job(job_id)),
         }
     }
 
-    fn select(&self, expression: &str, allow_no_match: bool) -> Result<Vec<Arc<Entry>>> {
+    pub(crate) fn select(&self, expression: &str, allow_no_match: bool) -> Result<Vec<Arc<Entry>>> {
         let jobs = self.0.jobs.read();
         let ids = Expression::parse(expression).select(
             jobs.iter()
@@ -810,23 +372,6 @@ impl Jobs {
             allow_no_match,
         )?;
         Ok(ids.iter().filter_map(|id| jobs.get(id).cloned()).collect())
-    }
-
-    async fn set_status(
-        &self,
-        entry: &Entry,
-        state: State,
-        reason: Option<String>,
-        order: Option<i64>,
-    ) -> Result<()> {
-        let job_id = entry.job.read().job_id.clone();
-        self.0
-            .store
-            .set_state(&job_id, state.name(), reason.as_deref(), order)
-            .await?;
-        let mut status = entry.status.write();
-        (status.state, status.reason, status.order) = (state, reason, order);
-        Ok(())
     }
 
     /// Leaves a note about a job. That it can't be left is no reason to fail.
@@ -839,19 +384,6 @@ impl Jobs {
             .await
         {
             tracing::warn!(job_id, %error, "a notification could not be stored");
-        }
-    }
-}
-
-impl Entry {
-    fn new(job: Job, status: Status, live: Live) -> Self {
-        Self {
-            job: RwLock::new(job),
-            status: RwLock::new(status),
-            runner: RwLock::new(None),
-            live: Arc::new(RwLock::new(live)),
-            life: Mutex::default(),
-            configuration: Mutex::default(),
         }
     }
 }

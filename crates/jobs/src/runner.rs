@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tidewatch_model::counts::{DataCounts, MemoryStatus, ModelSize};
-use tidewatch_model::engine::{Engine, Flush, Options};
+use tidewatch_model::engine::{Engine, Flush, Options, PlotOptions};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::results::{BucketResults, Document};
-use tidewatch_store::{ResultKind, ResultRow, ResultWrite, Store};
+use tidewatch_store::{ResultKind, ResultRow, ResultWrite, Store, StoreError};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::clock;
@@ -21,6 +21,8 @@ use crate::error::{JobError, Result};
 use crate::pool::{Panicked, Pool};
 use crate::stats::{DataCountsDoc, ModelSizeDoc, TimingStats};
 
+/// Times that results are tried to be written again, with growing pauses up to half a minute, as in Elasticsearch.
+const WRITE_RETRIES: u32 = 20;
 /// Commands that may wait for the engine before senders do.
 const QUEUE: usize = 8;
 
@@ -29,7 +31,9 @@ const QUEUE: usize = 8;
 pub enum Command {
     Records(RecordBatch),
     Flush(Flush),
+    /// The settings of a run, as its first command.
     Configure(Options),
+    Plot(PlotOptions),
 }
 
 /// What a job says of itself while it runs, and after.
@@ -346,7 +350,8 @@ impl Actor {
     async fn apply(&mut self, command: Command) -> Result<Applied> {
         let before = self.engine()?.counts().clone();
         match command {
-            Command::Configure(options) => self.engine()?.options = options,
+            Command::Configure(options) => self.engine()?.configure(options),
+            Command::Plot(plot) => self.engine()?.plot(plot),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.live.write().last_data_time = Some(clock::now());
@@ -420,8 +425,29 @@ impl Actor {
         if write.delete_interim {
             self.has_interim = false;
         }
-        self.store.write_results(&self.job_id, write).await?;
+        self.keep(write).await?;
         self.tell_memory_status(status.0, &status.1).await
+    }
+
+    /// Writes results, and tries again while the store can't: the job waits meanwhile, and so do its senders. When it
+    /// can't for long, the engine is given up: its results must not go on with a gap before them.
+    async fn keep(&mut self, write: ResultWrite) -> Result<()> {
+        let mut pause = Duration::from_millis(500);
+        for _ in 0..WRITE_RETRIES {
+            match self.store.write_results(&self.job_id, write.clone()).await {
+                Err(error @ StoreError::Database(_)) => {
+                    tracing::warn!(job_id = %self.job_id, %error, "results can't be written; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (2 * pause).min(Duration::from_secs(30));
+                }
+                other => return Ok(other?),
+            }
+        }
+        let outcome = self.store.write_results(&self.job_id, write).await;
+        if outcome.is_err() {
+            self.engine = None;
+        }
+        Ok(outcome?)
     }
 
     async fn tell_memory_status(&self, before: MemoryStatus, now: &ModelSize) -> Result<()> {
@@ -467,7 +493,7 @@ impl Actor {
             ..ResultWrite::default()
         };
         self.has_interim = true;
-        self.store.write_results(&self.job_id, write).await?;
+        self.keep(write).await?;
         let counts = self.engine()?.counts().clone();
         self.outcome(&counts)
     }

@@ -167,7 +167,8 @@ async fn the_journal_is_cut_by_snapshots_and_nothing_is_lost() {
             .await
             .expect("read")
             .len(),
-        1
+        2,
+        "the settings of the run, and the records"
     );
     jobs.persist("kept").await.expect("persisted");
     assert!(

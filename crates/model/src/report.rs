@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::aggregate::{joint, raw_score, record_score};
 use crate::config::{AnalysisConfig, Metric};
 use crate::detector::{DetectorState, Member, NO_SPLIT};
-use crate::engine::Options;
+use crate::engine::PlotOptions;
 use crate::gather::{InfluenceKey, OpenBucket};
 use crate::intern::Interner;
 use crate::results::{
@@ -36,7 +36,7 @@ struct Surprise {
 /// The results of one bucket in the making.
 pub struct Reporter<'a> {
     analysis: &'a AnalysisConfig,
-    options: &'a Options,
+    plot: &'a PlotOptions,
     names: &'a Interner,
     start: i64,
     is_interim: bool,
@@ -48,14 +48,14 @@ pub struct Reporter<'a> {
 impl<'a> Reporter<'a> {
     pub fn new(
         analysis: &'a AnalysisConfig,
-        options: &'a Options,
+        plot: &'a PlotOptions,
         names: &'a Interner,
         start: i64,
         is_interim: bool,
     ) -> Self {
         Self {
             analysis,
-            options,
+            plot,
             names,
             start,
             is_interim,
@@ -85,7 +85,7 @@ impl<'a> Reporter<'a> {
                 finding,
             });
         }
-        if self.options.model_plot && !self.is_interim && self.is_plotted(member) {
+        if self.plot.enabled && !self.is_interim && self.is_plotted(member) {
             let (by, partition) = self.split_fields(detector, member);
             self.plots.push(ModelPlot {
                 timestamp: self.start * 1_000,
@@ -433,7 +433,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn is_plotted(&self, member: &Member) -> bool {
-        let terms = &self.options.model_plot_terms;
+        let terms = &self.plot.terms;
         let named =
             |id: u32| id != NO_SPLIT && terms.iter().any(|term| term == self.names.name(id));
         terms.is_empty() || named(member.partition) || named(member.by)

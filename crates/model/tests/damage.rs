@@ -37,7 +37,7 @@ proptest! {
         }
         bytes.truncate(cut.index(bytes.len()) + 1);
         // Either is fine; a panic or an endless allocation is not.
-        let _ = Engine::restore(analysis(), Options::default(), &bytes);
+        let _ = Engine::restore(analysis(), &bytes);
     }
 }
 
@@ -45,11 +45,11 @@ proptest! {
 fn a_newer_format_and_another_analysis_are_told() {
     let mut newer = state();
     newer[0] = 77;
-    let refused = Engine::restore(analysis(), Options::default(), &newer).expect_err("refused");
+    let refused = Engine::restore(analysis(), &newer).expect_err("refused");
     assert_eq!(refused, StateError::Newer(77));
     let two = json!({"detectors": [{"function": "count"}, {"function": "high_count"}]});
     let other: AnalysisConfig = serde_json::from_value(two).expect("valid");
-    let refused = Engine::restore(other, Options::default(), &state()).expect_err("refused");
+    let refused = Engine::restore(other, &state()).expect_err("refused");
     assert_eq!(refused, StateError::OtherAnalysis);
-    assert!(Engine::restore(analysis(), Options::default(), &state()).is_ok());
+    assert!(Engine::restore(analysis(), &state()).is_ok());
 }

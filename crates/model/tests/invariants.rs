@@ -71,8 +71,7 @@ fn run(
             results.append(&mut some);
         }
         if restart > 0 && number % restart == 0 {
-            engine = Engine::restore(analysis.clone(), options.clone(), &engine.save())
-                .expect("restores");
+            engine = Engine::restore(analysis.clone(), &engine.save()).expect("restores");
         }
         assert!(
             limit == 0 || engine.size().model_bytes <= limit,

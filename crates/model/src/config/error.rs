@@ -1,0 +1,65 @@
+//! Refusals of an analysis, in Elasticsearch's terms.
+
+/// Why an analysis is refused, with Elasticsearch's words and its kind of exception.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    pub kind: ErrorKind,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// `status_exception`
+    BadRequest,
+    /// `illegal_argument_exception`
+    IllegalArgument,
+}
+
+/// Stands between kind and reason in [`ConfigError`]'s display: serde carries errors as text alone, and the wire
+/// needs both parts again on the other side.
+const SEPARATOR: char = '\u{1f}';
+
+impl ConfigError {
+    pub fn bad_request(reason: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::BadRequest,
+            reason: reason.into(),
+        }
+    }
+
+    pub fn illegal_argument(reason: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::IllegalArgument,
+            reason: reason.into(),
+        }
+    }
+
+    /// Finds an error again in the text that serde made of it.
+    pub fn from_display(text: &str) -> Option<Self> {
+        let (kind, reason) = text.split_once(SEPARATOR)?;
+        let kind = if kind == "status_exception" {
+            ErrorKind::BadRequest
+        } else {
+            ErrorKind::IllegalArgument
+        };
+        Some(Self {
+            kind,
+            reason: reason.to_owned(),
+        })
+    }
+
+    pub fn type_name(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::BadRequest => "status_exception",
+            ErrorKind::IllegalArgument => "illegal_argument_exception",
+        }
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{SEPARATOR}{}", self.type_name(), self.reason)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,353 @@
+//! The analysis of one job: records in, finished buckets out.
+//!
+//! Time is what the records say. A bucket closes when a record at least `latency` past its end has come, or when a
+//! flush says that time has passed; it is then judged, and never changes again.
+
+mod intake;
+mod memory;
+mod time;
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{AnalysisConfig, Metric};
+use crate::counts::DataCounts;
+use crate::detector::{DetectorState, Member};
+use crate::gather::{Accumulator, OpenBucket};
+use crate::intern::Interner;
+use crate::record::RecordBatch;
+use crate::report::Reporter;
+use crate::results::BucketResults;
+use crate::series::Series;
+
+/// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
+const BUCKETS_A_CALL: usize = 512;
+/// A longer gap without records is jumped over: a wrong time far in the future must not cost years of empty buckets.
+const LONGEST_GAP: i64 = 100_000;
+/// Share of the memory limit from which idle series are pruned four times as early.
+const SOFT: f64 = 0.8;
+/// Bytes of an influencer value at work in a series, its text and the map's spare room included.
+const INFLUENCE_BYTES: u64 = 160;
+/// Logarithm of how far a bucket must be below the mean size to count as sparse.
+const SPARSE: f64 = 2.0;
+
+/// Settings of a run. They are part of the state: a job that is taken up after a crash goes on with those it had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// Bytes; 0 for none.
+    pub memory_limit: u64,
+    /// Seconds after which a series without records is dropped.
+    pub prune_window: i64,
+    pub plot: PlotOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            memory_limit: 0,
+            prune_window: 30 * 86_400,
+            plot: PlotOptions::default(),
+        }
+    }
+}
+
+/// What is told of the models themselves.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlotOptions {
+    pub enabled: bool,
+    /// Split values to plot; empty for all.
+    pub terms: Vec<String>,
+}
+
+/// What was asked with a flush. Times are epoch milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Flush {
+    /// Close all buckets that end by then, records or none.
+    pub advance_time: Option<i64>,
+    /// Go on from then without results for the time between.
+    pub skip_time: Option<i64>,
+}
+
+/// A state that can't be taken up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    #[error("the model state was written by a newer version (format {0})")]
+    Newer(u16),
+    #[error("the model state is damaged: {0}")]
+    Damaged(String),
+    #[error("the model state belongs to another analysis")]
+    OtherAnalysis,
+}
+
+const FORMAT: u16 = 1;
+
+#[derive(Debug, Clone)]
+pub struct Engine {
+    analysis: AnalysisConfig,
+    columns: Vec<DetectorColumns>,
+    influencer_columns: Vec<usize>,
+    summary_column: Option<usize>,
+    analysis_fields: u64,
+    series_bytes: u64,
+    state: State,
+    /// Emptied buckets, to be used again.
+    spare: Vec<OpenBucket>,
+    /// Influencer values of the record at hand.
+    influencers: Vec<Option<u32>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct DetectorColumns {
+    field: Option<usize>,
+    by: Option<usize>,
+    partition: Option<usize>,
+}
+
+/// All that a restored engine needs to go on as if it had never stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct State {
+    options: Options,
+    counts: DataCounts,
+    peak_bytes: u64,
+    allocation_failures: u64,
+    exceeded_bytes: u64,
+    pruned: bool,
+    refused: bool,
+    /// Split values.
+    names: Interner,
+    detectors: Vec<DetectorState>,
+    /// Start of the first bucket that still takes records; none before the first record. Epoch seconds.
+    open_from: Option<i64>,
+    /// Start of the bucket of the earliest record since the beginning or the last jump in time.
+    first_bucket: i64,
+    /// Start of the bucket of the latest record.
+    latest_bucket: i64,
+    open: VecDeque<OpenBucket>,
+    /// Influencer values at work in the open buckets.
+    influences: u64,
+    last_pruning: i64,
+    /// Mean records of a bucket that had some.
+    mean_bucket_records: f64,
+}
+
+impl Engine {
+    pub fn new(analysis: AnalysisConfig, options: Options) -> Self {
+        let detectors = vec![DetectorState::default(); analysis.detectors.len()];
+        let state = State {
+            options,
+            counts: DataCounts::default(),
+            peak_bytes: 0,
+            allocation_failures: 0,
+            exceeded_bytes: 0,
+            pruned: false,
+            refused: false,
+            names: Interner::default(),
+            detectors,
+            open_from: None,
+            first_bucket: 0,
+            latest_bucket: 0,
+            open: VecDeque::new(),
+            influences: 0,
+            last_pruning: 0,
+            mean_bucket_records: 0.0,
+        };
+        Self::with_state(analysis, state)
+    }
+
+    fn with_state(analysis: AnalysisConfig, state: State) -> Self {
+        let schema = analysis.schema();
+        let column = |name: &Option<String>| name.as_ref().and_then(|name| schema.position(name));
+        let columns = analysis.detectors.iter().map(|detector| DetectorColumns {
+            field: column(&detector.field_name),
+            by: column(&detector.by_field_name),
+            partition: column(&detector.partition_field_name),
+        });
+        let columns = columns.collect();
+        Self {
+            columns,
+            influencer_columns: analysis
+                .influencers
+                .iter()
+                .filter_map(|name| schema.position(name))
+                .collect(),
+            summary_column: column(&analysis.summary_count_field_name),
+            analysis_fields: analysis.analysis_fields().len() as u64,
+            series_bytes: (Series::full_bytes(analysis.span()) + size_of::<Member>()
+                - size_of::<Series>()
+                + 4 * size_of::<Accumulator>()) as u64,
+            influencers: vec![None; analysis.influencers.len()],
+            analysis,
+            state,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Takes up a saved state of the same analysis.
+    pub fn restore(analysis: AnalysisConfig, bytes: &[u8]) -> Result<Self, StateError> {
+        let damaged = |error: postcard::Error| StateError::Damaged(error.to_string());
+        let (format, rest) = postcard::take_from_bytes::<u16>(bytes).map_err(damaged)?;
+        if format > FORMAT {
+            return Err(StateError::Newer(format));
+        }
+        let state: State = postcard::from_bytes(rest).map_err(damaged)?;
+        if state.detectors.len() != analysis.detectors.len() {
+            return Err(StateError::OtherAnalysis);
+        }
+        Ok(Self::with_state(analysis, state))
+    }
+
+    /// The state, from which [`Engine::restore`] goes on as if nothing had been between.
+    pub fn save(&self) -> Vec<u8> {
+        // Writing to memory fails for no type of ours: lengths are known and there are no foreign serialisers.
+        postcard::to_stdvec(&FORMAT)
+            .and_then(|head| postcard::to_extend(&self.state, head))
+            .unwrap_or_else(|error| unreachable!("the state can't be written: {error}"))
+    }
+
+    pub fn analysis(&self) -> &AnalysisConfig {
+        &self.analysis
+    }
+
+    pub fn counts(&self) -> &DataCounts {
+        &self.state.counts
+    }
+
+    /// Takes other settings for what comes next.
+    pub fn configure(&mut self, options: Options) {
+        self.state.options = options;
+    }
+
+    /// Plots other models from now on.
+    pub fn plot(&mut self, plot: PlotOptions) {
+        self.state.options.plot = plot;
+    }
+
+    /// End of the last bucket that is final, epoch milliseconds; none before the first record.
+    pub fn last_finalized_bucket_end(&self) -> Option<i64> {
+        self.state
+            .open_from
+            .map(|start| start.max(self.state.first_bucket) * 1_000)
+    }
+
+    /// Analyses the records of a batch from `row` on. Gives the row to go on from: less than the batch's length when
+    /// enough buckets have closed to be written first; the call is then repeated with it. The batch's input has been
+    /// counted before, by [`Engine::count_input`].
+    pub fn process(
+        &mut self,
+        batch: &RecordBatch,
+        row: usize,
+        results: &mut Vec<BucketResults>,
+    ) -> usize {
+        for row in row..batch.len() {
+            let record = batch.record(row);
+            let bucket = self.bucket_of(record.time);
+            self.start_at(bucket);
+            if !self.advance(
+                bucket.saturating_sub(self.analysis.latency()),
+                bucket,
+                results,
+            ) {
+                return row;
+            }
+            self.take(&record, bucket);
+        }
+        batch.len()
+    }
+
+    /// Does what a flush asks. `false`: enough buckets have closed; the call is repeated once they are written.
+    pub fn flush(&mut self, flush: &Flush, results: &mut Vec<BucketResults>) -> bool {
+        if let Some(time) = flush.skip_time {
+            self.skip_to(time);
+        }
+        match flush.advance_time {
+            Some(time) if self.state.open_from.is_some() => {
+                let end = self.bucket_of(time);
+                let done = self.advance(end, end, results);
+                if done {
+                    self.state.latest_bucket = self.state.latest_bucket.max(end);
+                }
+                done
+            }
+            _ => true,
+        }
+    }
+
+    /// What the open buckets would give if they closed now; nothing is learnt. Counts and sums are taken on to the
+    /// end of the bucket as if the rest of it were as expected.
+    pub fn interim(&self) -> Vec<BucketResults> {
+        let latest = self
+            .state
+            .counts
+            .latest_record_timestamp
+            .unwrap_or(i64::MIN)
+            .div_euclid(1_000);
+        let mut results = Vec::new();
+        for bucket in self
+            .state
+            .open
+            .iter()
+            .filter(|b| b.start >= self.state.first_bucket)
+        {
+            let elapsed = (latest + 1 - bucket.start).clamp(0, self.analysis.span());
+            let complete = elapsed as f64 / self.analysis.span() as f64;
+            let mut reporter = self.reporter(bucket.start, true);
+            for (number, detector) in self.analysis.detectors.iter().enumerate() {
+                let gathered = &bucket.detectors[number];
+                for (place, member) in self.state.detectors[number].members.iter().enumerate() {
+                    let function = detector.function;
+                    let found = gathered.get(place).value(function.metric());
+                    let Some(value) = found.or_else(|| function.zeros().then_some(0.0)) else {
+                        continue;
+                    };
+                    let adds_up = matches!(function.metric(), Metric::Count | Metric::Sum);
+                    let expected = member
+                        .series
+                        .peek(bucket.start, value, function.side())
+                        .typical;
+                    let value = if adds_up {
+                        value + (1.0 - complete) * expected
+                    } else {
+                        value
+                    };
+                    let finding = member.series.peek(bucket.start, value, function.side());
+                    reporter.see(number, place, member, value, finding.probability, finding);
+                }
+            }
+            results.push(reporter.finish(bucket, &self.state.detectors));
+        }
+        results
+    }
+
+    fn bucket_of(&self, millis: i64) -> i64 {
+        let span = self.analysis.span();
+        millis.div_euclid(1_000).div_euclid(span) * span
+    }
+
+    /// Takes the counts of a batch that is going to be processed.
+    pub fn count_input(&mut self, batch: &RecordBatch) {
+        let counts = &mut self.state.counts;
+        counts.input_bytes += batch.input.bytes;
+        counts.input_record_count += batch.input.records;
+        counts.input_field_count += batch.input.fields;
+        counts.invalid_date_count += batch.input.invalid_dates;
+        counts.missing_field_count += batch.input.missing_fields;
+        self.recount_fields();
+    }
+
+    fn recount_fields(&mut self) {
+        let counts = &mut self.state.counts;
+        let all = counts.processed_record_count * self.analysis_fields;
+        counts.processed_field_count = all.saturating_sub(counts.missing_field_count);
+    }
+
+    fn reporter(&self, start: i64, is_interim: bool) -> Reporter<'_> {
+        Reporter::new(
+            &self.analysis,
+            &self.state.options.plot,
+            &self.state.names,
+            start,
+            is_interim,
+        )
+    }
+}

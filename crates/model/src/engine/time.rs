@@ -1,0 +1,137 @@
+//! How time goes on: buckets open, close and are judged, gaps are jumped over.
+
+use super::{BUCKETS_A_CALL, Engine, LONGEST_GAP, SPARSE};
+use crate::detector::Member;
+use crate::gather::OpenBucket;
+use crate::report::Reporter;
+use crate::results::BucketResults;
+
+impl Engine {
+    /// The first record opens the first buckets: its own, and those before it that latency still allows.
+    pub(super) fn start_at(&mut self, bucket: i64) {
+        if self.state.open_from.is_none() {
+            let span = self.analysis.span();
+            let latency = (self.analysis.latency() + span - 1) / span * span;
+            self.state.open_from = Some(bucket.saturating_sub(latency));
+            self.state.first_bucket = bucket;
+            self.state.latest_bucket = bucket;
+            self.state.last_pruning = bucket;
+        }
+    }
+
+    /// Closes the buckets that end by `until`, of which the last record seen or promised is in `latest`.
+    pub(super) fn advance(
+        &mut self,
+        until: i64,
+        latest: i64,
+        results: &mut Vec<BucketResults>,
+    ) -> bool {
+        let span = self.analysis.span();
+        while let Some(start) = self.state.open_from
+            && start + span <= until
+        {
+            if results.len() >= BUCKETS_A_CALL {
+                return false;
+            }
+            if self.state.open.is_empty() && (until - start) / span > LONGEST_GAP {
+                self.jump(until / span * span, latest);
+                break;
+            }
+            self.close_first(start, results);
+        }
+        true
+    }
+
+    fn jump(&mut self, to: i64, latest: i64) {
+        self.state.open_from = Some(to);
+        self.state.first_bucket = latest;
+    }
+
+    fn close_first(&mut self, start: i64, results: &mut Vec<BucketResults>) {
+        let span = self.analysis.span();
+        self.state.open_from = Some(start + span);
+        let mut bucket = match self.state.open.front() {
+            Some(bucket) if bucket.start == start => {
+                // The front has just been seen.
+                self.state.open.pop_front().unwrap_or_default()
+            }
+            _ => self.new_bucket(start),
+        };
+        // Before the first record there is nothing to tell.
+        if start >= self.state.first_bucket {
+            self.count_bucket(&bucket);
+            results.push(self.judge(&mut bucket));
+            self.prune(start);
+        }
+        self.retire(bucket);
+    }
+
+    pub(super) fn retire(&mut self, mut bucket: OpenBucket) {
+        self.state.influences -= bucket.influences();
+        bucket.reopen(0);
+        self.spare.push(bucket);
+    }
+
+    pub(super) fn new_bucket(&mut self, start: i64) -> OpenBucket {
+        match self.spare.pop() {
+            Some(mut bucket) => {
+                bucket.reopen(start);
+                bucket
+            }
+            None => OpenBucket::new(start, self.analysis.detectors.len()),
+        }
+    }
+
+    fn judge(&mut self, bucket: &mut OpenBucket) -> BucketResults {
+        let mut reporter = Reporter::new(
+            &self.analysis,
+            &self.state.options.plot,
+            &self.state.names,
+            bucket.start,
+            false,
+        );
+        for (number, detector) in self.analysis.detectors.iter().enumerate() {
+            let state = &mut self.state.detectors[number];
+            let see = |place: usize, member: &Member, value: f64, probability: f64, finding| {
+                reporter.see(number, place, member, value, probability, finding);
+            };
+            state.close(detector, &mut bucket.detectors[number], bucket.start, see);
+        }
+        reporter.finish(bucket, &self.state.detectors)
+    }
+
+    fn count_bucket(&mut self, bucket: &OpenBucket) {
+        let counts = &mut self.state.counts;
+        counts.bucket_count += 1;
+        let records = bucket.records as f64;
+        if bucket.records == 0 {
+            counts.empty_bucket_count += 1;
+            counts.latest_empty_bucket_timestamp = Some(bucket.start * 1_000);
+            return;
+        }
+        let mean = &mut self.state.mean_bucket_records;
+        if *mean > 0.0 && mean.ln() - records.ln() > SPARSE {
+            counts.sparse_bucket_count += 1;
+            counts.latest_sparse_bucket_timestamp = Some(bucket.start * 1_000);
+        }
+        let full = (counts.bucket_count - counts.empty_bucket_count).min(1_000) as f64;
+        *mean += (records - *mean) / full;
+    }
+
+    /// Goes on from the bucket boundary at or after a time, without results for what lies between.
+    pub(super) fn skip_to(&mut self, millis: i64) {
+        let span = self.analysis.span();
+        let start = (millis.div_euclid(1_000) + span - 1).div_euclid(span) * span;
+        if self.state.open_from.is_some_and(|open| open >= start) {
+            return;
+        }
+        while let Some(bucket) = self.state.open.pop_front_if(|bucket| bucket.start < start) {
+            self.retire(bucket);
+        }
+        self.jump(start, start);
+        self.state.latest_bucket = self.state.latest_bucket.max(start);
+        if self.state.last_pruning == 0 {
+            self.state.last_pruning = start;
+        }
+    }
+}
