@@ -79,7 +79,8 @@ fn run(
             engine.size()
         );
     }
-    let end = time + 600_000;
+    // Past the latest record, which need not be the last.
+    let end = time.max(engine.counts().latest_record_timestamp.unwrap_or(0)) + 600_000;
     loop {
         let mut some = Vec::new();
         let done = engine.flush(
@@ -108,7 +109,7 @@ fn records() -> impl Strategy<Value = Vec<Raw>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn batching_and_restarts_change_nothing(

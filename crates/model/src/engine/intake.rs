@@ -74,9 +74,6 @@ impl Engine {
                 .and_then(|text| bucket.names.intern(text));
         }
         let start = bucket.start;
-        let most = (self.influencers.len() * self.columns.len()) as u64 * INFLUENCE_BYTES;
-        let room = self.state.options.memory_limit == 0
-            || self.bytes() + most <= self.state.options.memory_limit;
         for number in 0..self.columns.len() {
             let columns = self.columns[number];
             let (metric, use_null) = {
@@ -111,6 +108,9 @@ impl Engine {
                     None => continue,
                 },
             };
+            let most = self.influencers.len() as u64 * INFLUENCE_BYTES;
+            let limit = self.state.options.memory_limit;
+            let room = limit == 0 || self.bytes() + most <= limit;
             let gathered = &mut self.state.open[place].detectors[number];
             gathered.add(series, metric, value, events);
             for (field, id) in self.influencers.iter().enumerate() {
