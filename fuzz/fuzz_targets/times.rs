@@ -1,0 +1,18 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tidewatch_model::time_format::TimeFormat;
+use tidewatch_model::units::{Memory, TimeSpan};
+
+fuzz_target!(|data: (&str, &str)| {
+    let (format, text) = data;
+    if let Ok(format) = TimeFormat::new(format) {
+        let _ = format.parse(text);
+    }
+    let _ = TimeFormat::Iso8601.parse(text);
+    let _ = Memory::parse(text);
+    if let Ok(span) = TimeSpan::parse(text) {
+        assert_eq!(TimeSpan::parse(&span.to_string()).map(TimeSpan::as_secs), Ok(span.as_secs()));
+        let _ = span.human();
+    }
+});
