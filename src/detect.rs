@@ -105,15 +105,8 @@ impl Detect {
                 let mut body: Value = serde_json::from_str(&text)?;
                 let fields = body.as_object_mut().context("a job is a JSON object")?;
                 // A job as the API gives it may be used as well.
-                for made in [
-                    "job_type",
-                    "job_version",
-                    "create_time",
-                    "finished_time",
-                    "model_snapshot_id",
-                    "model_snapshot_min_version",
-                ] {
-                    fields.shift_remove(made);
+                for generated in Job::GENERATED {
+                    fields.shift_remove(generated);
                 }
                 fields
                     .entry("data_description")

@@ -81,14 +81,7 @@ pub async fn get(
 fn ungenerated(job: &Job) -> Value {
     let mut job = json!(job);
     if let Value::Object(fields) = &mut job {
-        for generated in [
-            "job_type",
-            "job_version",
-            "create_time",
-            "finished_time",
-            "model_snapshot_id",
-            "model_snapshot_min_version",
-        ] {
+        for generated in Job::GENERATED {
             fields.shift_remove(generated);
         }
         if let Some(Value::Object(settings)) = fields.get_mut("custom_settings") {

@@ -23,25 +23,25 @@ const JOB_METRICS: [JobMetric; 7] = [
         "tidewatch_job_records_total",
         "counter",
         "Records that a job has taken.",
-        |s| s.data_counts.input_record_count as f64,
+        |s| s.data_counts.counts.input_record_count as f64,
     ),
     (
         "tidewatch_job_records_processed_total",
         "counter",
         "Records that a job has analysed.",
-        |s| s.data_counts.processed_record_count as f64,
+        |s| s.data_counts.counts.processed_record_count as f64,
     ),
     (
         "tidewatch_job_input_bytes_total",
         "counter",
         "Bytes of the records that a job has taken.",
-        |s| s.data_counts.input_bytes as f64,
+        |s| s.data_counts.counts.input_bytes as f64,
     ),
     (
         "tidewatch_job_buckets_total",
         "counter",
         "Buckets that a job has finished.",
-        |s| s.data_counts.bucket_count as f64,
+        |s| s.data_counts.counts.bucket_count as f64,
     ),
     (
         "tidewatch_job_bucket_seconds_total",
@@ -53,13 +53,19 @@ const JOB_METRICS: [JobMetric; 7] = [
         "tidewatch_job_model_bytes",
         "gauge",
         "Bytes of a job's models.",
-        |s| s.model_size_stats.model_bytes as f64,
+        |s| s.model_size_stats.size.model_bytes as f64,
     ),
     (
         "tidewatch_job_latest_record_seconds",
         "gauge",
         "Time of a job's latest record, epoch seconds.",
-        |s| s.data_counts.latest_record_timestamp.unwrap_or_default() as f64 / 1e3,
+        |s| {
+            s.data_counts
+                .counts
+                .latest_record_timestamp
+                .unwrap_or_default() as f64
+                / 1e3
+        },
     ),
 ];
 

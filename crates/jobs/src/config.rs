@@ -302,6 +302,16 @@ fn grouped(number: i64) -> String {
 }
 
 impl Job {
+    /// Fields that the server makes up: a configuration without them can be put again.
+    pub const GENERATED: [&str; 6] = [
+        "job_type",
+        "job_version",
+        "create_time",
+        "finished_time",
+        "model_snapshot_id",
+        "model_snapshot_min_version",
+    ];
+
     /// The rules that hold between fields; those within one hold since it was read.
     pub fn check(&self, max_memory_limit: Option<Memory>) -> Result<()> {
         if !is_valid_id(&self.job_id) {

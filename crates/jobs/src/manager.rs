@@ -119,12 +119,12 @@ impl Jobs {
                     let counts: DataCountsDoc = serde_json::from_str(&document).map_err(damaged)?;
                     live.last_data_time = counts.last_data_time;
                     live.log_time = counts.log_time.unwrap_or_default();
-                    live.counts = counts.into();
+                    live.counts = counts.counts;
                 }
                 "model_size_stats" => {
                     live.size = serde_json::from_str::<ModelSizeDoc>(&document)
                         .map_err(damaged)?
-                        .into();
+                        .size;
                 }
                 "timing_stats" => live.timing = serde_json::from_str(&document).map_err(damaged)?,
                 _ => {}

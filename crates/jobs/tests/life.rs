@@ -70,6 +70,7 @@ fn state(jobs: &Jobs, id: &str) -> State {
 fn records(jobs: &Jobs, id: &str) -> u64 {
     jobs.stats(id, false).expect("there")[0]
         .data_counts
+        .counts
         .input_record_count
 }
 

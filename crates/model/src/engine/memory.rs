@@ -42,7 +42,7 @@ impl Engine {
         ids.len() as u64
     }
 
-    fn series_count(&self) -> u64 {
+    pub(super) fn series_count(&self) -> u64 {
         self.state
             .detectors
             .iter()

@@ -22,7 +22,9 @@ use crate::results::BucketResults;
 use crate::series::Series;
 
 /// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
-const BUCKETS_A_CALL: usize = 512;
+const BUCKETS_A_CALL: u64 = 512;
+/// Series that one call may judge: a large job must not keep a thread from the others for long.
+const JUDGEMENTS_A_CALL: u64 = 200_000;
 /// A longer gap without records is jumped over: a wrong time far in the future must not cost years of empty buckets.
 const LONGEST_GAP: i64 = 100_000;
 /// Share of the memory limit from which idle series are pruned four times as early.

@@ -1,6 +1,6 @@
 //! How time goes on: buckets open, close and are judged, gaps are jumped over.
 
-use super::{BUCKETS_A_CALL, Engine, LONGEST_GAP, SPARSE};
+use super::{BUCKETS_A_CALL, Engine, JUDGEMENTS_A_CALL, LONGEST_GAP, SPARSE};
 use crate::detector::Member;
 use crate::gather::OpenBucket;
 use crate::report::Reporter;
@@ -30,7 +30,8 @@ impl Engine {
         while let Some(start) = self.state.open_from
             && start + span <= until
         {
-            if results.len() >= BUCKETS_A_CALL {
+            let enough = JUDGEMENTS_A_CALL / self.series_count().max(1);
+            if results.len() as u64 >= enough.clamp(1, BUCKETS_A_CALL) {
                 return false;
             }
             if self.state.open.is_empty() && (until - start) / span > LONGEST_GAP {
