@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{FlushRequest, JobError, JobStats, Opening, State as JobState};
+use tidewatch_jobs::{FlushRequest, JobError, JobStats, Opening, State as JobState, maintenance};
+use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
 
 use crate::cluster::{node, ok};
@@ -324,6 +325,69 @@ fn flush_request(given: FlushBody) -> Result<FlushRequest> {
         advance_time,
         skip_time,
     })
+}
+
+pub async fn reset(
+    State(state): State<ApiState>,
+    Path(job_id): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    let mut params = Params::new(&uri)?;
+    params.take_bool("wait_for_completion")?;
+    params.take_bool("delete_user_annotations")?;
+    params.finish()?;
+    state.jobs.reset(&job_id).await?;
+    Ok(ok(&json!({"acknowledged": true})))
+}
+
+pub async fn validate(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    let job: NewJob = body::required(&body::read(body).await?, "job_details")?;
+    state.jobs.validate(job)?;
+    Ok(ok(&json!({"acknowledged": true})))
+}
+
+pub async fn validate_detector(uri: Uri, body: Body) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    // A detector that can be read is a valid one.
+    let _: Detector = body::required(&body::read(body).await?, "detector")?;
+    Ok(ok(&json!({"acknowledged": true})))
+}
+
+pub async fn all_expired(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
+    expired(state, Path("_all".to_owned()), uri, body).await
+}
+
+/// Elasticsearch can be slowed down or timed out here; there is nothing to slow down.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpiredBody {
+    #[serde(rename = "requests_per_second")]
+    _requests_per_second: Option<f64>,
+    #[serde(rename = "timeout")]
+    _timeout: Option<TimeSpan>,
+}
+
+pub async fn expired(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+    body: Body,
+) -> Result<Response> {
+    let mut params = Params::new(&uri)?;
+    if optional::<ExpiredBody>(body, "delete_expired_data")
+        .await?
+        .is_none()
+    {
+        params.take_number::<f64>("requests_per_second", "float")?;
+        params
+            .take("timeout")
+            .map(|text| time_span("timeout", &text))
+            .transpose()?;
+    }
+    params.finish()?;
+    maintenance::delete_expired(&state.jobs, &expression).await?;
+    Ok(ok(&json!({"deleted": true})))
 }
 
 pub async fn all_stats(state: State<ApiState>, uri: Uri) -> Result<Response> {

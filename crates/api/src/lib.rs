@@ -20,7 +20,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tidewatch_jobs::Jobs;
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -88,13 +88,21 @@ pub fn router(state: ApiState) -> Router {
         .route("/_license", get(cluster::license))
         .route("/_xpack", get(cluster::xpack))
         .route("/_ml/info", get(cluster::ml_info))
+        .route("/_ml/_delete_expired_data", delete(jobs::all_expired))
+        .route("/_ml/_delete_expired_data/{job_id}", delete(jobs::expired))
         .route("/_ml/anomaly_detectors", get(jobs::get_all))
+        .route("/_ml/anomaly_detectors/_validate", post(jobs::validate))
+        .route(
+            "/_ml/anomaly_detectors/_validate/detector",
+            post(jobs::validate_detector),
+        )
         .route("/_ml/anomaly_detectors/_stats", get(jobs::all_stats))
         .route(JOB, put(jobs::create).get(jobs::get).delete(jobs::delete))
         .route(&job("/_update"), post(jobs::update))
         .route(&job("/_open"), post(jobs::open))
         .route(&job("/_close"), post(jobs::close))
         .route(&job("/_flush"), post(jobs::flush))
+        .route(&job("/_reset"), post(jobs::reset))
         .route(&job("/_stats"), get(jobs::stats))
         .route(&job("/_data"), post(data::post))
         .route(
@@ -119,7 +127,13 @@ pub fn router(state: ApiState) -> Router {
         )
         .route(
             &job("/model_snapshots/{snapshot_id}"),
-            get(snapshots::get).post(snapshots::get),
+            get(snapshots::get)
+                .post(snapshots::get)
+                .delete(snapshots::delete),
+        )
+        .route(
+            &job("/model_snapshots/{snapshot_id}/_update"),
+            post(snapshots::update),
         )
         .fallback(no_handler)
         .layer(middleware::from_fn(media::speak))

@@ -6,9 +6,10 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
-use tidewatch_jobs::{JobError, ModelSnapshot, matches};
+use tidewatch_jobs::{ModelSnapshot, matches, no_snapshot};
 
 use crate::ApiState;
+use crate::body;
 use crate::cluster::ok;
 use crate::dates;
 use crate::error::Result;
@@ -75,10 +76,7 @@ pub async fn get(
         .filter(|id| *id != "_all" && !id.contains('*'))
     {
         if !snapshots.iter().any(|snapshot| snapshot.snapshot_id == id) {
-            return Err(JobError::not_found(format!(
-                "No model snapshot with id [{id}] exists for job [{job_id}]"
-            ))
-            .into());
+            return Err(no_snapshot(&job_id, id).into());
         }
     }
     let named = |id: &str| {
@@ -116,4 +114,36 @@ fn sort(snapshots: &mut [ModelSnapshot], field: &str) {
         ),
     };
     snapshots.sort_by_cached_key(key);
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Update {
+    description: Option<String>,
+    retain: Option<bool>,
+}
+
+pub async fn update(
+    State(state): State<ApiState>,
+    Path((job_id, snapshot_id)): Path<(String, String)>,
+    uri: Uri,
+    body: Body,
+) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    let update: Update = body::required(&body::read(body).await?, "model_snapshot_update")?;
+    let snapshot = state
+        .jobs
+        .update_snapshot(&job_id, &snapshot_id, update.description, update.retain)
+        .await?;
+    Ok(ok(&json!({"acknowledged": true, "model": snapshot})))
+}
+
+pub async fn delete(
+    State(state): State<ApiState>,
+    Path((job_id, snapshot_id)): Path<(String, String)>,
+    uri: Uri,
+) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    state.jobs.delete_snapshot(&job_id, &snapshot_id).await?;
+    Ok(ok(&json!({"acknowledged": true})))
 }

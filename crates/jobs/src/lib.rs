@@ -20,7 +20,7 @@ pub use entry::State;
 pub use error::{JobError, Result};
 pub use expression::matches;
 pub use life::Opening;
-pub use manager::{FlushRequest, JobStats, Jobs};
+pub use manager::{FlushRequest, JobStats, Jobs, no_snapshot};
 pub use runner::Applied;
 pub use settings::Settings;
 pub use snapshots::ModelSnapshot;

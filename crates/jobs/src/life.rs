@@ -10,7 +10,7 @@ use crate::config::Job;
 use crate::entry::{Entry, State};
 use crate::error::{JobError, Result};
 use crate::manager::Jobs;
-use crate::runner::{Command, Runner, Saved, Start, json, not_open};
+use crate::runner::{Command, Live, Runner, Saved, Start, json, not_open};
 use crate::snapshots::{self, ModelSnapshot};
 
 /// Memory that a job takes beside its models.
@@ -411,6 +411,29 @@ impl Jobs {
         self.0.jobs.write().remove(job_id);
         self.notify(job_id, "info", "Job deleted").await;
         self.let_in_waiting();
+        Ok(())
+    }
+
+    /// Forgets all that a closed job has learnt and found; its configuration stays.
+    pub async fn reset(&self, job_id: &str) -> Result<()> {
+        let entry = self.entry(job_id)?;
+        let _life = entry.life.lock().await;
+        self.still_there(job_id, &entry)?;
+        if entry.status.read().state != State::Closed {
+            return Err(JobError::conflict(
+                "Can only reset a job when it is closed.",
+            ));
+        }
+        let _configuration = entry.configuration.lock().await;
+        self.0.store.clear_job(job_id).await?;
+        let mut job = entry.job.read().clone();
+        job.model_snapshot_id = None;
+        job.model_snapshot_min_version = None;
+        job.finished_time = None;
+        self.0.store.save_config(job_id, &json(&job)).await?;
+        *entry.job.write() = job;
+        *entry.live.write() = Live::new(job_id);
+        self.notify(job_id, "info", "Job has been reset").await;
         Ok(())
     }
 

@@ -20,7 +20,7 @@ pub async fn run(jobs: Jobs) {
         tokio::time::sleep(TICK).await;
         persist_due(&jobs).await;
         if nightly.is_some_and(|due| chrono::Local::now() >= due) {
-            delete_expired(&jobs).await;
+            delete_expired(&jobs, "_all").await.unwrap_or_default();
             nightly = jobs.settings().maintenance.upcoming(chrono::Local).next();
         }
     }
@@ -65,9 +65,10 @@ fn persist_interval(job: &Job, default: Duration) -> i64 {
     }
 }
 
-/// Deletes results and model snapshots past their retention. A job's failure is no other's.
-pub async fn delete_expired(jobs: &Jobs) {
-    for job in jobs.find("_all", true).unwrap_or_default() {
+/// Deletes results and model snapshots past their retention, of the jobs that are meant. A job's failure is no
+/// other's.
+pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<()> {
+    for job in jobs.find(expression, true)? {
         for outcome in [
             delete_results(jobs, &job).await,
             delete_snapshots(jobs, &job).await,
@@ -77,6 +78,7 @@ pub async fn delete_expired(jobs: &Jobs) {
             }
         }
     }
+    Ok(())
 }
 
 /// Results older than the retention, counted back from the job's latest bucket, not from today.

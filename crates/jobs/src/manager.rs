@@ -109,10 +109,7 @@ impl Jobs {
             JobError::internal(format!("job [{}] can't be read: {error}", row.job_id))
         };
         let job: Job = serde_json::from_str(&row.config).map_err(damaged)?;
-        let mut live = Live {
-            timing: TimingStats::new(&row.job_id),
-            ..Live::default()
-        };
+        let mut live = Live::new(&row.job_id);
         for (kind, document) in self.0.store.stats(&row.job_id).await? {
             match kind.as_str() {
                 "data_counts" => {
@@ -167,10 +164,7 @@ impl Jobs {
             order: None,
             opened_at: None,
         };
-        let live = Live {
-            timing: TimingStats::new(job_id),
-            ..Live::default()
-        };
+        let live = Live::new(job_id);
         self.0.jobs.write().insert(
             job_id.to_owned(),
             Arc::new(Entry::new(job.clone(), status, live)),
@@ -322,6 +316,63 @@ impl Jobs {
         rows.iter().map(ModelSnapshot::from_row).collect()
     }
 
+    /// Changes the description of a snapshot, or whether it is kept whatever its age.
+    pub async fn update_snapshot(
+        &self,
+        job_id: &str,
+        snapshot_id: &str,
+        description: Option<String>,
+        retain: Option<bool>,
+    ) -> Result<ModelSnapshot> {
+        self.entry(job_id)?;
+        let mut snapshot = self.snapshot(job_id, snapshot_id).await?;
+        snapshot.description = description.unwrap_or(snapshot.description);
+        snapshot.retain = retain.unwrap_or(snapshot.retain);
+        match self.0.store.update_snapshot(&snapshot.row()).await? {
+            true => Ok(snapshot),
+            false => Err(no_snapshot(job_id, snapshot_id)),
+        }
+    }
+
+    /// Deletes a snapshot that is not the active one.
+    pub async fn delete_snapshot(&self, job_id: &str, snapshot_id: &str) -> Result<()> {
+        let entry = self.entry(job_id)?;
+        // Held, so that the snapshot does not become the active one meanwhile.
+        let _configuration = entry.configuration.lock().await;
+        let snapshot = self.snapshot(job_id, snapshot_id).await?;
+        if entry.job.read().model_snapshot_id.as_deref() == Some(snapshot_id) {
+            return Err(JobError::illegal_argument(format!(
+                "Model snapshot '{snapshot_id}' is the active snapshot for job '{job_id}', so cannot be deleted"
+            )));
+        }
+        self.0.store.delete_snapshot(job_id, snapshot_id).await?;
+        let message = format!(
+            "Model snapshot [{snapshot_id}] with description '{}' deleted",
+            snapshot.description
+        );
+        self.notify(job_id, "info", &message).await;
+        Ok(())
+    }
+
+    async fn snapshot(&self, job_id: &str, snapshot_id: &str) -> Result<ModelSnapshot> {
+        let snapshots = self.snapshots(job_id).await?;
+        let found = snapshots
+            .into_iter()
+            .find(|snapshot| snapshot.snapshot_id == snapshot_id);
+        found.ok_or_else(|| no_snapshot(job_id, snapshot_id))
+    }
+
+    /// Whether a job could be created, under the id that it has or any other.
+    pub fn validate(&self, body: NewJob) -> Result<()> {
+        let job_id = body.job_id.clone().unwrap_or_else(|| "ok".to_owned());
+        body.build(
+            &job_id,
+            clock::now(),
+            self.0.settings.max_model_memory_limit,
+        )?;
+        Ok(())
+    }
+
     pub fn store(&self) -> &Store {
         &self.0.store
     }
@@ -386,4 +437,11 @@ impl Jobs {
             tracing::warn!(job_id, %error, "a notification could not be stored");
         }
     }
+}
+
+/// What is said of a snapshot that isn't there.
+pub fn no_snapshot(job_id: &str, snapshot_id: &str) -> JobError {
+    JobError::not_found(format!(
+        "No model snapshot with id [{snapshot_id}] exists for job [{job_id}]"
+    ))
 }

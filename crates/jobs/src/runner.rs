@@ -47,6 +47,14 @@ pub struct Live {
 }
 
 impl Live {
+    /// Of a job that has seen nothing yet.
+    pub fn new(job_id: &str) -> Self {
+        Self {
+            timing: TimingStats::new(job_id),
+            ..Self::default()
+        }
+    }
+
     fn documents(&self, job_id: &str) -> Vec<(String, String)> {
         let counts = DataCountsDoc::new(job_id, &self.counts, self.last_data_time, self.log_time);
         let size = ModelSizeDoc::new(job_id, &self.size, self.log_time);
