@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::random::Random;
 use crate::serve::{Server, asked_to_end};
 use crate::settings::Settings;
 
@@ -283,7 +284,7 @@ fn job_body() -> Value {
 
 /// The records, as NDJSON in the order of time.
 fn traffic() -> String {
-    let mut random = Random(0x7469_6465_7761_7463);
+    let mut random = Random::new(0x7469_6465_7761_7463);
     let mut lines = String::new();
     for minute in 0..DAYS * 24 * 60 {
         let time = START + minute * 60;
@@ -328,34 +329,6 @@ fn load(minute: i64, region: &str) -> f64 {
                 .powi(2);
     let weekend = minute / (24 * 60) % 7 >= 5;
     wave * if weekend { 0.6 } else { 1.0 }
-}
-
-/// Marsaglia's xorshift64* (2003, Journal of Statistical Software 8(14)): the same traffic on every machine.
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// By Box and Muller.
-    fn normal(&mut self) -> f64 {
-        let (u, v) = (1.0 - self.uniform(), self.uniform());
-        (-2.0 * u.ln()).sqrt() * (v * std::f64::consts::TAU).cos()
-    }
-
-    /// By Knuth: means are small here.
-    fn poisson(&mut self, mean: f64) -> u32 {
-        let (limit, mut product, mut count) = ((-mean).exp(), self.uniform(), 0);
-        while product > limit {
-            product *= self.uniform();
-            count += 1;
-        }
-        count
-    }
 }
 
 /// The server, as any client sees it.

@@ -2,6 +2,8 @@
 
 mod demo;
 mod detect;
+mod eval;
+mod random;
 mod serve;
 mod settings;
 
@@ -43,6 +45,8 @@ enum Command {
     Detect(detect::Detect),
     /// Make three weeks of web traffic with incidents, and find them through a server of its own
     Demo(demo::Demo),
+    /// Measure detection on made-up series whose anomalies are known
+    Eval(eval::Eval),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -70,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Detect(detect) => detect.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Eval(eval) => eval.run(),
     }
 }
 
