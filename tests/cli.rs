@@ -186,3 +186,31 @@ fn config_tells_what_is_in_force() {
         !wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("max_open_job")
     );
 }
+
+#[test]
+fn a_reader_may_stop_reading() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("data.ndjson");
+    std::fs::write(&file, Traffic::generate(1, 3, 2_000).bytes).expect("written");
+    let mut child = Command::new(binary())
+        .args([
+            "detect",
+            file.to_str().expect("UTF-8"),
+            "--function",
+            "count",
+            "--time-format",
+            "epoch_ms",
+            "--ndjson",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
