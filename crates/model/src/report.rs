@@ -122,7 +122,8 @@ impl<'a> Reporter<'a> {
             .map(|(surprise, of)| self.record(surprise, of, detectors));
         let records = records.collect();
         let influencers = self.influencers(&influences);
-        let mut bucket_influencers = vec![self.bucket_influencer("bucket_time", probability)];
+        let mut bucket_influencers = Vec::new();
+        bucket_influencers.extend(self.bucket_influencer("bucket_time", probability));
         for (field, name) in self.analysis.influencers.iter().enumerate() {
             let mut least: Vec<f64> = self
                 .surprises
@@ -140,12 +141,10 @@ impl<'a> Reporter<'a> {
             least.sort_by(f64::total_cmp);
             if !least.is_empty() {
                 // No part of a bucket is odder than the whole.
-                bucket_influencers.push(
-                    self.bucket_influencer(name, joint(&least, self.judged).max(probability)),
-                );
+                let of_field = joint(&least, self.judged).max(probability);
+                bucket_influencers.extend(self.bucket_influencer(name, of_field));
             }
         }
-        bucket_influencers.retain(|influencer| influencer.anomaly_score > 0.0);
         let anomaly_score = score(probability);
         BucketResults {
             bucket: Bucket {
@@ -380,9 +379,10 @@ impl<'a> Reporter<'a> {
         influencers
     }
 
-    fn bucket_influencer(&self, name: &str, probability: f64) -> BucketInfluencer {
+    /// None where there is nothing to tell.
+    fn bucket_influencer(&self, name: &str, probability: f64) -> Option<BucketInfluencer> {
         let anomaly_score = score(probability);
-        BucketInfluencer {
+        (anomaly_score > 0.0).then(|| BucketInfluencer {
             result_type: "bucket_influencer",
             influencer_field_name: name.to_owned(),
             initial_anomaly_score: anomaly_score,
@@ -392,7 +392,7 @@ impl<'a> Reporter<'a> {
             timestamp: self.start * 1_000,
             bucket_span: self.analysis.span(),
             is_interim: self.is_interim,
-        }
+        })
     }
 
     /// The value of a field that splits the detector.
