@@ -230,3 +230,61 @@ fn numbers_for_prometheus() {
     );
     assert_eq!(server.send("GET", "/healthz", &[], None).text, "ok\n");
 }
+
+#[test]
+fn several_jobs_on_one_time_line() {
+    let server = server();
+    let other = json!({
+        "analysis_config": {"bucket_span": "1h", "detectors": [{"function": "count"}]}, "data_description": {}
+    });
+    server.create_open("hourly", &other);
+    server.post_data("hourly", &Traffic::generate(3, 3, 600).bytes);
+    server.flush("hourly");
+    let get = |query: &str| {
+        let path = Client::job_path("*", &format!("/results/overall_buckets{query}"));
+        server.call("GET", &path, &Value::Null)
+    };
+    let answer = get("").body;
+    // Eleven days and six hours of data, by the longer span.
+    assert_eq!(answer["count"], 150, "{answer}");
+    let top = list(&server, "buckets", "?sort=anomaly_score&desc=true&size=1")[0].clone();
+    let hour = top["timestamp"]
+        .as_i64()
+        .map(|time| time - time % 3_600_000);
+    let buckets = answer["overall_buckets"].as_array().expect("a list");
+    let at = buckets
+        .iter()
+        .find(|bucket| bucket["timestamp"].as_i64() == hour)
+        .expect("the hour");
+    assert!(
+        at["overall_score"].as_f64() >= top["anomaly_score"].as_f64(),
+        "{at}"
+    );
+    assert_eq!(
+        (
+            at["jobs"][0]["job_id"].as_str(),
+            at["jobs"][1]["job_id"].as_str()
+        ),
+        (Some("hourly"), Some(JOB))
+    );
+    assert_eq!(
+        (&at["bucket_span"], &at["result_type"]),
+        (&json!(3_600), &json!("overall_bucket"))
+    );
+
+    get("?bucket_span=30m").assert_error(
+        400,
+        "illegal_argument_exception",
+        "Param [bucket_span] must be greater or equal to the max bucket_span [1h]",
+    );
+    get("?top_n=0").assert_error(
+        400,
+        "illegal_argument_exception",
+        "[topN] parameter must be positive, found [0]",
+    );
+    get("?start=invalid").assert_error(
+        400,
+        "parse_exception",
+        "Query param [start] with value [invalid]",
+    );
+}

@@ -443,7 +443,7 @@ pub async fn optional<T: serde::de::DeserializeOwned>(
     }
 }
 
-fn time_span(name: &str, text: &str) -> Result<TimeSpan> {
+pub fn time_span(name: &str, text: &str) -> Result<TimeSpan> {
     TimeSpan::parse(text).map_err(|error| {
         ApiError::illegal_argument(format!(
             "failed to parse setting [{name}] with value [{text}] as a time value: {error}"

@@ -9,6 +9,7 @@ mod error;
 mod jobs;
 mod media;
 mod metrics;
+mod overall;
 mod params;
 mod results;
 mod snapshots;
@@ -120,6 +121,10 @@ pub fn router(state: ApiState) -> Router {
         .route(
             &job("/results/influencers"),
             get(results::influencers).post(results::influencers),
+        )
+        .route(
+            &job("/results/overall_buckets"),
+            get(overall::buckets).post(overall::buckets),
         )
         .route(
             &job("/model_snapshots"),

@@ -153,6 +153,29 @@ impl Store {
         Ok(timestamp)
     }
 
+    /// Start, score and whether it is interim, of each bucket from `start` on and before `end`, in the order of time.
+    pub async fn bucket_scores(
+        &self,
+        job_id: &str,
+        start: Option<i64>,
+        end: Option<i64>,
+        exclude_interim: bool,
+    ) -> Result<Vec<(i64, f64, bool)>> {
+        let scores = sqlx::query_as(
+            "SELECT timestamp, score, is_interim FROM results
+             WHERE job_id = ? AND kind = ? AND timestamp >= ? AND timestamp < ? AND is_interim <= ?
+             ORDER BY timestamp",
+        )
+        .bind(job_id)
+        .bind(ResultKind::Bucket as i64)
+        .bind(start.unwrap_or(i64::MIN))
+        .bind(end.unwrap_or(i64::MAX))
+        .bind(!exclude_interim)
+        .fetch_all(self.readers())
+        .await?;
+        Ok(scores)
+    }
+
     /// Deletes the results of every kind that are older than `timestamp_ms`, and says how many they were.
     pub async fn delete_results_before(&self, job_id: &str, timestamp_ms: i64) -> Result<i64> {
         self.write_for(job_id, move |conn, job_id| {
