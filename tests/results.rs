@@ -214,6 +214,13 @@ fn a_client_is_answered_in_its_own_media_type() {
     reply.assert_error(400, "media_type_header_exception", "but found 7");
     let pretty = server.send("GET", "/?pretty", &[], None);
     assert!(pretty.text.starts_with("{\n  \"name\""), "{}", pretty.text);
+    let filtered = server.send(
+        "GET",
+        "/_ml/anomaly_detectors?filter_path=jobs.job_id",
+        &[],
+        None,
+    );
+    assert_eq!(filtered.body, json!({"jobs": [{"job_id": JOB}]}));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cluster;
 mod data;
 mod dates;
 mod error;
+mod filter;
 mod jobs;
 mod media;
 mod metrics;

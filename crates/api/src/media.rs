@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 
 use crate::error::{ApiError, Result, plain};
+use crate::filter::Filter;
 use crate::{PRODUCT, VERSION};
 
 /// Versions whose clients are served: the one that is spoken here and the one before.
@@ -37,11 +38,19 @@ fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str
 
 /// Refuses media types that can't be read or answered, and answers in the one that was asked for.
 pub async fn speak(request: Request, next: Next) -> Response {
-    let pretty = request.uri().query().is_some_and(|query| {
+    let query: Vec<(String, String)> = axum::extract::Query::try_from_uri(request.uri())
+        .map(|query| query.0)
+        .unwrap_or_default();
+    let asked = |name: &str| {
         query
-            .split('&')
-            .any(|part| matches!(part, "pretty" | "pretty=" | "pretty=true"))
-    });
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let pretty = matches!(asked("pretty"), Some("" | "true"));
+    let filter = asked("filter_path")
+        .filter(|text| text.len() <= Filter::LONGEST)
+        .and_then(Filter::parse);
     let accepted = match check(&request) {
         Ok(accepted) => accepted,
         Err(error) => return error.into_response(),
@@ -68,8 +77,8 @@ pub async fn speak(request: Request, next: Next) -> Response {
             .headers_mut()
             .insert(header::CONTENT_TYPE, accepted);
     }
-    if is_json && pretty {
-        self::pretty(response).await
+    if is_json && (pretty || filter.is_some()) {
+        rewritten(response, filter, pretty).await
     } else {
         response
     }
@@ -133,7 +142,8 @@ fn check_version(name: &str, media: &Media<'_>, whole: Option<&str>) -> Result<(
     }
 }
 
-async fn pretty(response: Response) -> Response {
+/// An answer as the client wants to read it.
+async fn rewritten(response: Response, filter: Option<Filter>, pretty: bool) -> Response {
     let (mut parts, body) = response.into_parts();
     // A body of ours: it is in memory already.
     let bytes = body
@@ -141,12 +151,22 @@ async fn pretty(response: Response) -> Response {
         .await
         .map(|collected| collected.to_bytes())
         .unwrap_or_default();
-    let pretty = serde_json::from_slice::<serde_json::Value>(&bytes)
-        .ok()
-        .and_then(|value| serde_json::to_string_pretty(&value).ok())
-        .map(|text| text + "\n");
+    let rewrite = || {
+        let value: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        let value = match &filter {
+            Some(filter) => filter.apply(value),
+            None => value,
+        };
+        if pretty {
+            serde_json::to_string_pretty(&value)
+                .ok()
+                .map(|text| text + "\n")
+        } else {
+            Some(value.to_string())
+        }
+    };
+    let body = rewrite().map_or_else(|| Body::from(bytes.clone()), Body::from);
     parts.headers.remove(header::CONTENT_LENGTH);
-    let body = pretty.map_or(Body::from(bytes), Body::from);
     Response::from_parts(parts, body)
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use axum::http::Uri;
 
 use crate::error::{ApiError, Result};
+use crate::filter::Filter;
 
 /// Taken by every endpoint.
 const COMMON: [&str; 7] = [
@@ -30,6 +31,15 @@ impl Params {
             axum::extract::Query::try_from_uri(uri)
                 .map_err(|_| ApiError::illegal_argument("the query string can't be decoded"))?;
         let mut given = query.0;
+        let too_long = |(name, value): &(String, String)| {
+            name == "filter_path" && value.len() > Filter::LONGEST
+        };
+        if given.iter().any(too_long) {
+            return Err(ApiError::illegal_argument(format!(
+                "[filter_path] cannot be longer than [{}] characters",
+                Filter::LONGEST
+            )));
+        }
         given.retain(|(name, _)| !COMMON.contains(&name.as_str()));
         Ok(Self {
             path: uri.path().to_owned(),
