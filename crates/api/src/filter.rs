@@ -74,7 +74,9 @@ fn below<'a>(patterns: &[&'a [String]], name: &str) -> Vec<&'a [String]> {
 }
 
 fn is_matched(patterns: &[&[String]]) -> bool {
-    patterns.iter().any(|pattern| pattern.is_empty())
+    patterns
+        .iter()
+        .any(|pattern| pattern.iter().all(|name| name == "**"))
 }
 
 fn keep_wanted(value: &Value, patterns: &[&[String]]) -> Option<Value> {
@@ -148,6 +150,7 @@ mod tests {
             filtered("**.state"),
             json!({"jobs": [{"state": "opened"}, {"state": "closed"}]})
         );
+        assert_eq!(filtered("jobs.**.**")["jobs"], answer["jobs"]);
         assert_eq!(filtered("-jobs"), json!({"count": 2}));
         assert_eq!(
             filtered("jobs,-jobs.data_counts,-**.state"),
