@@ -252,3 +252,29 @@ def test_close_snapshot_reopen_delete(es):
     assert es.ml.delete_job(job_id=name)["acknowledged"] is True
     with pytest.raises(NotFoundError):
         es.ml.delete_job(job_id=name)
+
+
+def test_upkeep(es):
+    name = "upkeep"
+    assert es.ml.validate(analysis_config=ANALYSIS, data_description=DESCRIPTION)["acknowledged"]
+    assert es.ml.validate_detector(detector={"function": "count"})["acknowledged"]
+    es.ml.put_job(job_id=name, analysis_config=ANALYSIS, data_description=DESCRIPTION)
+    data = list(records())[:3000]
+    for part in (data[:1500], data[1500:]):
+        es.ml.open_job(job_id=name)
+        es.ml.post_data(job_id=name, data=part)
+        es.ml.close_job(job_id=name)
+    overall = es.ml.get_overall_buckets(job_id=name, top_n=1)
+    assert overall["count"] == es.ml.get_buckets(job_id=name, size=1)["count"] > 0
+
+    old, active = es.ml.get_model_snapshots(job_id=name, desc=False)["model_snapshots"]
+    changed = es.ml.update_model_snapshot(job_id=name, snapshot_id=old["snapshot_id"], description="kept", retain=True)
+    assert changed["model"]["description"] == "kept" and changed["model"]["retain"] is True
+    assert es.ml.delete_expired_data(job_id=name)["deleted"]
+    with pytest.raises(BadRequestError):
+        es.ml.delete_model_snapshot(job_id=name, snapshot_id=active["snapshot_id"])
+    assert es.ml.delete_model_snapshot(job_id=name, snapshot_id=old["snapshot_id"])["acknowledged"]
+
+    assert es.ml.reset_job(job_id=name)["acknowledged"]
+    assert es.ml.get_job_stats(job_id=name)["jobs"][0]["data_counts"]["processed_record_count"] == 0
+    assert es.ml.delete_job(job_id=name)["acknowledged"]
