@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Values kept.
-pub const RECENT: usize = 360;
+pub const RECENT: usize = 336;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recent {
