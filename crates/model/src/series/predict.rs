@@ -20,6 +20,10 @@ const WEEKLY: usize = 4;
 const FOUND: usize = 5;
 /// Slots of a workday or weekend day: smoothed, so that ten minutes are fine enough.
 const CLASS_SLOTS: i64 = 144;
+/// How much a slot learns at each visit of the day or week, however many buckets share it: else an event of an hour
+/// would move a shared slot as if it had been seen several times.
+const CLASS_RATE: f64 = 0.15;
+const WEEK_RATE: f64 = 0.2;
 /// Days after which evidence has faded to 1/e: a season must not be given up for one day without its peak.
 const EVIDENCE_DAYS: f64 = 3.0;
 /// The week learns what the day leaves, so not before the day is known.
@@ -301,13 +305,18 @@ impl Predictors {
         if let Some(classes) = &mut self.classes {
             let class = &mut classes[usize::from(is_weekend(time))];
             let slot = class.slot(time);
-            class.learn(slot, class_error, 0.15, tame, class.is_first(time, span));
+            let (rate, first) = (CLASS_RATE / class.buckets(span), class.is_first(time, span));
+            class.learn(slot, class_error, rate, tame, first);
         }
         if let Some(weekly) = &mut self.weekly
             && settled
         {
             let slot = weekly.slot(time);
-            weekly.learn(slot, week_error, 0.06, tame, weekly.is_first(time, span));
+            let (rate, first) = (
+                WEEK_RATE / weekly.buckets(span),
+                weekly.is_first(time, span),
+            );
+            weekly.learn(slot, week_error, rate, tame, first);
         }
         if let Some(found) = &mut self.found {
             let slot = found.slot(time);

@@ -48,6 +48,11 @@ impl Table {
         (time - self.offset).rem_euclid(self.period) % self.width < span
     }
 
+    /// Buckets of `span` seconds to a slot.
+    pub fn buckets(&self, span: i64) -> f64 {
+        (self.width as f64 / span as f64).max(1.0)
+    }
+
     pub fn at(&self, slot: usize) -> f64 {
         f64::from(self.values[slot])
     }

@@ -1,7 +1,7 @@
 //! What the views of one bucket come to together.
 
 /// An unusual half day needs no corroboration, but is a further chance to be unusual.
-const DAY_ALONE: f64 = 3.0;
+const DAY_ALONE: f64 = 4.0;
 
 /// How far `z` is below and above.
 pub fn sides(z: f64) -> [f64; 2] {
