@@ -19,6 +19,11 @@ const LEAST: f64 = 5.0;
 /// What comes after a peak counts in full when it is so many times as surprising, and falls off steeply below.
 const MARGIN: f64 = 1.5;
 const STEEPNESS: f64 = 32.0;
+/// Same for what has not stood out enough to be told yet (`-ln p` below that) and grows within so many seconds: a spell
+/// must not hide behind its own first bucket.
+const UNTOLD: f64 = 9.2;
+const MARGIN_GROWING: f64 = 1.2;
+const GROWING: f64 = 3.0 * 3_600.0;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bar {
@@ -26,6 +31,8 @@ pub struct Bar {
     height: f32,
     /// Alarms of late, decayed.
     alarms: f32,
+    /// Buckets since something rose over the bar that was not the growth of what had.
+    since: u32,
 }
 
 impl Bar {
@@ -35,9 +42,17 @@ impl Bar {
         let day = DAY as f64 / span as f64;
         let memory = (day * MEMORY).max(12.0) * (1.0 + f64::from(self.alarms));
         let height = f64::from(self.height) * (-1.0 / memory).exp();
-        let ratio = surprise / (MARGIN * height).max(1e-9);
+        let recent = f64::from(self.since) <= (GROWING / span as f64).max(3.0);
+        let growing = recent && height < UNTOLD;
+        let margin = if growing { MARGIN_GROWING } else { MARGIN };
+        let ratio = surprise / (margin * height).max(1e-9);
         let left = surprise * ratio.powf(STEEPNESS).min(1.0);
         let raised = if left > LEAST { left } else { 0.0 };
+        self.since = if raised > height && !growing {
+            0
+        } else {
+            self.since.saturating_add(1)
+        };
         self.height = height.max(raised) as f32;
         let keep = (-1.0 / (day * ALARM_MEMORY).max(12.0)).exp();
         let alarm = f64::from(u8::from(left > ALARM));
@@ -61,6 +76,18 @@ mod tests {
             bar.pass(0.5, 900);
         }
         assert!(bar.pass(1e-5, 900) < 2e-5);
+    }
+
+    #[test]
+    fn a_spell_is_not_hidden_by_its_first_bucket() {
+        let mut bar = Bar::default();
+        for _ in 0..96 {
+            bar.pass(0.5, 900);
+        }
+        assert!(bar.pass(1e-3, 900) < 2e-3);
+        assert!(bar.pass(3e-5, 900) < 1e-4);
+        // Told, so growing as much again is no news.
+        assert!(bar.pass(1e-6, 900) > 1e-3);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! A value is modelled on the scale of its [`Link`]. The residual to the forecast, in units of a robust width that may
 //! depend on the hour, and the sums of residuals over the last buckets ([`Sums`]) are each judged by the history of that
-//! very statistic ([`Tail`]): a statistic calibrates itself, whatever the residuals' family. A second view asks whether
-//! the series has ever moved like this ([`Shapes`]), and a [`Bar`] holds back what follows an alarm.
+//! very statistic ([`Tail`]): a statistic calibrates itself, whatever the residuals' family. So is the last half day
+//! against a forecast that such an event does not bend ([`Days`]). Another view asks whether the series has ever moved like
+//! this ([`Shapes`]), and a [`Bar`] holds back what follows an alarm.
 
 mod bar;
+mod day;
 mod link;
 mod period;
 mod predict;
@@ -14,17 +16,20 @@ mod season;
 mod shape;
 mod sums;
 mod tail;
+mod views;
 
 use serde::{Deserialize, Serialize};
 
 use bar::Bar;
+use day::Days;
 pub use link::Link;
-use predict::Predictors;
+use predict::{Cuts, Predictors};
 use recent::{RECENT, Recent};
 use season::{DAY, Table};
 use shape::Shapes;
 use sums::Sums;
 use tail::Tail;
+use views::{sides, together};
 
 /// Residuals are cut at so many widths before they teach; each further surprise on the same side doubles it.
 const TAME: f64 = 3.5;
@@ -75,6 +80,7 @@ pub struct Series {
     width: [f32; 2],
     spread: Option<Table>,
     sums: Sums,
+    days: Days,
     /// Of single residuals and of sums, below and above.
     tails: [[Tail; 2]; 2],
     shapes: Shapes,
@@ -90,8 +96,8 @@ pub struct Series {
 impl Series {
     pub fn new(span: i64, link: Link) -> Self {
         // A sum of many residuals is nearly Gaussian; a single one is less surely so.
-        let single = Tail::new(1.8, [-6.0, 0.0, 3.0]);
-        let multiple = Tail::new(2.4, [-10.0, 0.0, 10.0]);
+        let single = Tail::new(1.8, [-6.0, 0.0, 3.0], 1.0);
+        let multiple = Tail::new(2.4, [-10.0, 0.0, 10.0], 0.2);
         Self {
             span,
             link,
@@ -101,6 +107,7 @@ impl Series {
             width: [0.0; 2],
             spread: Table::new(DAY, 0, span, 24),
             sums: Sums::default(),
+            days: Days::new(span),
             tails: [[single; 2], [multiple; 2]],
             shapes: Shapes::default(),
             run: 0,
@@ -135,7 +142,9 @@ impl Series {
         let mean = if self.seen == 0 { y } else { forecast.mean };
         let spread = self.spread_at(time);
         let width = self.base_width(mean) * spread;
-        let z = ((y - mean) / width).clamp(-1e6, 1e6);
+        // Between what the next bucket should be and what it should be on such a day, nothing is unusual.
+        let class = forecast.class.filter(|_| self.seen > 0).unwrap_or(mean);
+        let z = ((y - y.clamp(mean.min(class), mean.max(class))) / width).clamp(-1e6, 1e6);
         let bounds = [mean - BOUND * width, mean + BOUND * width].map(|y| self.link.invert(y));
         let mut finding = Finding {
             probability: 1.0,
@@ -145,18 +154,23 @@ impl Series {
             lower: bounds[0],
             upper: bounds[1],
         };
-        let error = if self.seen == 0 {
-            0.0
+        let [error, firm_error] = if self.seen == 0 {
+            [0.0; 2]
         } else {
-            y - forecast.steady
+            [y - forecast.steady, y - forecast.firm]
         };
-        let sums = self.sums.add(error / spread, self.least_width(mean));
+        let least = self.least_width(mean);
+        let sums = self.sums.add(error / spread, least);
+        let day = self.days.add(firm_error / spread, least, self.span);
         let shape = self.shapes.see(self.predictors.standardised(y));
         if self.seen >= WARM {
-            let sided = |[below, above]: &[Tail; 2], [down, up]: [f64; 2]| match side {
-                Side::Low => below.probability(down),
-                Side::High => above.probability(up),
-                Side::Both => (2.0 * below.probability(down).min(above.probability(up))).min(1.0),
+            let either = |[below, above]: [f64; 2]| match side {
+                Side::Low => below,
+                Side::High => above,
+                Side::Both => (2.0 * below.min(above)).min(1.0),
+            };
+            let sided = |[below, above]: &[Tail; 2], [down, up]: [f64; 2]| {
+                either([below.probability(down), above.probability(up)])
             };
             let n = f64::from(self.seen);
             // No sample of n can tell of odds much beyond its size.
@@ -164,7 +178,10 @@ impl Series {
             finding.single = sided(&self.tails[0], sides(z)).max(floor);
             finding.multiple = sided(&self.tails[1], sums.extremes).max(floor);
             let shape = self.shapes.probability(&shape).max(floor);
-            finding.probability = together(finding.single, finding.multiple, shape);
+            let days = self.days.probabilities(&day, self.span);
+            let half_day = days.map_or(1.0, |both| either(both).max(floor));
+            finding.probability = together(finding.single, finding.multiple, shape, half_day);
+            finding.multiple = finding.multiple.min(half_day);
         }
         Judgement {
             finding,
@@ -174,6 +191,7 @@ impl Series {
             spread,
             z,
             sums,
+            day,
             shape,
             forecast,
         }
@@ -205,8 +223,13 @@ impl Series {
             tame
         };
         let residual = (y - mean).clamp(-cut, cut);
+        let cuts = Cuts {
+            seasons: TAME * width,
+            levels: cut,
+            firm: self.days.tame(floor),
+        };
         self.predictors
-            .learn(time, y, &judged.forecast, floor, TAME * width, cut);
+            .learn(time, y, &judged.forecast, floor, &cuts);
 
         if self.seen > 0 {
             let n = f64::from(self.seen);
@@ -218,16 +241,17 @@ impl Series {
             if let Some(spread) = &mut self.spread {
                 let slot = spread.slot(time);
                 let error = (residual.abs() / base).min(4.0) - 1.0 - spread.at(slot);
-                spread.learn(slot, error, 0.02, f64::INFINITY);
+                spread.learn(slot, error, 0.02, f64::INFINITY, true);
             }
             let warm = self.seen >= WARM;
             if self.sums.learn(&judged.sums, floor, n, warm, self.span) {
                 self.predictors.shift();
             }
         }
+        let mut weight = 1.0;
         if self.seen >= WARM {
             let flagged = judged.finding.single.min(judged.finding.multiple) < FLAGGED;
-            let weight = self.weight(flagged);
+            weight = self.weight(flagged);
             // A value on the other side is a value at the bottom of this one.
             let statistics = [sides(z), judged.sums.extremes];
             for (tails, values) in self.tails.iter_mut().zip(statistics) {
@@ -236,6 +260,9 @@ impl Series {
                 }
             }
             self.shapes.learn(&judged.shape, weight);
+        }
+        if self.days.learn(&judged.day, floor, self.span, weight) {
+            self.predictors.shift();
         }
         self.seen = self.seen.saturating_add(1);
         self.last = time;
@@ -352,22 +379,6 @@ impl Series {
     }
 }
 
-/// How far `z` is below and above.
-fn sides(z: f64) -> [f64; 2] {
-    [(-z).max(0.0), z.max(0.0)]
-}
-
-/// One probability from the three views. A bucket and a spell are two chances to be unusual; the shape corroborates
-/// them, since what is far out *and* was never seen before is an event, and what is far out again and again is not.
-/// The exponents and factors are such that the result is uniform on clean series of many families; the shape knows no
-/// sides, so it adds at most as much as it corroborates.
-fn together(single: f64, multiple: f64, shape: f64) -> f64 {
-    let far = (1.7 * single).min(2.5 * multiple).min(1.0);
-    let shape = shape.max(far * far);
-    let both = far.powf(0.75) * shape.powf(0.375);
-    both.min(2.0 * far).min(1.0)
-}
-
 struct Judgement {
     finding: Finding,
     y: f64,
@@ -376,6 +387,7 @@ struct Judgement {
     spread: f64,
     z: f64,
     sums: sums::Added,
+    day: day::Day,
     shape: shape::Seen,
     forecast: predict::Forecast,
 }

@@ -15,13 +15,23 @@ const RATES: usize = 4;
 const STEADY: usize = 1;
 /// Seasons: none, daily, daily smoothed, workday/weekend, daily + weekly, found.
 const SEASONS: usize = 6;
+const CLASS: usize = 3;
+const WEEKLY: usize = 4;
 const FOUND: usize = 5;
 /// Slots of a workday or weekend day: smoothed, so that ten minutes are fine enough.
 const CLASS_SLOTS: i64 = 144;
+/// How much a slot learns at each visit of the day or week, however many buckets share it: else an event of an hour
+/// would move a shared slot as if it had been seen several times.
+const CLASS_RATE: f64 = 0.15;
+const WEEK_RATE: f64 = 0.2;
 /// Days after which evidence has faded to 1/e: a season must not be given up for one day without its peak.
 const EVIDENCE_DAYS: f64 = 3.0;
 /// The week learns what the day leaves, so not before the day is known.
 const SETTLED_DAYS: f64 = 1.5;
+/// The firm levels are so many times as slow as the slow mean.
+const FIRM: f64 = 3.0;
+/// A forecast by the kind of day is still in question when it is worse by no more than this a bucket, in nats.
+const IN_QUESTION: f32 = 0.15;
 /// Errors beyond so many widths say no more against a predictor.
 const CLIP: f64 = 16.0;
 
@@ -49,6 +59,8 @@ pub struct Predictors {
     weekly: Option<Table>,
     found: Option<Table>,
     predictors: [[Predictor; RATES]; SEASONS],
+    /// Levels beside the seasons that an event of a day hardly bends.
+    firm: [f64; SEASONS],
 }
 
 /// What each predictor said for one time: kept from the forecast to the learning.
@@ -56,7 +68,18 @@ pub struct Forecast {
     pub mean: f64,
     /// The same by the predictors that do not follow what just happened.
     pub steady: f64,
+    /// The same by seasons and firm levels alone.
+    pub firm: f64,
+    /// What the kind of day says, where that is in question.
+    pub class: Option<f64>,
     seasons: [Option<f64>; SEASONS],
+}
+
+/// How much of an error is learnt: by seasons (unless it comes again in its slot), by levels, by firm levels.
+pub struct Cuts {
+    pub seasons: f64,
+    pub levels: f64,
+    pub firm: f64,
 }
 
 impl Predictors {
@@ -74,6 +97,7 @@ impl Predictors {
             weekly: Table::new(WEEK, 0, span, 168),
             found: None,
             predictors: Default::default(),
+            firm: [0.0; SEASONS],
         }
     }
 
@@ -98,24 +122,68 @@ impl Predictors {
             let class = &classes[usize::from(is_weekend(time))];
             let slot = class.slot(time);
             // A first weekend knows nothing yet: as any day.
-            seasons[3] = if class.visits(slot) > 0 {
+            seasons[CLASS] = if class.visits(slot) > 0 {
                 Some(class.smooth(slot))
             } else {
                 seasons[2]
             };
         }
         if let Some(weekly) = &self.weekly {
-            seasons[4] = Some(seasons[2].unwrap_or(0.0) + weekly.at(weekly.slot(time)));
+            let seen = self.weeks() / (self.weeks() + 1.0);
+            let week = seen * weekly.at(weekly.slot(time));
+            seasons[WEEKLY] = Some(seasons[2].unwrap_or(0.0) + week);
         }
         seasons[FOUND] = self.found.as_ref().map(|table| table.at(table.slot(time)));
 
-        let mean = self.mixed(&seasons, RATES);
-        let steady = self.mixed(&seasons, STEADY);
         Forecast {
-            mean,
-            steady,
+            mean: self.mixed(&seasons, RATES),
+            steady: self.mixed(&seasons, STEADY),
+            firm: self.firmly(&seasons),
+            class: self.by_class(time, &seasons),
             seasons,
         }
+    }
+
+    /// Weeks that the weekly season has seen: after one, it is as much that week's noise as a week's shape.
+    fn weeks(&self) -> f64 {
+        ((f64::from(self.learnt) * f64::from(self.day) - SETTLED_DAYS) / 7.0).max(0.0)
+    }
+
+    /// The forecast by the kind of day, on the first day of a kind: all evidence of late is from days of the other kind,
+    /// and tells little of which predictor will be right today.
+    fn by_class(&self, time: i64, seasons: &[Option<f64>; SEASONS]) -> Option<f64> {
+        if is_weekend(time) == is_weekend(time - DAY) {
+            return None;
+        }
+        let shape = seasons[CLASS]?;
+        let most = |row: &[Predictor]| row.iter().fold(f32::MIN, |most, p| most.max(p.evidence));
+        let known = self.predictors.iter().zip(seasons);
+        let best = known
+            .filter(|(_, season)| season.is_some())
+            .fold(f32::MIN, |best, (row, _)| best.max(most(row)));
+        let own = &self.predictors[CLASS];
+        let own = own
+            .iter()
+            .max_by(|a, b| a.evidence.total_cmp(&b.evidence))?;
+        // Evidence fades, so it is worth `1 / (1 - forget)` buckets.
+        let behind = (best - own.evidence) * (1.0 - self.forget);
+        (behind < IN_QUESTION).then_some(shape + own.level + f64::from(own.slope))
+    }
+
+    /// Seasons and firm levels, weighted by how well each season has done beside its slow mean.
+    fn firmly(&self, seasons: &[Option<f64>; SEASONS]) -> f64 {
+        let known = || {
+            let rows = self.predictors.iter().zip(&self.firm).zip(seasons);
+            rows.filter_map(|((row, level), season)| Some((row[0].evidence, (*season)? + level)))
+        };
+        let best = known().fold(f32::MIN, |best, (evidence, _)| best.max(evidence));
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for (evidence, value) in known() {
+            let weight = f64::from(evidence - best).exp();
+            sum += weight * value;
+            weights += weight;
+        }
+        sum / weights
     }
 
     /// The mean of the first `rates` predictors of each season, weighted by evidence.
@@ -144,17 +212,10 @@ impl Predictors {
         sum / weights
     }
 
-    /// Learns the value `y`. Seasons see no more than `tame` of an error unless it comes again in its slot; levels see
-    /// no more than `cut`, each of its own error: who was right must not be bent by those who were surprised.
-    pub fn learn(
-        &mut self,
-        time: i64,
-        y: f64,
-        forecast: &Forecast,
-        floor: f64,
-        tame: f64,
-        cut: f64,
-    ) {
+    /// Learns the value `y`. Errors are cut by `cuts`, each predictor's own: who was right must not be bent by those who
+    /// were surprised.
+    pub fn learn(&mut self, time: i64, y: f64, forecast: &Forecast, floor: f64, cuts: &Cuts) {
+        let cut = cuts.levels;
         self.learnt = self.learnt.saturating_add(1);
         let n = f64::from(self.learnt);
         let slow = f64::from(self.slow).max(1.0 / n);
@@ -165,6 +226,7 @@ impl Predictors {
                     level,
                     ..Predictor::default()
                 }; RATES];
+                self.firm[season] = level;
             }
             return;
         }
@@ -175,12 +237,15 @@ impl Predictors {
             away.min(20.0 * f64::from(self.variation).max(floor))
         };
         self.variation += ((away - f64::from(self.variation)) * (1.0 / n).max(0.002)) as f32;
-        self.learn_seasons(time, y, forecast, tame);
+        self.learn_seasons(time, y, forecast, cuts.seasons);
         let rate = (1.0 / n).max(0.02);
         for (season, row) in self.predictors.iter_mut().enumerate() {
             let Some(shape) = forecast.seasons[season] else {
                 continue;
             };
+            let level = &mut self.firm[season];
+            let most = if n < 48.0 { f64::INFINITY } else { cuts.firm };
+            *level += (slow / FIRM).max(1.0 / n) * (y - shape - *level).clamp(-most, most);
             for (kind, predictor) in row.iter_mut().enumerate() {
                 let predicted = shape + predictor.level + f64::from(predictor.slope);
                 let error = (y - predicted).abs();
@@ -214,40 +279,48 @@ impl Predictors {
             y - slow.level - forecast.seasons[season].unwrap_or(0.0)
         };
         let (daily_error, class_error, week_error, found_error) = (
-            {
-                let slow = &self.predictors[1][0];
-                y - slow.level - forecast.seasons[1].unwrap_or(0.0)
-            },
+            error(1),
             {
                 let class = self
                     .classes
                     .as_ref()
                     .map(|classes| &classes[usize::from(is_weekend(time))]);
-                y - self.predictors[3][0].level
+                y - self.predictors[CLASS][0].level
                     - class.map_or(0.0, |class| class.at(class.slot(time)))
             },
-            error(4),
+            {
+                let weekly = self.weekly.as_ref();
+                let daily = forecast.seasons[2].unwrap_or(0.0);
+                let week = weekly.map_or(0.0, |weekly| weekly.at(weekly.slot(time)));
+                y - self.predictors[WEEKLY][0].level - daily - week
+            },
             error(FOUND),
         );
+        let span = (f64::from(self.day) * DAY as f64).round() as i64;
         let settled = f64::from(self.learnt) * f64::from(self.day) > SETTLED_DAYS;
         if let Some(daily) = &mut self.daily {
             let slot = daily.slot(time);
-            daily.learn(slot, daily_error, 0.12, tame);
+            daily.learn(slot, daily_error, 0.12, tame, daily.is_first(time, span));
         }
         if let Some(classes) = &mut self.classes {
             let class = &mut classes[usize::from(is_weekend(time))];
             let slot = class.slot(time);
-            class.learn(slot, class_error, 0.15, tame);
+            let (rate, first) = (CLASS_RATE / class.buckets(span), class.is_first(time, span));
+            class.learn(slot, class_error, rate, tame, first);
         }
         if let Some(weekly) = &mut self.weekly
             && settled
         {
             let slot = weekly.slot(time);
-            weekly.learn(slot, week_error, 0.06, tame);
+            let (rate, first) = (
+                WEEK_RATE / weekly.buckets(span),
+                weekly.is_first(time, span),
+            );
+            weekly.learn(slot, week_error, rate, tame, first);
         }
         if let Some(found) = &mut self.found {
             let slot = found.slot(time);
-            found.learn(slot, found_error, 0.15, tame);
+            found.learn(slot, found_error, 0.15, tame, found.is_first(time, span));
         }
     }
 
@@ -274,7 +347,7 @@ impl Predictors {
             if let Some(value) = value {
                 let slot = table.slot(end - (count - 1 - i as i64) * span);
                 let error = value - mean - table.at(slot);
-                table.learn(slot, error, 0.15, f64::INFINITY);
+                table.learn(slot, error, 0.15, f64::INFINITY, true);
             }
         }
         let plain = self.predictors[0];
@@ -283,12 +356,14 @@ impl Predictors {
             slope: 0.0,
             ..plain[0]
         }; RATES];
+        self.firm[FOUND] = mean;
         self.found = Some(table);
     }
 
-    /// Takes a lasting shift for the new level: the slow levels go where the fast one is.
+    /// Takes a lasting shift for the new level: the slow and firm levels go where the fast one is.
     pub fn shift(&mut self) {
-        for row in &mut self.predictors {
+        for (row, firm) in self.predictors.iter_mut().zip(&mut self.firm) {
+            *firm = row[2].level;
             for kind in 0..2 {
                 row[kind].level = row[2].level;
                 row[kind].slope = 0.0;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Values kept.
-pub const RECENT: usize = 360;
+pub const RECENT: usize = 336;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recent {
@@ -19,7 +19,8 @@ impl Recent {
             if self.values.len() < RECENT {
                 // Short series are many: grow by quarters, and never past the whole.
                 if self.values.len() == self.values.capacity() {
-                    self.values.reserve_exact(RECENT / 4);
+                    let more = (RECENT / 4).min(RECENT - self.values.len());
+                    self.values.reserve_exact(more);
                 }
                 self.values.push(value);
             } else {

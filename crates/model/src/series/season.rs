@@ -43,6 +43,16 @@ impl Table {
         ((time - self.offset).rem_euclid(self.period) / self.width) as usize
     }
 
+    /// Whether a bucket of `span` seconds at `time` is the first of its slot.
+    pub fn is_first(&self, time: i64, span: i64) -> bool {
+        (time - self.offset).rem_euclid(self.period) % self.width < span
+    }
+
+    /// Buckets of `span` seconds to a slot.
+    pub fn buckets(&self, span: i64) -> f64 {
+        (self.width as f64 / span as f64).max(1.0)
+    }
+
     pub fn at(&self, slot: usize) -> f64 {
         f64::from(self.values[slot])
     }
@@ -64,8 +74,9 @@ impl Table {
 
     /// Moves a slot by an error: fully the first time, then much as the mean of what it saw (the
     /// first a little less, since the level was not known then), at last at `rate`. An error
-    /// beyond `tame` is cut to it, unless the slot is new or it comes again: what repeats in a slot belongs there.
-    pub fn learn(&mut self, slot: usize, error: f64, rate: f64, tame: f64) {
+    /// beyond `tame` is cut to it, unless the slot is new or it comes again: what repeats in a slot belongs there. Only
+    /// the `first` bucket of a slot can come again: the others are the same occasion.
+    pub fn learn(&mut self, slot: usize, error: f64, rate: f64, tame: f64, first: bool) {
         let state = &mut self.visits[slot];
         let count = (*state & COUNT).saturating_add(1).min(COUNT);
         let side = match error {
@@ -73,8 +84,9 @@ impl Table {
             e if e < -tame => LOW,
             _ => 0,
         };
-        let again = side != 0 && *state & (HIGH | LOW) == side;
-        *state = count | side;
+        let before = *state & (HIGH | LOW);
+        let again = first && side != 0 && before == side;
+        *state = count | if first { side } else { before };
         let mut rate = f64::max(1.25 / (f64::from(count) + 0.25), rate);
         if again {
             rate = rate.max(0.5);

@@ -46,7 +46,7 @@ impl Default for Shapes {
             last: [0; LENGTH],
             pieces: Vec::new(),
             matched: Vec::new(),
-            tail: Tail::new(1.0, [-10.0, 0.0, 10.0]),
+            tail: Tail::new(1.0, [-10.0, 0.0, 10.0], 1.0),
         }
     }
 }

@@ -16,7 +16,7 @@ const MEMORY: f64 = 400.0;
 /// A residual beyond so many widths counts towards a lasting shift.
 const OFF: f64 = 2.0;
 /// Seconds for which a shift must last to be taken for the new level.
-const LASTING: f64 = 6.0 * 3_600.0;
+const LASTING: f64 = 12.0 * 3_600.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
@@ -135,7 +135,7 @@ mod tests {
             assert!(!sums.learn(&added, 1e-9, f64::from(1_001 + i), true, 900));
         }
         assert!(spell > 1.3 * calm, "{spell} {calm}");
-        let shifted = (0..40).any(|i| {
+        let shifted = (0..60).any(|i| {
             let added = sums.add(2.0, 1e-9);
             sums.learn(&added, 1e-9, f64::from(1_009 + i), true, 900)
         });

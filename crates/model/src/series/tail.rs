@@ -31,6 +31,7 @@ const RAREST: f64 = 1e-3;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
     threshold: f32,
+    pace: f32,
     /// Values seen, which sets the rate at which the threshold moves.
     seen: u32,
     excesses: f32,
@@ -43,9 +44,10 @@ pub struct Tail {
 
 impl Tail {
     /// A tail that starts from a threshold and from the logarithms of the odds of each shape: power law, exponential,
-    /// Gaussian.
-    pub fn new(threshold: f64, prior: [f32; SHAPES]) -> Self {
+    /// Gaussian. `pace` is the share of values that are news: one in so many buckets as a sum has terms.
+    pub fn new(threshold: f64, prior: [f32; SHAPES], pace: f64) -> Self {
         Self {
+            pace: pace as f32,
             threshold: threshold as f32,
             seen: 0,
             excesses: 0.0,
@@ -84,7 +86,10 @@ impl Tail {
         let q = f64::from(self.threshold);
         self.seen = self.seen.saturating_add(1);
         // Robbins-Monro on the quantile; the step shrinks to a floor, so that the threshold can follow.
-        let step = (4.0 / (f64::from(self.seen) + 10.0)).max(0.01) * q;
+        // Values that share most of their terms count as the few independent ones they are worth, or one excursion would
+        // carry the threshold off with it.
+        let pace = f64::from(self.pace);
+        let step = pace * (4.0 / (pace * f64::from(self.seen) + 10.0)).max(0.01) * q;
         let moved = q + weight * step * if u > q { 1.0 - SHARE } else { -SHARE };
         self.threshold = moved.clamp(0.05, 1e6) as f32;
         if u > q {
@@ -147,7 +152,7 @@ mod tests {
 
     /// Quantiles of a law in a scrambled order: a sample without noise of its own.
     fn learnt(quantile: impl Fn(f64) -> f64) -> Tail {
-        let mut tail = Tail::new(1.8, [-6.0, 0.0, 3.0]);
+        let mut tail = Tail::new(1.8, [-6.0, 0.0, 3.0], 1.0);
         for i in 0..20_000u64 {
             let v = ((i * 7_919) % 20_011) as f64 / 20_011.0;
             tail.learn(quantile(1.0 - v * 0.999_9 - 5e-5), 1.0);

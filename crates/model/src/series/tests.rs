@@ -153,6 +153,40 @@ fn a_batch_is_known_by_its_hour_and_missed_when_it_does_not_run() {
 }
 
 #[test]
+fn a_day_of_which_no_hour_jumps_is_told() {
+    // A holiday: a tenth less all day, coming and going within hours.
+    let told = three_weeks(|since, noise| {
+        let ramp = |from: i64| ((since - from) as f64 / 14_400.0).clamp(0.0, 1.0);
+        let less = 0.1 * (ramp(3 * DAY) - ramp(4 * DAY));
+        (100.0 + 40.0 * day(since)) * (1.0 - less) + 4.0 * noise.normal()
+    });
+    assert!(
+        !told.is_empty()
+            && told
+                .iter()
+                .all(|(since, _)| (3 * DAY..9 * DAY / 2).contains(since)),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn the_second_weekend_is_no_surprise() {
+    let mut noise = Noise(11);
+    for seed in 0..12 {
+        let mut series = Series::new(900, Link::Identity);
+        // From a Monday on.
+        for i in 0..14 * 96 {
+            let time = 1_700_438_400 + i * 900;
+            let work = if season::is_weekend(time) { 0.3 } else { 1.0 };
+            let value = 20.0 + 50.0 * work * (1.2 + day(time)) + 2.0 * noise.normal();
+            let found = series.observe(time, value, Side::Both);
+            let left = series.after_peak(found.probability);
+            assert!(i < 11 * 96 || left > 1e-6, "{seed}: {left} at {i}");
+        }
+    }
+}
+
+#[test]
 fn sides_that_do_not_matter_are_not_judged() {
     let mut noise = Noise(3);
     let mut series = Series::new(900, Link::Identity);
