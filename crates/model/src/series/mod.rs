@@ -73,6 +73,8 @@ pub struct Series {
     span: i64,
     link: Link,
     seen: u32,
+    /// Whether there ever was a value below zero.
+    negative: bool,
     /// Start of the last bucket with a value.
     last: i64,
     predictors: Predictors,
@@ -102,6 +104,7 @@ impl Series {
             span,
             link,
             seen: 0,
+            negative: false,
             last: 0,
             predictors: Predictors::new(span),
             width: [0.0; 2],
@@ -145,15 +148,16 @@ impl Series {
         // Between what the next bucket should be and what it should be on such a day, nothing is unusual.
         let class = forecast.class.filter(|_| self.seen > 0).unwrap_or(mean);
         let z = ((y - y.clamp(mean.min(class), mean.max(class))) / width).clamp(-1e6, 1e6);
-        let bounds = [mean - BOUND * width, mean + BOUND * width].map(|y| self.link.invert(y));
         let mut finding = Finding {
             probability: 1.0,
             single: 1.0,
             multiple: 1.0,
-            typical: self.link.invert(mean),
-            lower: bounds[0],
-            upper: bounds[1],
+            typical: 0.0,
+            lower: 0.0,
+            upper: 0.0,
         };
+        // What is told as typical is what the value was found to be unusual against.
+        let mut typical = mean;
         let [error, firm_error] = if self.seen == 0 {
             [0.0; 2]
         } else {
@@ -181,8 +185,17 @@ impl Series {
             let days = self.days.probabilities(&day, self.span);
             let half_day = days.map_or(1.0, |both| either(both).max(floor));
             finding.probability = together(finding.single, finding.multiple, shape, half_day);
+            if finding.multiple.min(half_day) < finding.single {
+                typical = if half_day < finding.multiple {
+                    forecast.firm
+                } else {
+                    forecast.steady
+                };
+            }
             finding.multiple = finding.multiple.min(half_day);
         }
+        [finding.lower, finding.typical, finding.upper] =
+            [-BOUND, 0.0, BOUND].map(|widths| self.told(typical + widths * width));
         Judgement {
             finding,
             y,
@@ -197,7 +210,14 @@ impl Series {
         }
     }
 
+    /// A modelled value as it is told: on the scale of the data, and not below zero where they never were.
+    fn told(&self, y: f64) -> f64 {
+        let value = self.link.invert(y);
+        if self.negative { value } else { value.max(0.0) }
+    }
+
     fn learn(&mut self, time: i64, value: f64, judged: &Judgement) {
+        self.negative |= value < 0.0;
         let missed = if self.seen == 0 {
             0
         } else {
@@ -328,6 +348,7 @@ impl Series {
             again.learn(time, f64::from(value), &judged);
         }
         again.seen = self.seen;
+        again.negative = self.negative;
         again.bar = self.bar;
         *self = again;
     }
