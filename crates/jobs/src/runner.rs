@@ -308,6 +308,10 @@ impl Actor {
                     command,
                     reply,
                 } => {
+                    // A replay is no new data: it comes by another way.
+                    if matches!(command, Command::Records(_)) {
+                        self.live.write().last_data_time = Some(clock::now());
+                    }
                     let result = self.apply(command).await;
                     self.applied = seq;
                     self.journal_bytes += bytes;
@@ -362,7 +366,6 @@ impl Actor {
             Command::Plot(plot) => self.engine()?.plot(plot),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
-                self.live.write().last_data_time = Some(clock::now());
                 self.work(Work::Records { batch, row: 0 }).await?;
             }
             Command::Flush(flush) => self.work(Work::Flush(flush)).await?,

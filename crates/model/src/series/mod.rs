@@ -1,10 +1,10 @@
 //! The model of one series: a forecast, a scale, and tails that tell how unusual a residual is.
 //!
-//! A value is modelled on the scale of its [`Link`]. The residual to the forecast, in units of a robust width that may
-//! depend on the hour, and the sums of residuals over the last buckets ([`Sums`]) are each judged by the history of that
-//! very statistic ([`Tail`]): a statistic calibrates itself, whatever the residuals' family. So is the last half day
-//! against a forecast that such an event does not bend ([`Days`]). Another view asks whether the series has ever moved like
-//! this ([`Shapes`]), and a [`Bar`] holds back what follows an alarm.
+//! A value is modelled on the scale of its `Link`. The residual to the forecast, in units of a robust width that may
+//! depend on the hour, and the sums of residuals over the last buckets (`Sums`) are each judged by the history of that
+//! very statistic (`Tail`): a statistic calibrates itself, whatever the residuals' family. So is the last half day
+//! against a forecast that such an event does not bend (`Days`). Another view asks whether the series has ever moved like
+//! this (`Shapes`), and a `Bar` holds back what follows an alarm.
 
 mod bar;
 mod day;
