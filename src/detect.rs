@@ -64,7 +64,7 @@ pub struct Detect {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "buckets,records,influencers,model-plots"
+        default_value = "buckets,records,influencers,model_plots"
     )]
     results: Vec<Kind>,
     /// Print each result as a line of JSON, as the API would give it
@@ -77,6 +77,7 @@ enum Kind {
     Buckets,
     Records,
     Influencers,
+    #[value(name = "model_plots", alias = "model-plots")]
     ModelPlots,
 }
 
@@ -84,20 +85,22 @@ impl Detect {
     pub fn run(&self) -> anyhow::Result<()> {
         let source = FileSource::open(&self.file, None)
             .with_context(|| format!("can't read {}", self.file))?;
-        let mut job = self.job()?;
-        if self.job.is_none() || self.time_field.is_some() {
+        let (mut job, tells_time) = self.job()?;
+        if !tells_time || self.time_field.is_some() {
             job.data_description.time_field = self.time_field(source.fields())?;
         }
         let format = match &self.time_format {
             Some(format) => format.clone(),
-            None if self.job.is_some() => job.data_description.time_format.clone(),
+            None if tells_time => job.data_description.time_format.clone(),
             None => self.time_format(&job)?,
         };
         job.data_description.time_format = format;
         self.analyse(source, &job)
     }
 
-    fn job(&self) -> anyhow::Result<Job> {
+    /// The job to run, and whether it tells where the time is.
+    fn job(&self) -> anyhow::Result<(Job, bool)> {
+        let mut tells_time = false;
         let (id, body) = match &self.job {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
@@ -108,6 +111,7 @@ impl Detect {
                 for generated in Job::GENERATED {
                     fields.shift_remove(generated);
                 }
+                tells_time = fields.contains_key("data_description");
                 fields
                     .entry("data_description")
                     .or_insert_with(|| json!({}));
@@ -146,7 +150,7 @@ impl Detect {
             anyhow::anyhow!("the job can't be run: {reason}")
         };
         let new: NewJob = serde_json::from_value(body).map_err(readable)?;
-        Ok(new.build(&id, 0, None)?)
+        Ok((new.build(&id, 0, None)?, tells_time))
     }
 
     fn time_field(&self, fields: &[String]) -> anyhow::Result<String> {

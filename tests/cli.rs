@@ -101,6 +101,22 @@ fn detect_guesses_the_time_and_tells_in_a_table() {
         "{table}"
     );
 
+    // A job that says nothing of the time leaves it to be guessed as well.
+    let job = directory.path().join("job.json");
+    let config =
+        json!({"analysis_config": {"detectors": [{"function": "mean", "field_name": "load"}]}});
+    std::fs::write(&job, config.to_string()).expect("written");
+    let table = stdout(&run(&[
+        "detect",
+        file,
+        "--job",
+        job.to_str().expect("UTF-8"),
+    ]));
+    assert!(
+        table.contains("2000 records in 5998 buckets of 5m"),
+        "{table}"
+    );
+
     let wrong = run(&["detect", file, "--function", "wild"]);
     assert!(!wrong.status.success());
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("Unknown function 'wild'"));
