@@ -6,7 +6,8 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::config::Job;
-use crate::runner::{Live, Runner};
+use crate::live::Live;
+use crate::runner::Runner;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {

@@ -1,12 +1,14 @@
 //! A job and its life: configuration, validation, update, opening and closing, the runner with its journal, model
 //! snapshots and their retention. It knows nothing of HTTP.
 
+mod actor;
 mod clock;
 pub mod config;
 mod entry;
 mod error;
 mod expression;
 mod life;
+mod live;
 pub mod maintenance;
 mod manager;
 mod overall;

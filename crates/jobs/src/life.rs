@@ -9,8 +9,9 @@ use crate::clock;
 use crate::config::Job;
 use crate::entry::{Entry, State};
 use crate::error::{JobError, Result};
+use crate::live::{Live, json};
 use crate::manager::Jobs;
-use crate::runner::{Command, Live, Runner, Saved, Start, json, not_open};
+use crate::runner::{Command, Runner, Saved, Start, not_open};
 use crate::snapshots::{self, ModelSnapshot};
 
 /// Memory that a job takes beside its models.

@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::config::NewJob;
-    use crate::runner::Live;
+    use crate::live::Live;
 
     #[test]
     fn old_snapshots_thin_out_to_one_a_day_and_go() {

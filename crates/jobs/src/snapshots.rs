@@ -7,7 +7,7 @@ use tidewatch_store::{AnnotationRow, SnapshotRow};
 
 use crate::config::SNAPSHOT_MIN_VERSION;
 use crate::error::{JobError, Result};
-use crate::runner::{self, Live};
+use crate::live::{self, Live};
 use crate::stats::ModelSizeDoc;
 
 /// `model_snapshot` of the wire. Times are epoch milliseconds.
@@ -69,7 +69,7 @@ impl ModelSnapshot {
             snapshot_id: self.snapshot_id.clone(),
             timestamp: self.timestamp,
             retain: self.retain,
-            doc: runner::json(self),
+            doc: live::json(self),
         }
     }
 

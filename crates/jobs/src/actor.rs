@@ -1,0 +1,437 @@
+//! The actor of an open job: it owns the engine, lends it to the CPU threads step by step, and writes what comes of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use tidewatch_model::counts::{DataCounts, MemoryStatus, ModelSize};
+use tidewatch_model::engine::{Engine, Flush};
+use tidewatch_model::record::RecordBatch;
+use tidewatch_model::results::{BucketResults, Document};
+use tidewatch_store::{ResultKind, ResultRow, ResultWrite, Store, StoreError};
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::error::{JobError, Result};
+use crate::live::{Live, json};
+use crate::pool::{Panicked, Pool};
+use crate::runner::{Applied, Command, Request, Saved, not_open};
+
+/// Times that results are tried to be written again, with growing pauses up to half a minute, as in Elasticsearch.
+const WRITE_RETRIES: u32 = 20;
+
+pub(crate) struct Actor {
+    pub job_id: Arc<str>,
+    pub store: Store,
+    pub pool: Pool,
+    /// Away while the pool has it; lost when an analysis panicked.
+    pub engine: Option<Box<Engine>>,
+    pub applied: i64,
+    pub journal_bytes: u64,
+    pub checkpoint_bytes: u64,
+    pub live: Arc<RwLock<Live>>,
+    pub has_interim: bool,
+}
+
+/// A command on its way through the engine, in steps that each close a bounded number of buckets.
+enum Work {
+    Records { batch: RecordBatch, row: usize },
+    Flush(Flush),
+}
+
+/// What one step gave.
+struct Step {
+    rows: Vec<ResultRow>,
+    buckets: u64,
+    took: Duration,
+    size: Option<ModelSize>,
+}
+
+impl Actor {
+    #[tracing::instrument(name = "job", skip_all, fields(job_id = %self.job_id))]
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Request>,
+        on_failure: Box<dyn FnOnce(String) + Send>,
+    ) {
+        while let Some(request) = inbox.recv().await {
+            match request {
+                Request::Apply {
+                    seq,
+                    bytes,
+                    command,
+                    reply,
+                } => {
+                    // A replay is no new data: it comes by another way.
+                    if matches!(command, Command::Records(_)) {
+                        self.live.write().last_data_time = Some(clock::now());
+                    }
+                    let result = self.apply(command).await;
+                    self.applied = seq;
+                    self.journal_bytes += bytes;
+                    let _ = reply.send(result);
+                    if self.engine.is_some() && self.journal_bytes >= self.checkpoint_bytes {
+                        // A failure leaves the journal longer, and nothing lost.
+                        if let Err(error) = self.checkpoint().await {
+                            tracing::warn!(%error, "the state could not be saved");
+                        }
+                    }
+                }
+                Request::Interim { start, end, reply } => {
+                    let _ = reply.send(self.interim(start, end).await);
+                }
+                Request::Checkpoint { reply } => {
+                    let _ = reply.send(self.checkpoint().await);
+                }
+            }
+            if self.engine.is_none() {
+                // The rest of the queue is told by its replies being dropped.
+                inbox.close();
+                on_failure("the analysis ended unexpectedly; see the log".to_owned());
+                return;
+            }
+        }
+    }
+
+    pub async fn replay(&mut self) -> Result<()> {
+        loop {
+            let entries = self
+                .store
+                .read_journal(&self.job_id, self.applied, 16)
+                .await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            for (seq, payload) in entries {
+                let command = postcard::from_bytes(&payload).map_err(|error| {
+                    JobError::internal(format!("the journal can't be read: {error}"))
+                })?;
+                self.apply(command).await?;
+                self.applied = seq;
+                self.journal_bytes += payload.len() as u64;
+            }
+        }
+    }
+
+    async fn apply(&mut self, command: Command) -> Result<Applied> {
+        let before = self.engine()?.counts().clone();
+        match command {
+            Command::Configure(options) => self.engine()?.configure(options),
+            Command::Plot(plot) => self.engine()?.plot(plot),
+            Command::Records(batch) => {
+                self.engine()?.count_input(&batch);
+                self.work(Work::Records { batch, row: 0 }).await?;
+            }
+            Command::Flush(flush) => self.work(Work::Flush(flush)).await?,
+        }
+        self.outcome(&before)
+    }
+
+    fn outcome(&mut self, before: &DataCounts) -> Result<Applied> {
+        let engine = self.engine()?;
+        Ok(Applied {
+            counts: engine.counts().since(before),
+            last_finalized_bucket_end: engine.last_finalized_bucket_end(),
+        })
+    }
+
+    async fn work(&mut self, work: Work) -> Result<()> {
+        let mut work = work;
+        let mut done = false;
+        while !done {
+            let job_id = self.job_id.clone();
+            let step = self.compute(move |engine| {
+                let begun = Instant::now();
+                let mut results = Vec::new();
+                let done = match &mut work {
+                    Work::Records { batch, row } => {
+                        *row = engine.process(batch, *row, &mut results);
+                        *row >= batch.len()
+                    }
+                    Work::Flush(flush) => engine.flush(flush, &mut results),
+                };
+                let took = begun.elapsed();
+                let step = Step {
+                    buckets: results.len() as u64,
+                    took,
+                    size: (!results.is_empty()).then(|| engine.size()),
+                    rows: rows(&job_id, &mut results, took),
+                };
+                (work, done, step)
+            });
+            let step_result;
+            (work, done, step_result) = step.await?;
+            self.write(step_result).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, step: Step) -> Result<()> {
+        let span = self.engine()?.analysis().span();
+        let counts = self.engine()?.counts().clone();
+        let (documents, status) = {
+            let mut live = self.live.write();
+            live.counts = counts;
+            live.log_time = clock::now();
+            live.timing
+                .add(step.buckets, step.took.as_secs_f64() * 1e3, span);
+            let before = live.size.memory_status;
+            if let Some(size) = step.size {
+                live.size = size;
+            }
+            (live.documents(&self.job_id), (before, live.size.clone()))
+        };
+        let write = ResultWrite {
+            delete_interim: self.has_interim && !step.rows.is_empty(),
+            rows: step.rows,
+            stats: documents,
+            annotations: Vec::new(),
+        };
+        if write.delete_interim {
+            self.has_interim = false;
+        }
+        self.keep(write).await?;
+        self.tell_memory_status(status.0, &status.1).await
+    }
+
+    /// Writes results, and tries again while the store can't: the job waits meanwhile, and so do its senders. When it
+    /// can't for long, the engine is given up: its results must not go on with a gap before them.
+    async fn keep(&mut self, write: ResultWrite) -> Result<()> {
+        let mut pause = Duration::from_millis(500);
+        for _ in 0..WRITE_RETRIES {
+            match self.store.write_results(&self.job_id, write.clone()).await {
+                Err(error @ StoreError::Database(_)) => {
+                    tracing::warn!(job_id = %self.job_id, %error, "results can't be written; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (2 * pause).min(Duration::from_secs(30));
+                }
+                other => return Ok(other?),
+            }
+        }
+        let outcome = self.store.write_results(&self.job_id, write).await;
+        if outcome.is_err() {
+            self.engine = None;
+        }
+        Ok(outcome?)
+    }
+
+    async fn tell_memory_status(&self, before: MemoryStatus, now: &ModelSize) -> Result<()> {
+        if now.memory_status <= before {
+            return Ok(());
+        }
+        let (level, message) = match now.memory_status {
+            MemoryStatus::Ok => return Ok(()),
+            MemoryStatus::SoftLimit => (
+                "warning",
+                "Job memory status changed to soft_limit; memory pruning will now be more aggressive".to_owned(),
+            ),
+            MemoryStatus::HardLimit => (
+                "error",
+                format!(
+                    "Job memory status changed to hard_limit; job exceeded model memory limit {}b by {}b. Adjust the \
+                     analysis_limits.model_memory_limit setting to ensure all data is analyzed",
+                    now.model_bytes_memory_limit, now.model_bytes_exceeded
+                ),
+            ),
+        };
+        Ok(self
+            .store
+            .notify(Some(&self.job_id), level, &message, clock::now())
+            .await?)
+    }
+
+    async fn interim(&mut self, start: Option<i64>, end: Option<i64>) -> Result<Applied> {
+        let job_id = self.job_id.clone();
+        let rows = self.compute(move |engine| {
+            let begun = Instant::now();
+            let mut results = engine.interim();
+            results.retain(|result| {
+                let time = result.bucket.timestamp;
+                start.is_none_or(|start| time >= start) && end.is_none_or(|end| time < end)
+            });
+            rows(&job_id, &mut results, begun.elapsed())
+        });
+        let rows = rows.await?;
+        let write = ResultWrite {
+            delete_interim: true,
+            rows,
+            ..ResultWrite::default()
+        };
+        self.has_interim = true;
+        self.keep(write).await?;
+        let counts = self.engine()?.counts().clone();
+        self.outcome(&counts)
+    }
+
+    async fn checkpoint(&mut self) -> Result<Saved> {
+        let state = self.compute(|engine| engine.save()).await?;
+        self.store
+            .save_checkpoint(&self.job_id, self.applied, state.clone())
+            .await?;
+        self.journal_bytes = 0;
+        Ok(Saved {
+            state,
+            live: self.live.read().clone(),
+        })
+    }
+
+    fn engine(&mut self) -> Result<&mut Engine> {
+        self.engine
+            .as_deref_mut()
+            .ok_or_else(|| not_open(&self.job_id))
+    }
+
+    /// Lends the engine to the pool. A panic there loses it: half done, it must not go on.
+    async fn compute<T: Send + 'static>(
+        &mut self,
+        task: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T> {
+        let mut engine = self.engine.take().ok_or_else(|| not_open(&self.job_id))?;
+        let outcome = self.pool.run(move || {
+            let value = task(&mut engine);
+            (engine, value)
+        });
+        match outcome.await {
+            Ok((engine, value)) => {
+                self.engine = Some(engine);
+                Ok(value)
+            }
+            Err(panicked @ Panicked(_)) => {
+                tracing::error!(job_id = %self.job_id, %panicked, "the job has failed");
+                Err(JobError::internal(panicked.to_string()))
+            }
+        }
+    }
+}
+
+/// The documents of results, each bucket's share of the time taken among them.
+fn rows(job_id: &str, results: &mut [BucketResults], took: Duration) -> Vec<ResultRow> {
+    let millis = (took.as_millis() as u64)
+        .checked_div(results.len() as u64)
+        .unwrap_or(0);
+    let mut rows = Vec::new();
+    for result in results {
+        result.bucket.processing_time_ms = millis;
+        let (timestamp, is_interim) = (result.bucket.timestamp, result.bucket.is_interim);
+        let mut add = |kind, seq: usize, score, doc| {
+            rows.push(ResultRow {
+                kind,
+                timestamp,
+                seq: seq as i32,
+                score,
+                is_interim,
+                doc,
+            });
+        };
+        let bucket = Document {
+            job_id,
+            result_type: "bucket",
+            result: &result.bucket,
+        };
+        add(
+            ResultKind::Bucket,
+            0,
+            result.bucket.anomaly_score,
+            json(&bucket),
+        );
+        for (seq, record) in result.records.iter().enumerate() {
+            let document = Document {
+                job_id,
+                result_type: "record",
+                result: record,
+            };
+            add(
+                ResultKind::Record,
+                seq,
+                record.record_score,
+                json(&document),
+            );
+        }
+        for (seq, influencer) in result.influencers.iter().enumerate() {
+            let document = Document {
+                job_id,
+                result_type: "influencer",
+                result: influencer,
+            };
+            add(
+                ResultKind::Influencer,
+                seq,
+                influencer.influencer_score,
+                json(&document),
+            );
+        }
+        for (seq, plot) in result.model_plots.iter().enumerate() {
+            let document = Document {
+                job_id,
+                result_type: "model_plot",
+                result: plot,
+            };
+            add(ResultKind::ModelPlot, seq, 0.0, json(&document));
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidewatch_model::engine::Options;
+    use tidewatch_store::JobRow;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_the_job_and_tells() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(directory.path())
+            .await
+            .expect("the store opens");
+        let row = JobRow {
+            job_id: "j".to_owned(),
+            config: "{}".to_owned(),
+            state: "opened".to_owned(),
+            reason: None,
+            opened_order: Some(1),
+        };
+        store.insert_job(&row).await.expect("inserted");
+        let analysis =
+            serde_json::from_value(json!({"detectors": [{"function": "count"}]})).expect("valid");
+        let mut actor = Actor {
+            job_id: "j".into(),
+            store: store.clone(),
+            pool: Pool::new(1).expect("threads"),
+            engine: Some(Box::new(Engine::new(analysis, Options::default()))),
+            applied: 0,
+            journal_bytes: 0,
+            checkpoint_bytes: 1,
+            live: Arc::default(),
+            has_interim: false,
+        };
+        let outcome: Result<()> = actor.compute(|_| panic!("a wrong number")).await;
+        assert!(outcome.expect_err("told").reason.contains("a wrong number"));
+
+        let (requests, inbox) = mpsc::channel(1);
+        let (failed, told) = oneshot::channel();
+        tokio::spawn(actor.run(
+            inbox,
+            Box::new(|reason| failed.send(reason).expect("awaited")),
+        ));
+        let (reply, refused) = oneshot::channel();
+        requests
+            .send(Request::Checkpoint { reply })
+            .await
+            .expect("taken");
+        assert_eq!(
+            refused
+                .await
+                .expect("answered")
+                .map(|_| ())
+                .expect_err("refused")
+                .status,
+            409
+        );
+        assert!(told.await.expect("told").contains("ended unexpectedly"));
+        store.close().await;
+    }
+}

@@ -1,0 +1,41 @@
+//! What is known of a job while it runs, and kept after.
+
+use serde::Serialize;
+use tidewatch_model::counts::{DataCounts, ModelSize};
+
+use crate::stats::{DataCountsDoc, ModelSizeDoc, TimingStats};
+
+/// What a job says of itself while it runs, and after.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    pub counts: DataCounts,
+    pub size: ModelSize,
+    pub timing: TimingStats,
+    pub last_data_time: Option<i64>,
+    pub log_time: i64,
+}
+
+impl Live {
+    /// Of a job that has seen nothing yet.
+    pub fn new(job_id: &str) -> Self {
+        Self {
+            timing: TimingStats::new(job_id),
+            ..Self::default()
+        }
+    }
+
+    pub fn documents(&self, job_id: &str) -> Vec<(String, String)> {
+        let counts = DataCountsDoc::new(job_id, &self.counts, self.last_data_time, self.log_time);
+        let size = ModelSizeDoc::new(job_id, &self.size, self.log_time);
+        vec![
+            ("data_counts".to_owned(), json(&counts)),
+            ("model_size_stats".to_owned(), json(&size)),
+            ("timing_stats".to_owned(), json(&self.timing)),
+        ]
+    }
+}
+
+/// Plain structs with string keys always serialise.
+pub fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| unreachable!("not JSON: {error}"))
+}
