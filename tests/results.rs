@@ -135,6 +135,12 @@ fn what_is_asked_wrongly() {
     let path = |rest: &str| Client::job_path(JOB, rest);
     let cases = [
         (
+            "/results/buckets/9223372036854775807",
+            400,
+            "parse_exception",
+            "cannot be parsed as a date",
+        ),
+        (
             "/results/buckets?from=-1",
             400,
             "illegal_argument_exception",

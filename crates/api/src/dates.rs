@@ -11,18 +11,28 @@ fn unreadable(name: &str, text: &str) -> ApiError {
     ))
 }
 
+/// Times that can be meant, epoch milliseconds: the years 0 to 9999. What is beyond would run out of numbers.
+const SENSIBLE: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
 /// A time of a flush or upload: up to ten digits are epoch seconds, more are milliseconds; else ISO 8601, or `now`.
 pub fn seconds_or_millis(name: &str, text: &str) -> Result<i64> {
-    match text.parse::<i64>() {
-        Ok(number) if text.len() <= 10 => Ok(number * 1_000),
-        Ok(number) => Ok(number),
-        Err(_) => math(text).ok_or_else(|| unreadable(name, text)),
-    }
+    let millis = match text.parse::<i64>() {
+        Ok(number) if text.len() <= 10 => Some(number * 1_000),
+        Ok(number) => Some(number),
+        Err(_) => math(text),
+    };
+    sensible(name, text, millis)
+}
+
+fn sensible(name: &str, text: &str, millis: Option<i64>) -> Result<i64> {
+    millis
+        .filter(|millis| SENSIBLE.contains(millis))
+        .ok_or_else(|| unreadable(name, text))
 }
 
 /// A bound of a range of results: epoch milliseconds, ISO 8601, or date math on either (`now-1d/d`, `2020-01-01||+1M`).
 pub fn bound(name: &str, text: &str) -> Result<i64> {
-    math(text).ok_or_else(|| unreadable(name, text))
+    sensible(name, text, math(text))
 }
 
 fn math(text: &str) -> Option<i64> {
@@ -139,7 +149,16 @@ mod tests {
             Some(1_404_172_800_000)
         );
         assert!(bound("start", "now-1d/d").is_ok());
-        for bad in ["invalid", "now-", "now+1q", "2014-06-23||x", "", "now/3d"] {
+        for bad in [
+            "9223372036854775807",
+            "-9223372036854775808",
+            "invalid",
+            "now-",
+            "now+1q",
+            "2014-06-23||x",
+            "",
+            "now/3d",
+        ] {
             let error = bound("start", bad).expect_err(bad).0;
             assert_eq!(
                 (error.status, error.kind),

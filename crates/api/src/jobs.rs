@@ -386,8 +386,8 @@ pub async fn expired(
             .transpose()?;
     }
     params.finish()?;
-    maintenance::delete_expired(&state.jobs, &expression).await?;
-    Ok(ok(&json!({"deleted": true})))
+    let deleted = maintenance::delete_expired(&state.jobs, &expression).await?;
+    Ok(ok(&json!({"deleted": deleted})))
 }
 
 pub async fn all_stats(state: State<ApiState>, uri: Uri) -> Result<Response> {

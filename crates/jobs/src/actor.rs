@@ -191,36 +191,39 @@ impl Actor {
             self.has_interim = false;
         }
         self.keep(write).await?;
-        self.tell_memory_status(status.0, &status.1).await
+        self.tell_memory_status(status.0, &status.1).await;
+        Ok(())
     }
 
     /// Writes results, and tries again while the store can't: the job waits meanwhile, and so do its senders. When it
     /// can't for long, the engine is given up: its results must not go on with a gap before them.
     async fn keep(&mut self, write: ResultWrite) -> Result<()> {
         let mut pause = Duration::from_millis(500);
-        for _ in 0..WRITE_RETRIES {
+        let mut tries = 0;
+        loop {
             match self.store.write_results(&self.job_id, write.clone()).await {
-                Err(error @ StoreError::Database(_)) => {
+                Ok(()) => return Ok(()),
+                Err(error @ StoreError::Database(_)) if tries < WRITE_RETRIES => {
                     tracing::warn!(job_id = %self.job_id, %error, "results can't be written; trying again");
                     tokio::time::sleep(pause).await;
                     pause = (2 * pause).min(Duration::from_secs(30));
+                    tries += 1;
                 }
-                other => return Ok(other?),
+                Err(error) => {
+                    self.engine = None;
+                    return Err(error.into());
+                }
             }
         }
-        let outcome = self.store.write_results(&self.job_id, write).await;
-        if outcome.is_err() {
-            self.engine = None;
-        }
-        Ok(outcome?)
     }
 
-    async fn tell_memory_status(&self, before: MemoryStatus, now: &ModelSize) -> Result<()> {
+    /// That it can't be told is no reason to fail.
+    async fn tell_memory_status(&self, before: MemoryStatus, now: &ModelSize) {
         if now.memory_status <= before {
-            return Ok(());
+            return;
         }
         let (level, message) = match now.memory_status {
-            MemoryStatus::Ok => return Ok(()),
+            MemoryStatus::Ok => return,
             MemoryStatus::SoftLimit => (
                 "warning",
                 "Job memory status changed to soft_limit; memory pruning will now be more aggressive".to_owned(),
@@ -234,10 +237,13 @@ impl Actor {
                 ),
             ),
         };
-        Ok(self
+        let told = self
             .store
             .notify(Some(&self.job_id), level, &message, clock::now())
-            .await?)
+            .await;
+        if let Err(error) = told {
+            tracing::warn!(job_id = %self.job_id, %error, "a notification could not be stored");
+        }
     }
 
     async fn interim(&mut self, start: Option<i64>, end: Option<i64>) -> Result<Applied> {

@@ -17,7 +17,7 @@ use crate::snapshots::{self, ModelSnapshot};
 /// Memory that a job takes beside its models.
 const JOB_OVERHEAD: u64 = 10 << 20;
 
-/// A model of an open job that has room, or one that waits for it.
+/// How an opening went: there was room, or the job waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     Opened,
@@ -69,7 +69,12 @@ impl Jobs {
         };
         self.set_status(entry, State::Opened, None, Some(order))
             .await?;
-        self.run_afresh(entry).await?;
+        if let Err(error) = self.run_afresh(entry).await {
+            if entry.status.read().state != State::Failed {
+                self.fail(entry, &error.reason).await;
+            }
+            return Err(error);
+        }
         Ok(Opening::Opened)
     }
 
@@ -342,6 +347,8 @@ impl Jobs {
     /// Stores a snapshot of an open job that goes on.
     pub async fn persist(&self, job_id: &str) -> Result<()> {
         let entry = self.entry(job_id)?;
+        // Not beside a closing or a reset: their word on the snapshots is the last.
+        let _life = entry.life.lock().await;
         let runner = entry
             .runner
             .read()

@@ -20,7 +20,9 @@ pub async fn run(jobs: Jobs) {
         tokio::time::sleep(TICK).await;
         persist_due(&jobs).await;
         if nightly.is_some_and(|due| chrono::Local::now() >= due) {
-            delete_expired(&jobs, "_all").await.unwrap_or_default();
+            if let Err(error) = delete_expired(&jobs, "_all").await {
+                tracing::warn!(%error, "the nightly maintenance failed");
+            }
             nightly = jobs.settings().maintenance.upcoming(chrono::Local).next();
         }
     }
@@ -66,8 +68,9 @@ fn persist_interval(job: &Job, default: Duration) -> i64 {
 }
 
 /// Deletes results and model snapshots past their retention, of the jobs that are meant. A job's failure is no
-/// other's.
-pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<()> {
+/// other's; false when there was one.
+pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<bool> {
+    let mut complete = true;
     for job in jobs.find(expression, true)? {
         for outcome in [
             delete_results(jobs, &job).await,
@@ -75,10 +78,11 @@ pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<()> {
         ] {
             if let Err(error) = outcome {
                 tracing::warn!(job_id = job.job_id, %error, "expired data could not be deleted");
+                complete = false;
             }
         }
     }
-    Ok(())
+    Ok(complete)
 }
 
 /// Results older than the retention, counted back from the job's latest bucket, not from today.
@@ -150,7 +154,8 @@ pub fn expired_snapshots<'a>(job: &Job, snapshots: &'a [ModelSnapshot]) -> Vec<&
             continue;
         }
         if snapshot.timestamp >= keep_from {
-            keep_from += ((snapshot.timestamp - keep_from) / DAY + 1) * DAY;
+            let days = snapshot.timestamp.saturating_sub(keep_from) / DAY + 1;
+            keep_from = keep_from.saturating_add(days * DAY);
         } else {
             expired.push(snapshot);
         }
@@ -204,5 +209,9 @@ mod tests {
             [3],
             "without daily slots all of the retention stays"
         );
+        job.model_snapshot_retention_days = i64::MAX / 2;
+        job.daily_model_snapshot_retention_after_days = Some(1);
+        // Days without end are counted, and keep one snapshot each.
+        assert!(expired_snapshots(&job, &snapshots).len() < snapshots.len());
     }
 }

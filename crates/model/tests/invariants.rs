@@ -234,3 +234,14 @@ fn a_leap_in_time_costs_no_empty_buckets() {
     );
     assert!(results.len() < 20, "{}", results.len());
 }
+
+#[test]
+fn a_latency_without_end_costs_no_time() {
+    let leaps = [
+        (0, 0, 1.0),
+        (4_000_000_000, 0, 1.0),
+        (8_000_000_000, 0, 1.0),
+    ];
+    let (results, _) = run(&leaps, &[3], 0, "100000d", 0);
+    assert!(results.len() < 1_000, "{}", results.len());
+}

@@ -188,6 +188,9 @@ fn quote(name: &str) -> String {
     }
 }
 
+/// Seconds. Twenty of them, the default prune window, are still a time span that can be read again.
+const MAX_BUCKET_SPAN: i64 = 5_000 * 86_400;
+
 /// The analysis of a job. Built by deserialising, which checks it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawAnalysisConfig")]
@@ -233,6 +236,12 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
             }
             _ => refuse!("bucket_span has to be a multiple of one second"),
         };
+        if span > MAX_BUCKET_SPAN {
+            refuse!(
+                "bucket_span cannot be more than {} days. Value = {bucket_span}",
+                MAX_BUCKET_SPAN / 86_400
+            );
+        }
         let latency = raw.latency.filter(|latency| latency.as_secs() != 0);
         if let Some(latency) = latency {
             if latency.is_negative() {
@@ -448,6 +457,10 @@ mod tests {
     #[test]
     fn what_cannot_be_analysed_is_refused_with_the_known_words() {
         let cases = [
+            (
+                json!({"bucket_span": "5001d", "detectors": [{"function": "count"}]}),
+                "bucket_span cannot be more than 5000 days. Value = 5001d",
+            ),
             (json!({"detectors": []}), "No detectors configured"),
             (
                 json!({"detectors": [{"function": "mean"}]}),
@@ -476,6 +489,16 @@ mod tests {
         ];
         for (config, reason) in cases {
             assert_eq!(parse(config), Err(reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read_again() {
+        for span in ["1s", "17m", "40h", "5000d"] {
+            let config = parse(json!({"bucket_span": span, "detectors": [{"function": "count"}]}));
+            let config = config.expect("valid");
+            let written = serde_json::to_value(&config).expect("serialises");
+            assert_eq!(parse(written), Ok(config), "{span}");
         }
     }
 }

@@ -30,13 +30,22 @@ impl Engine {
         while let Some(start) = self.state.open_from
             && start + span <= until
         {
+            let last = until.div_euclid(span) * span;
+            if start < self.state.first_bucket {
+                // Before the first record there is nothing to tell, however far latency reaches back.
+                self.state.open_from = Some(last.min(self.state.first_bucket));
+                continue;
+            }
             let enough = JUDGEMENTS_A_CALL / self.series_count().max(1);
             if results.len() as u64 >= enough.clamp(1, BUCKETS_A_CALL) {
                 return false;
             }
-            if self.state.open.is_empty() && (until - start) / span > LONGEST_GAP {
-                self.jump(until / span * span, latest);
-                break;
+            // Up to the next bucket that has records, or to where time has come.
+            let next = self.state.open.front().map(|bucket| bucket.start);
+            let to = next.map_or(last, |next| next.min(last));
+            if (to - start) / span > LONGEST_GAP {
+                self.jump(to, next.unwrap_or(latest));
+                continue;
             }
             self.close_first(start, results);
         }
@@ -58,12 +67,9 @@ impl Engine {
             }
             _ => self.new_bucket(start),
         };
-        // Before the first record there is nothing to tell.
-        if start >= self.state.first_bucket {
-            self.count_bucket(&bucket);
-            results.push(self.judge(&mut bucket));
-            self.prune(start);
-        }
+        self.count_bucket(&bucket);
+        results.push(self.judge(&mut bucket));
+        self.prune(start);
         self.retire(bucket);
     }
 
