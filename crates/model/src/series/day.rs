@@ -53,7 +53,7 @@ pub struct Day {
 }
 
 impl Days {
-    pub fn new(span: i64) -> Self {
+    fn new(span: i64) -> Self {
         // A mean of many residuals is nearly Gaussian.
         let tail = Tail::new(2.2, [-6.0, 0.0, 6.0], 1.0 / length(span));
         Self {
@@ -63,6 +63,15 @@ impl Days {
             wide: 1.0,
             off: 0,
             tails: [tail; 2],
+        }
+    }
+
+    /// Starts late in a series: after so many values, of a known width.
+    pub fn after(seen: u32, width: f64, span: i64) -> Self {
+        Self {
+            seen,
+            width: width as f32,
+            ..Self::new(span)
         }
     }
 

@@ -7,12 +7,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::season::allocated;
 use super::tail::Tail;
 
 /// Values of a piece.
 const LENGTH: usize = 8;
 /// Pieces kept.
-pub const PIECES: usize = 64;
+pub const PIECES: usize = 40;
 /// Steps of a stored value to one unit of variation; a byte thus holds some ten units either way.
 const STEPS: f64 = 12.0;
 /// A piece is new beyond so much of the distance that few exceed.
@@ -26,9 +27,10 @@ type Piece = [i8; LENGTH];
 pub struct Shapes {
     seen: u32,
     last: Piece,
-    pieces: Vec<Piece>,
-    /// When each piece was last the nearest.
-    matched: Vec<u32>,
+    /// Pieces known: the first of `pieces`.
+    known: u8,
+    /// Those that were the nearest last come first.
+    pieces: Box<[Piece]>,
     tail: Tail,
 }
 
@@ -44,8 +46,8 @@ impl Default for Shapes {
         Self {
             seen: 0,
             last: [0; LENGTH],
-            pieces: Vec::new(),
-            matched: Vec::new(),
+            known: 0,
+            pieces: vec![[0; LENGTH]; PIECES].into_boxed_slice(),
             tail: Tail::new(1.0, [-10.0, 0.0, 10.0], 1.0),
         }
     }
@@ -57,8 +59,7 @@ impl Shapes {
         let mut piece = self.last;
         piece.rotate_left(1);
         piece[LENGTH - 1] = (value * STEPS).round().clamp(-127.0, 127.0) as i8;
-        let nearest = self
-            .pieces
+        let nearest = self.pieces[..usize::from(self.known)]
             .iter()
             .enumerate()
             .map(|(i, other)| (apart(&piece, other), i))
@@ -86,28 +87,24 @@ impl Shapes {
         if self.seen > WARM / 2 {
             self.tail.learn(seen.distance, weight);
         }
-        if self.pieces.len() < PIECES {
-            self.pieces.push(seen.piece);
-            self.matched.push(self.seen);
-            return;
-        }
-        let place = if seen.distance > NEW * self.tail.threshold() {
-            let oldest = (0..PIECES).min_by_key(|&i| self.matched[i]).unwrap_or(0);
-            self.pieces[oldest] = seen.piece;
-            oldest
+        // A new piece comes in place of the last, which was matched longest ago.
+        let known = usize::from(self.known);
+        let place = if known < PIECES {
+            self.known += 1;
+            self.pieces[known] = seen.piece;
+            known
+        } else if seen.distance > NEW * self.tail.threshold() {
+            self.pieces[PIECES - 1] = seen.piece;
+            PIECES - 1
         } else {
             seen.nearest
         };
-        self.matched[place] = self.seen;
+        self.pieces[..=place].rotate_right(1);
     }
 
-    pub fn bytes(&self) -> usize {
-        self.pieces.capacity() * size_of::<Piece>() + self.matched.capacity() * size_of::<u32>()
-    }
-
-    /// What `bytes` comes to.
-    pub const fn full_bytes() -> usize {
-        PIECES * (size_of::<Piece>() + size_of::<u32>())
+    /// Bytes of its allocations, this struct's own included.
+    pub const fn bytes() -> usize {
+        allocated(size_of::<Self>()) + allocated(PIECES * size_of::<Piece>())
     }
 }
 
@@ -160,6 +157,6 @@ mod tests {
             assert!((0.0..=1.0).contains(&shapes.probability(&seen)));
             shapes.learn(&seen, 1.0);
         }
-        assert_eq!(shapes.bytes(), Shapes::full_bytes());
+        assert_eq!(usize::from(shapes.known), PIECES);
     }
 }
