@@ -33,15 +33,15 @@ const LASTING: f64 = 12.0 * 3_600.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Days {
-    seen: u32,
+    pub(super) seen: u32,
     /// Mean absolute error.
-    width: f32,
-    mean: f32,
+    pub(super) width: f32,
+    pub(super) mean: f32,
     /// Mean absolute mean.
-    wide: f32,
+    pub(super) wide: f32,
     /// Buckets for which residuals have been far out on one side, negative below; calm ones take off one each.
-    off: i32,
-    tails: [Tail; 2],
+    pub(super) off: i32,
+    pub(super) tails: [Tail; 2],
 }
 
 /// The mean with one more residual: kept from judging to learning.

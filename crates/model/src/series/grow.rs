@@ -25,6 +25,8 @@ const KEEP_ALL: u32 = 40;
 const LOOKS: u8 = 3;
 /// Fewer values show no day.
 const FEWEST: i64 = 8;
+/// With more it is time, even where buckets are so short that they fill no day.
+const ENOUGH: i64 = 96;
 /// Days until unused seasons are dropped: at first, and when they are tried again.
 const FIRST_TRIAL: i64 = 21;
 const TRIAL: i64 = 9;
@@ -33,9 +35,6 @@ const REVIEW: i64 = 7;
 const REST: i64 = 28;
 /// No verdict on a season with less buckets than this.
 const BUCKETS: i64 = 100;
-/// Widths by the hour that differ by less say nothing.
-const EVEN: f64 = 0.15;
-const HOURS: i64 = 24;
 
 /// Where a series stands between taking up and giving back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -51,6 +50,35 @@ pub struct Phase {
     pub trial: i32,
 }
 
+impl Phase {
+    /// Whether so many values fill a day, or are enough to fold.
+    pub fn is_filled(seen: u32, span: i64) -> bool {
+        i64::from(seen) >= (DAY / span).clamp(FEWEST, ENOUGH)
+    }
+
+    /// Where a series stands that has had seasons, and all else, from its start to `last`.
+    pub fn taken_up(seen: u32, last: i64, span: i64) -> Self {
+        let mut phase = Self {
+            choices: CHOICES.iter().filter(|&&at| seen >= at).count() as u8,
+            ..Self::default()
+        };
+        if Self::is_filled(seen, span) {
+            phase.start_trial(FIRST_TRIAL, last, span);
+        }
+        phase
+    }
+
+    fn start_trial(&mut self, days: i64, last: i64, span: i64) {
+        let review = last.div_euclid(DAY) + days.max(BUCKETS * span / DAY);
+        self.started = true;
+        (self.review, self.trial) = (day(review), day(review + REST));
+    }
+}
+
+fn day(day: i64) -> i32 {
+    i32::try_from(day).unwrap_or(i32::MAX)
+}
+
 enum Step {
     Link,
     Keep(usize),
@@ -64,23 +92,25 @@ enum Step {
 
 impl Series {
     fn next_step(&self) -> Option<Step> {
-        let (phase, room) = (&self.phase, self.recent.room());
+        let phase = &self.phase;
         let choice = CHOICES.get(usize::from(phase.choices));
         if choice.is_some_and(|&at| self.seen >= at) {
             return Some(Step::Link);
         }
-        if room < RECENT && phase.looks < LOOKS {
-            if room < SOME && self.seen >= KEEP_SOME {
+        if let Some(recent) = &self.recent
+            && recent.room() < RECENT
+        {
+            if recent.room() < SOME && self.seen >= KEEP_SOME {
                 return Some(Step::Keep(SOME));
             }
-            if self.seen >= KEEP_ALL && self.recent.is_dense() {
+            if self.seen >= KEEP_ALL && recent.is_dense() {
                 return Some(Step::Keep(RECENT));
             }
         }
         if self.shapes.is_none() && self.seen >= WARM {
             return Some(Step::Shapes);
         }
-        let filled = i64::from(self.seen) >= (DAY / self.span).clamp(FEWEST, RECENT as i64);
+        let filled = Phase::is_filled(self.seen, self.span);
         if filled && !phase.started && !self.predictors.is_complete(self.span) {
             return Some(Step::Seasons);
         }
@@ -94,11 +124,16 @@ impl Series {
         (phase.started && today >= i64::from(phase.trial)).then_some(Step::Trial)
     }
 
+    /// Values and gaps that are kept.
+    fn kept(&self) -> usize {
+        self.recent.as_ref().map_or(0, |recent| recent.len())
+    }
+
     fn look_is_due(&self) -> bool {
         let looks = usize::from(self.phase.looks);
-        self.recent.room() == RECENT
-            && looks < usize::from(LOOKS)
-            && self.recent.known() as usize >= RECENT * (looks + 2) / 2
+        self.recent.as_ref().is_some_and(|recent| {
+            recent.room() == RECENT && recent.known() as usize >= RECENT * (looks + 2) / 2
+        })
     }
 
     /// Bytes of the next step of growth that the series would like to take; 0 when it wants nothing.
@@ -108,22 +143,16 @@ impl Series {
             // At most one table more, of a third of the values.
             Some(Step::Link) => 0,
             Some(Step::Period) => Table::bytes_of(RECENT as i64 / 3 * self.span, 1, self.span, 512),
-            Some(Step::Keep(room)) => Recent::bytes_of(room) - self.recent.bytes(),
+            Some(Step::Keep(room)) => Recent::bytes_of(room) - self.recent_bytes(),
             Some(Step::Shapes) => Shapes::bytes(),
-            Some(Step::Seasons) => self.missing(),
+            Some(Step::Seasons) => self.predictors.missing_bytes(self.span),
             Some(Step::Days) => allocated(size_of::<Days>()),
-            Some(Step::Trial) => self.missing() + Recent::bytes_of(RECENT) - self.recent.bytes(),
+            Some(Step::Trial) => {
+                self.predictors.missing_bytes(self.span) + Recent::bytes_of(RECENT)
+                    - self.recent_bytes()
+            }
         };
         bytes.max(1)
-    }
-
-    fn missing(&self) -> usize {
-        let spread = if self.spread.is_none() {
-            Table::bytes_of(DAY, 1, self.span, HOURS)
-        } else {
-            0
-        };
-        spread + self.predictors.missing_bytes(self.span)
     }
 
     /// Takes the step that the series wants. What is taken up starts with what the kept values tell.
@@ -134,7 +163,11 @@ impl Series {
                 self.phase.choices += 1;
                 self.choose_link();
             }
-            Some(Step::Keep(room)) => self.recent.grow(room),
+            Some(Step::Keep(room)) => {
+                if let Some(recent) = &mut self.recent {
+                    recent.grow(room);
+                }
+            }
             Some(Step::Shapes) => self.shapes = Some(Box::default()),
             Some(Step::Seasons) => self.take_up(),
             Some(Step::Days) => {
@@ -145,7 +178,7 @@ impl Series {
                 self.phase.looks += 1;
                 self.find_period();
                 if self.phase.looks == LOOKS {
-                    self.recent.free();
+                    self.recent = None;
                 }
             }
             Some(Step::Trial) => self.try_again(),
@@ -155,7 +188,7 @@ impl Series {
     /// A series that has learnt the recent values over again, with the views that this one has.
     fn replayed(&self, link: Link, seasons: bool) -> Self {
         let mut again = Self::new(self.span, link);
-        again.recent.free();
+        again.recent = None;
         again.shapes = self.shapes.as_ref().map(|_| Box::default());
         again.days = self
             .days
@@ -163,10 +196,13 @@ impl Series {
             .map(|_| Box::new(Days::after(0, 0.0, self.span)));
         if seasons {
             again.predictors.complete(self.span);
-            again.spread = Table::new(DAY, 1, self.span, HOURS);
         }
-        let first = self.last - (self.recent.len() as i64 - 1) * self.span;
-        let values = self.recent.in_order().enumerate();
+        let first = self.last - (self.kept() as i64 - 1) * self.span;
+        let values = self
+            .recent
+            .iter()
+            .flat_map(|recent| recent.in_order())
+            .enumerate();
         for (i, value) in values.filter(|(_, value)| !value.is_nan()) {
             let time = first + i as i64 * self.span;
             let judged = again.judge(time, value, Side::Both);
@@ -177,10 +213,10 @@ impl Series {
 
     /// Starts over from the recent values under another link, when they ask for one.
     fn choose_link(&mut self) {
-        if self.recent.len() == 0 {
+        let Some(recent) = &self.recent else {
             return;
-        }
-        let recent: Vec<f32> = self.recent.in_order().map(|value| value as f32).collect();
+        };
+        let recent: Vec<f32> = recent.in_order().map(|value| value as f32).collect();
         let link = Link::choose(&recent, self.link);
         if link == self.link {
             return;
@@ -190,18 +226,20 @@ impl Series {
             seen: self.seen,
             negative: self.negative,
             bar: self.bar,
-            recent: std::mem::take(&mut self.recent),
+            recent: self.recent.take(),
             phase: self.phase,
             ..again
         };
     }
 
     fn find_period(&mut self) {
+        let Some(recent) = &self.recent else {
+            return;
+        };
         let link = self.link;
-        let scaled = self.recent.in_order().map(|value| link.apply(value));
+        let scaled = recent.in_order().map(|value| link.apply(value));
         // Where a bucket had no value there is no number.
-        let scaled: Vec<f32> = self
-            .recent
+        let scaled: Vec<f32> = recent
             .in_order()
             .zip(scaled)
             .map(|(value, scaled)| {
@@ -222,33 +260,20 @@ impl Series {
     }
 
     fn take_up(&mut self) {
-        self.start_trial(FIRST_TRIAL);
-        if self.recent.len() < FEWEST as usize {
+        self.phase.start_trial(FIRST_TRIAL, self.last, self.span);
+        if self.kept() < FEWEST as usize {
             self.predictors.complete(self.span);
-            self.spread = Table::new(DAY, 1, self.span, HOURS);
             return;
         }
         let again = self.replayed(self.link, true);
-        self.spread = again.spread;
         self.predictors.take_over(again.predictors);
     }
 
     fn try_again(&mut self) {
-        self.start_trial(TRIAL);
+        self.phase.start_trial(TRIAL, self.last, self.span);
         self.phase.looks = 0;
-        self.recent = Recent::of(RECENT);
+        self.recent = Some(Box::new(Recent::of(RECENT)));
         self.predictors.complete(self.span);
-        if self.spread.is_none() {
-            self.spread = Table::new(DAY, 1, self.span, HOURS);
-        }
-    }
-
-    fn start_trial(&mut self, days: i64) {
-        let today = self.last.div_euclid(DAY);
-        let review = today + days.max(BUCKETS * self.span / DAY);
-        let day = |day: i64| i32::try_from(day).unwrap_or(i32::MAX);
-        self.phase.started = true;
-        (self.phase.review, self.phase.trial) = (day(review), day(review + REST));
     }
 
     /// Gives back what has hardly been used.
@@ -258,9 +283,7 @@ impl Series {
             return;
         }
         let before = self.predictors.bytes();
-        self.predictors.thin();
-        self.spread.take_if(|spread| spread.size() < EVEN);
-        let day = |day: i64| i32::try_from(day).unwrap_or(i32::MAX);
+        self.predictors.thin(self.span);
         self.phase.review = day(today + REVIEW);
         if self.predictors.bytes() < before {
             self.phase.trial = self.phase.trial.max(day(today + REST));
@@ -277,10 +300,13 @@ impl Series {
         size_of::<Self>() + self.heap_bytes()
     }
 
+    fn recent_bytes(&self) -> usize {
+        self.recent.as_ref().map_or(0, |recent| recent.bytes())
+    }
+
     fn heap_bytes(&self) -> usize {
-        self.recent.bytes()
+        self.recent_bytes()
             + self.predictors.bytes()
-            + self.spread.as_ref().map_or(0, Table::bytes)
             + self.shapes.as_ref().map_or(0, |_| Shapes::bytes())
             + self
                 .days
@@ -294,7 +320,6 @@ impl Series {
             + Recent::bytes_of(RECENT)
             + Shapes::bytes()
             + allocated(size_of::<Days>())
-            + Table::bytes_of(DAY, 1, span, HOURS)
             + Predictors::new().missing_bytes(span)
             + Table::bytes_of(RECENT as i64 / 3 * span, 1, span, 512)
     }

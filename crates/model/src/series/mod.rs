@@ -8,6 +8,7 @@
 
 mod bar;
 mod day;
+pub mod format1;
 mod grow;
 mod link;
 mod period;
@@ -27,7 +28,7 @@ use grow::Phase;
 pub use link::Link;
 use predict::{Cuts, Predictors};
 use recent::Recent;
-use season::{DAY, Table, Visit};
+use season::{DAY, Visit};
 use shape::Shapes;
 use sums::Sums;
 use tail::Tail;
@@ -82,7 +83,6 @@ pub struct Series {
     predictors: Predictors,
     /// Mean absolute residual, over a short and a long time.
     width: [f32; 2],
-    spread: Option<Table>,
     sums: Sums,
     days: Option<Box<Days>>,
     /// Of single residuals and of sums, below and above.
@@ -94,7 +94,8 @@ pub struct Series {
     flagged: bool,
     flags: f32,
     bar: Bar,
-    recent: Recent,
+    /// Until nothing more is asked of it.
+    recent: Option<Box<Recent>>,
     phase: Phase,
 }
 
@@ -111,7 +112,6 @@ impl Series {
             last: 0,
             predictors: Predictors::new(),
             width: [0.0; 2],
-            spread: None,
             sums: Sums::default(),
             days: None,
             tails: [[single; 2], [multiple; 2]],
@@ -120,7 +120,7 @@ impl Series {
             flagged: false,
             flags: 0.0,
             bar: Bar::default(),
-            recent: Recent::default(),
+            recent: Some(Box::default()),
             phase: Phase::default(),
         }
     }
@@ -235,7 +235,9 @@ impl Series {
         } else {
             (time - self.last) / self.span - 1
         };
-        self.recent.push(missed, value.clamp(-LARGEST, LARGEST));
+        if let Some(recent) = &mut self.recent {
+            recent.push(missed, value.clamp(-LARGEST, LARGEST));
+        }
         let Judgement {
             y, mean, width, z, ..
         } = *judged;
@@ -269,7 +271,7 @@ impl Series {
                 *width += (rate * (residual.abs() / judged.spread - f64::from(*width))) as f32;
             }
             let base = self.base_width(mean);
-            if let Some(spread) = &mut self.spread {
+            if let Some(spread) = self.predictors.spread_mut() {
                 let slot = spread.slot(time);
                 let error = (residual.abs() / base).min(4.0) - 1.0 - spread.at(slot);
                 let visit = Visit {
@@ -342,7 +344,7 @@ impl Series {
 
     /// How much wider residuals are at this hour, shrunk to 1 while little is known.
     fn spread_at(&self, time: i64) -> f64 {
-        let Some(spread) = &self.spread else {
+        let Some(spread) = self.predictors.spread() else {
             return 1.0;
         };
         let slot = spread.slot(time);

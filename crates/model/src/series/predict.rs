@@ -24,6 +24,7 @@ const DAILY_SLOTS: i64 = 288;
 /// Slots of a workday or weekend day: smoothed, so that half an hour is fine enough.
 const CLASS_SLOTS: i64 = 48;
 const WEEK_SLOTS: i64 = 168;
+const HOURS: i64 = 24;
 /// How much a slot learns at each visit of the day or week, however many buckets share it: else an event of an hour
 /// would move a shared slot as if it had been seen several times.
 const CLASS_RATE: f64 = 0.15;
@@ -40,10 +41,13 @@ const IN_QUESTION: f32 = 0.15;
 const CLIP: f64 = 16.0;
 /// Days over which the use of a season is averaged.
 const USE_DAYS: f64 = 10.0;
-/// Less than this share of the forecast is not worth a season's memory; the same for all seasons together, which have
-/// some share by chance alone.
+/// Less than this share of the forecast is not worth a season's memory.
 const USED: f32 = 0.1;
-const USED_AT_ALL: f32 = 0.35;
+/// The same for all seasons together, which have some share by chance alone: for short buckets, and what comes to it
+/// for buckets of an hour and more, of which there are few to tell by.
+const USED_AT_ALL: [f64; 2] = [0.35, 0.2];
+/// Widths by the hour that differ by less say nothing alone.
+const EVEN: f64 = 0.15;
 /// Levels this many variations from the origin have it moved.
 const FAR: f64 = 64.0;
 
@@ -67,6 +71,8 @@ pub(super) struct Seasons {
     /// What the week adds to the day, or the week itself where the day has no table.
     pub weekly: Option<Table>,
     pub found: Option<Table>,
+    /// How much wider than usual errors are by the hour.
+    pub spread: Option<Table>,
     pub rows: [Row; SEASONS - 1],
     /// Share that each has had in the forecast of late.
     used: [f32; SEASONS - 1],
@@ -144,29 +150,21 @@ impl Row {
 }
 
 impl Seasons {
-    fn empty() -> Self {
+    pub fn empty() -> Self {
         Self {
             daily: None,
             classes: None,
             weekly: None,
             found: None,
+            spread: None,
             rows: [Row::default(); SEASONS - 1],
             used: [0.0; SEASONS - 1],
             seen: 0,
         }
     }
 
-    fn has(&self, season: usize) -> bool {
-        match season {
-            CLASS => self.classes.is_some(),
-            WEEKLY => self.weekly.is_some(),
-            FOUND => self.found.is_some(),
-            _ => self.daily.is_some(),
-        }
-    }
-
     /// Takes up the calendar's seasons that it has not, each starting where the next simpler one is.
-    fn complete(&mut self, span: i64, plain: Row) {
+    pub fn complete(&mut self, span: i64, plain: Row) {
         if self.daily.is_none() {
             self.daily = Table::new(DAY, 1, span, DAILY_SLOTS);
             self.rows[..SMOOTH].fill(plain);
@@ -184,7 +182,15 @@ impl Seasons {
             self.weekly = Table::new(WEEK, 1, span, WEEK_SLOTS);
             self.rows[WEEKLY - 1] = simpler;
         }
+        if self.spread.is_none() {
+            self.spread = Table::new(DAY, 1, span, HOURS);
+        }
         (self.used, self.seen) = ([0.0; SEASONS - 1], 0);
+    }
+
+    /// Takes all seasons for used, and for as old as so many values.
+    pub fn all_used(&mut self, seen: u32) {
+        (self.used, self.seen) = ([1.0; SEASONS - 1], seen);
     }
 
     /// What each season is at a time.
@@ -258,10 +264,16 @@ impl Seasons {
     }
 
     /// Drops what has hardly been used; false when nothing remains.
-    fn thin(&mut self) -> bool {
+    fn thin(&mut self, span: i64) -> bool {
         let used = |season: usize| self.used[season - 1];
-        if self.used.iter().sum::<f32>() < USED_AT_ALL {
-            return false;
+        let [least, more] = USED_AT_ALL;
+        let least = least + more * (span as f64 / 3_600.0).min(1.0);
+        if f64::from(self.used.iter().sum::<f32>()) < least {
+            (self.daily, self.classes, self.weekly, self.found) = (None, None, None, None);
+            return self
+                .spread
+                .as_ref()
+                .is_some_and(|spread| spread.size() > EVEN);
         }
         let [classes, weekly, found] = [CLASS, WEEKLY, FOUND].map(|season| used(season) >= USED);
         self.classes.take_if(|_| !classes);
@@ -274,7 +286,13 @@ impl Seasons {
     }
 
     fn bytes(&self) -> usize {
-        let tables = [&self.daily, &self.classes, &self.weekly, &self.found];
+        let tables = [
+            &self.daily,
+            &self.classes,
+            &self.weekly,
+            &self.found,
+            &self.spread,
+        ];
         let tables = tables.into_iter().flatten().map(Table::bytes);
         allocated(size_of::<Self>()) + tables.sum::<usize>()
     }
@@ -457,6 +475,14 @@ impl Predictors {
         }
     }
 
+    pub fn spread(&self) -> Option<&Table> {
+        self.seasons.as_ref()?.spread.as_ref()
+    }
+
+    pub fn spread_mut(&mut self) -> Option<&mut Table> {
+        self.seasons.as_mut()?.spread.as_mut()
+    }
+
     /// Whether seasons of the calendar are taken up, all of them.
     pub fn is_complete(&self, span: i64) -> bool {
         self.missing_bytes(span) == 0
@@ -477,6 +503,9 @@ impl Predictors {
         }
         if missing(|seasons| &seasons.weekly) {
             bytes += Table::bytes_of(WEEK, 1, span, WEEK_SLOTS);
+        }
+        if missing(|seasons| &seasons.spread) {
+            bytes += Table::bytes_of(DAY, 1, span, HOURS);
         }
         if bytes > 0 && seasons.is_none() {
             bytes += allocated(size_of::<Seasons>());
@@ -526,8 +555,8 @@ impl Predictors {
     }
 
     /// Drops the seasons that are hardly used.
-    pub fn thin(&mut self) {
-        self.seasons.take_if(|seasons| !seasons.thin());
+    pub fn thin(&mut self, span: i64) {
+        self.seasons.take_if(|seasons| !seasons.thin(span));
     }
 
     /// Takes up a period that the data showed, its shape folded from `values` (transformed, oldest first, the last one

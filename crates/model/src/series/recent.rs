@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::season::allocated;
 
 /// Values kept at most.
-pub const RECENT: usize = 240;
+pub const RECENT: usize = 336;
 /// Values that a new series keeps.
 const FEW: usize = 16;
 
@@ -38,17 +38,14 @@ impl Recent {
         }
     }
 
-    /// Heap bytes of a ring of so many values.
+    /// Bytes of a ring of so many values with its allocations, this struct's own included.
     pub const fn bytes_of(most: usize) -> usize {
-        allocated(most * size_of::<u16>())
+        allocated(size_of::<Self>()) + allocated(most * size_of::<u16>())
     }
 
     /// Takes a value after `missed` buckets without one.
     pub fn push(&mut self, missed: i64, value: f64) {
         let room = self.values.len();
-        if room == 0 {
-            return;
-        }
         if self.known == 0 {
             self.origin = value;
         }
@@ -119,12 +116,7 @@ impl Recent {
         (self.values, self.taken) = (values, kept.len() as u32);
     }
 
-    pub fn free(&mut self) {
-        self.values = Box::default();
-        self.taken = 0;
-    }
-
-    /// Heap bytes.
+    /// Bytes of its allocations, this struct's own included.
     pub fn bytes(&self) -> usize {
         Self::bytes_of(self.values.len())
     }
@@ -168,9 +160,6 @@ mod tests {
         assert_eq!(values[RECENT - 1], 199.0);
         assert_eq!(values[RECENT - 201], 249.0);
         assert_eq!(values[0], 450.0 - RECENT as f64);
-        recent.free();
-        recent.push(0, 3.0);
-        assert_eq!((recent.len(), recent.bytes()), (0, 0));
     }
 
     #[test]

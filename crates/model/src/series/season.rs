@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 pub const DAY: i64 = 86_400;
 pub const WEEK: i64 = 604_800;
 
-const COUNT: u8 = 63;
+/// Visits of a slot, in what is kept of them.
+pub const COUNT: u8 = 63;
 const LOW: u8 = 64;
 const HIGH: u8 = 128;
 /// Steps to which the first value of a table comes, which leaves room for larger ones.

@@ -22,16 +22,19 @@ const NEW: f64 = 0.8;
 const WARM: u32 = 24;
 
 type Piece = [i8; LENGTH];
+/// In rows, since serde takes no longer arrays.
+type Pieces = [[Piece; PIECES / ROWS]; ROWS];
+const ROWS: usize = 2;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shapes {
-    seen: u32,
-    last: Piece,
+    pub(super) seen: u32,
+    pub(super) last: Piece,
     /// Pieces known: the first of `pieces`.
-    known: u8,
+    pub(super) known: u8,
     /// Those that were the nearest last come first.
-    pieces: Box<[Piece]>,
-    tail: Tail,
+    pub(super) pieces: Pieces,
+    pub(super) tail: Tail,
 }
 
 /// The piece that a value completes, and its distance to the nearest known.
@@ -47,7 +50,7 @@ impl Default for Shapes {
             seen: 0,
             last: [0; LENGTH],
             known: 0,
-            pieces: vec![[0; LENGTH]; PIECES].into_boxed_slice(),
+            pieces: [[[0; LENGTH]; PIECES / ROWS]; ROWS],
             tail: Tail::new(1.0, [-10.0, 0.0, 10.0], 1.0),
         }
     }
@@ -59,7 +62,7 @@ impl Shapes {
         let mut piece = self.last;
         piece.rotate_left(1);
         piece[LENGTH - 1] = (value * STEPS).round().clamp(-127.0, 127.0) as i8;
-        let nearest = self.pieces[..usize::from(self.known)]
+        let nearest = self.pieces.as_flattened()[..usize::from(self.known)]
             .iter()
             .enumerate()
             .map(|(i, other)| (apart(&piece, other), i))
@@ -89,22 +92,23 @@ impl Shapes {
         }
         // A new piece comes in place of the last, which was matched longest ago.
         let known = usize::from(self.known);
+        let pieces = self.pieces.as_flattened_mut();
         let place = if known < PIECES {
             self.known += 1;
-            self.pieces[known] = seen.piece;
+            pieces[known] = seen.piece;
             known
         } else if seen.distance > NEW * self.tail.threshold() {
-            self.pieces[PIECES - 1] = seen.piece;
+            pieces[PIECES - 1] = seen.piece;
             PIECES - 1
         } else {
             seen.nearest
         };
-        self.pieces[..=place].rotate_right(1);
+        pieces[..=place].rotate_right(1);
     }
 
     /// Bytes of its allocations, this struct's own included.
     pub const fn bytes() -> usize {
-        allocated(size_of::<Self>()) + allocated(PIECES * size_of::<Piece>())
+        allocated(size_of::<Self>())
     }
 }
 
