@@ -44,7 +44,7 @@ fn shares(mut value: impl FnMut(i64, &mut Noise) -> f64) -> [f64; 2] {
         let mut series = Series::new(900, Link::Identity);
         for i in 0..5_000 {
             let time = 1_700_000_100 + i * 900;
-            let found = series.observe(time, value(time, &mut noise), Side::Both);
+            let found = series.follow(time, value(time, &mut noise), Side::Both);
             if i >= 1_000 {
                 all += 1.0;
                 below[0] += f64::from(u8::from(found.probability < 1e-2));
@@ -94,7 +94,7 @@ fn three_weeks(value: impl Fn(i64, &mut Noise) -> f64) -> Vec<(i64, f64)> {
     for i in 0..3 * 672 {
         let time = 1_700_438_400 + i * 900;
         let since = (i - 2 * 672) * 900;
-        let found = series.observe(time, value(since, &mut noise), Side::Both);
+        let found = series.follow(time, value(since, &mut noise), Side::Both);
         let left = series.after_peak(found.probability);
         if since >= -4 * DAY && left < 1e-4 {
             told.push((since, left));
@@ -179,7 +179,7 @@ fn the_second_weekend_is_no_surprise() {
             let time = 1_700_438_400 + i * 900;
             let work = if season::is_weekend(time) { 0.3 } else { 1.0 };
             let value = 20.0 + 50.0 * work * (1.2 + day(time)) + 2.0 * noise.normal();
-            let found = series.observe(time, value, Side::Both);
+            let found = series.follow(time, value, Side::Both);
             let left = series.after_peak(found.probability);
             assert!(i < 11 * 96 || left > 1e-6, "{seed}: {left} at {i}");
         }
@@ -191,7 +191,7 @@ fn sides_that_do_not_matter_are_not_judged() {
     let mut noise = Noise(3);
     let mut series = Series::new(900, Link::Identity);
     for i in 0..1_000 {
-        series.observe(i * 900, 50.0 + noise.normal(), Side::High);
+        series.follow(i * 900, 50.0 + noise.normal(), Side::High);
     }
     let time = 1_000 * 900;
     assert!(series.peek(time, 0.0, Side::High).probability > 0.1);
@@ -212,7 +212,7 @@ fn full_bytes_bound_what_a_series_takes() {
         // A period of 37 buckets, for which a table is found beside the calendar's.
         for i in 0..3_000 {
             let value = if i % 37 < 9 { 10.0 } else { 2.0 };
-            series.observe(i * span, value + f64::from(i as i32 % 5) * 0.1, Side::Both);
+            series.follow(i * span, value + f64::from(i as i32 % 5) * 0.1, Side::Both);
             assert!(series.bytes() <= Series::full_bytes(span), "{span}");
         }
     }
@@ -243,7 +243,7 @@ proptest! {
         let mut time = -5 * DAY;
         for (i, &value) in values.iter().enumerate() {
             time += SPANS[span] * if i % 97 == 0 { gap } else { 1 };
-            let found = series.observe(time, value, Side::Both);
+            let found = series.follow(time, value, Side::Both);
             for p in [found.probability, found.single, found.multiple, series.after_peak(found.probability)] {
                 prop_assert!((0.0..=1.0).contains(&p), "{found:?} at {i}");
             }
