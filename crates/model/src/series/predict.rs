@@ -10,75 +10,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::row::{Cuts, Pace, RATES, Row};
 use super::season::{DAY, Table, Visit, WEEK, allocated, is_weekend};
+use super::seasons::{
+    CLASS, CLASS_SLOTS, DAILY_SLOTS, FOUND, HOURS, SEASONS, Seasons, Told, WEEK_SLOTS, days,
+};
 
-/// Rates at which a level follows: slow mean, slow with a slope, fast mean, last value.
-const RATES: usize = 4;
-/// Seasons: none, daily, daily smoothed, workday/weekend, daily + weekly, found.
-const SEASONS: usize = 6;
-const SMOOTH: usize = 2;
-const CLASS: usize = 3;
-const WEEKLY: usize = 4;
-const FOUND: usize = 5;
-const DAILY_SLOTS: i64 = 288;
-/// Slots of a workday or weekend day: smoothed, so that half an hour is fine enough.
-const CLASS_SLOTS: i64 = 48;
-const WEEK_SLOTS: i64 = 168;
-const HOURS: i64 = 24;
-/// How much a slot learns at each visit of the day or week, however many buckets share it: else an event of an hour
-/// would move a shared slot as if it had been seen several times.
-const CLASS_RATE: f64 = 0.15;
-const WEEK_RATE: f64 = 0.2;
 /// Days after which evidence has faded to 1/e: a season must not be given up for one day without its peak.
 const EVIDENCE_DAYS: f64 = 3.0;
 /// The week learns what the day leaves, so not before the day is known.
 const SETTLED_DAYS: f64 = 1.5;
-/// The firm levels are so many times as slow as the slow mean.
-const FIRM: f64 = 3.0;
 /// A forecast by the kind of day is still in question when it is worse by no more than this a bucket, in nats.
 const IN_QUESTION: f32 = 0.15;
-/// Errors beyond so many widths say no more against a predictor.
-const CLIP: f64 = 16.0;
-/// Days over which the use of a season is averaged.
-const USE_DAYS: f64 = 10.0;
-/// Less than this share of the forecast is not worth a season's memory.
-const USED: f32 = 0.1;
-/// The same for all seasons together, which have some share by chance alone: for short buckets, and what comes to it
-/// for buckets of an hour and more, of which there are few to tell by.
-const USED_AT_ALL: [f64; 2] = [0.35, 0.2];
-/// Widths by the hour that differ by less say nothing alone.
-const EVEN: f64 = 0.15;
 /// Levels this many variations from the origin have it moved.
 const FAR: f64 = 64.0;
-
-/// The predictors of one season. Levels are relative to the origin, so that single precision is enough for them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Row {
-    pub levels: [f32; RATES],
-    pub widths: [f32; RATES],
-    pub evidence: [f32; RATES],
-    /// Of the second.
-    pub slope: f32,
-    /// A level that an event of a day hardly bends.
-    pub firm: f32,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Seasons {
-    pub daily: Option<Table>,
-    /// Workdays and weekends, a day each.
-    pub classes: Option<Table>,
-    /// What the week adds to the day, or the week itself where the day has no table.
-    pub weekly: Option<Table>,
-    pub found: Option<Table>,
-    /// How much wider than usual errors are by the hour.
-    pub spread: Option<Table>,
-    pub rows: [Row; SEASONS - 1],
-    /// Share that each has had in the forecast of late.
-    used: [f32; SEASONS - 1],
-    /// Values seen since some were taken up.
-    seen: u32,
-}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predictors {
@@ -99,203 +44,12 @@ pub struct Forecast {
     pub firm: f64,
     /// What the kind of day says, where that is in question.
     pub class: Option<f64>,
-    seasons: [Option<f64>; SEASONS],
-    /// The share of each season in the mean, or in the steady one where that is greater.
-    shares: [f32; SEASONS],
-}
-
-/// How much of an error is learnt: by seasons (unless it comes again in its slot), by levels, by firm levels.
-pub struct Cuts {
-    pub seasons: f64,
-    pub levels: f64,
-    pub firm: f64,
-}
-
-/// Days to a bucket of `span` seconds.
-fn days(span: i64) -> f64 {
-    span as f64 / DAY as f64
+    told: Told,
 }
 
 /// Share of the evidence that is kept from one bucket to the next.
 fn forget(span: i64) -> f32 {
     1.0 - (days(span) / EVIDENCE_DAYS).clamp(1.0 / 3_000.0, 1.0 / 60.0) as f32
-}
-
-impl Row {
-    fn starting(level: f64) -> Self {
-        Self {
-            levels: [level as f32; RATES],
-            firm: level as f32,
-            ..Self::default()
-        }
-    }
-
-    fn level(&self, kind: usize) -> f64 {
-        let slope = if kind == 1 {
-            f64::from(self.slope)
-        } else {
-            0.0
-        };
-        f64::from(self.levels[kind]) + slope
-    }
-
-    fn rise(&mut self, by: f64) {
-        let levels = self.levels.iter_mut().chain([&mut self.firm]);
-        levels.for_each(|level| *level = (f64::from(*level) + by) as f32);
-    }
-
-    fn best(&self) -> f32 {
-        self.evidence.iter().copied().fold(f32::MIN, f32::max)
-    }
-}
-
-impl Seasons {
-    pub fn empty() -> Self {
-        Self {
-            daily: None,
-            classes: None,
-            weekly: None,
-            found: None,
-            spread: None,
-            rows: [Row::default(); SEASONS - 1],
-            used: [0.0; SEASONS - 1],
-            seen: 0,
-        }
-    }
-
-    /// Takes up the calendar's seasons that it has not, each starting where the next simpler one is.
-    pub fn complete(&mut self, span: i64, plain: Row) {
-        if self.daily.is_none() {
-            self.daily = Table::new(DAY, 1, span, DAILY_SLOTS);
-            self.rows[..SMOOTH].fill(plain);
-        }
-        let simpler = if self.daily.is_some() {
-            self.rows[SMOOTH - 1]
-        } else {
-            plain
-        };
-        if self.classes.is_none() {
-            self.classes = Table::new(DAY, 2, span, CLASS_SLOTS);
-            self.rows[CLASS - 1] = simpler;
-        }
-        if self.weekly.is_none() {
-            self.weekly = Table::new(WEEK, 1, span, WEEK_SLOTS);
-            self.rows[WEEKLY - 1] = simpler;
-        }
-        if self.spread.is_none() {
-            self.spread = Table::new(DAY, 1, span, HOURS);
-        }
-        (self.used, self.seen) = ([0.0; SEASONS - 1], 0);
-    }
-
-    /// Takes all seasons for used, and for as old as so many values.
-    pub fn all_used(&mut self, seen: u32) {
-        (self.used, self.seen) = ([1.0; SEASONS - 1], seen);
-    }
-
-    /// What each season is at a time.
-    fn at(&self, time: i64, weeks: f64, seasons: &mut [Option<f64>; SEASONS]) {
-        if let Some(daily) = &self.daily {
-            let slot = daily.slot(time);
-            seasons[1] = Some(daily.at(slot));
-            seasons[SMOOTH] = Some(daily.smooth(slot));
-        }
-        if let Some(classes) = &self.classes {
-            let slot = classes.slot_of(time, is_weekend(time));
-            // A first weekend knows nothing yet: as any day.
-            seasons[CLASS] = if classes.visits(slot) > 0 {
-                Some(classes.smooth(slot))
-            } else {
-                Some(seasons[SMOOTH].unwrap_or(0.0))
-            };
-        }
-        if let Some(weekly) = &self.weekly {
-            let week = weeks / (weeks + 1.0) * weekly.at(weekly.slot(time));
-            seasons[WEEKLY] = Some(seasons[SMOOTH].unwrap_or(0.0) + week);
-        }
-        seasons[FOUND] = self.found.as_ref().map(|table| table.at(table.slot(time)));
-    }
-
-    /// Learns `y`, relative to the origin: a season learns what it leaves of the slow level beside it.
-    fn learn(
-        &mut self,
-        time: i64,
-        span: i64,
-        y: f64,
-        forecast: &Forecast,
-        tame: f64,
-        weekly: bool,
-    ) {
-        let left = |season: usize| y - f64::from(self.rows[season - 1].levels[0]);
-        let error = |season: usize| left(season) - forecast.seasons[season].unwrap_or(0.0);
-        let (daily_error, class_left, found_error) = (error(1), left(CLASS), error(FOUND));
-        let week_left = left(WEEKLY) - forecast.seasons[SMOOTH].unwrap_or(0.0);
-        let visit = |table: &Table, rate: f64| Visit {
-            time,
-            rate,
-            tame,
-            first: table.is_first(time, span),
-        };
-        if let Some(daily) = &mut self.daily {
-            daily.learn(daily.slot(time), daily_error, &visit(daily, 0.12));
-        }
-        if let Some(classes) = &mut self.classes {
-            let slot = classes.slot_of(time, is_weekend(time));
-            let visit = visit(classes, CLASS_RATE / classes.buckets(span));
-            classes.learn(slot, class_left - classes.at(slot), &visit);
-        }
-        if let Some(table) = &mut self.weekly
-            && weekly
-        {
-            let slot = table.slot(time);
-            let visit = visit(table, WEEK_RATE / table.buckets(span));
-            table.learn(slot, week_left - table.at(slot), &visit);
-        }
-        if let Some(found) = &mut self.found {
-            found.learn(found.slot(time), found_error, &visit(found, 0.15));
-        }
-        self.seen = self.seen.saturating_add(1);
-        let rate = (days(span) / USE_DAYS)
-            .max(1.0 / f64::from(self.seen))
-            .min(1.0) as f32;
-        for (used, share) in self.used.iter_mut().zip(&forecast.shares[1..]) {
-            *used += rate * (share - *used);
-        }
-    }
-
-    /// Drops what has hardly been used; false when nothing remains.
-    fn thin(&mut self, span: i64) -> bool {
-        let used = |season: usize| self.used[season - 1];
-        let [least, more] = USED_AT_ALL;
-        let least = least + more * (span as f64 / 3_600.0).min(1.0);
-        if f64::from(self.used.iter().sum::<f32>()) < least {
-            (self.daily, self.classes, self.weekly, self.found) = (None, None, None, None);
-            return self
-                .spread
-                .as_ref()
-                .is_some_and(|spread| spread.size() > EVEN);
-        }
-        let [classes, weekly, found] = [CLASS, WEEKLY, FOUND].map(|season| used(season) >= USED);
-        self.classes.take_if(|_| !classes);
-        self.weekly.take_if(|_| !weekly);
-        self.found.take_if(|_| !found);
-        if !classes && !weekly && used(1) + used(SMOOTH) < USED {
-            self.daily = None;
-        }
-        true
-    }
-
-    fn bytes(&self) -> usize {
-        let tables = [
-            &self.daily,
-            &self.classes,
-            &self.weekly,
-            &self.found,
-            &self.spread,
-        ];
-        let tables = tables.into_iter().flatten().map(Table::bytes);
-        allocated(size_of::<Self>()) + tables.sum::<usize>()
-    }
 }
 
 impl Predictors {
@@ -337,16 +91,18 @@ impl Predictors {
             steady: 0.0,
             firm: 0.0,
             class: None,
-            seasons: [None; SEASONS],
-            shares: [0.0; SEASONS],
+            told: Told {
+                seasons: [None; SEASONS],
+                shares: [0.0; SEASONS],
+            },
         };
-        forecast.seasons[0] = Some(0.0);
+        forecast.told.seasons[0] = Some(0.0);
         if let Some(seasons) = &self.seasons {
-            seasons.at(time, self.weeks(span), &mut forecast.seasons);
+            seasons.at(time, self.weeks(span), &mut forecast.told.seasons);
         }
         if self.learnt > 0 {
             self.mix(&mut forecast);
-            forecast.class = self.by_class(time, span, &forecast.seasons);
+            forecast.class = self.by_class(time, span, &forecast.told.seasons);
         }
         forecast
     }
@@ -381,7 +137,7 @@ impl Predictors {
         let (mut best, mut best_steady) = (f32::MIN, f32::MIN);
         for (row, _) in self
             .rows()
-            .zip(&forecast.seasons)
+            .zip(&forecast.told.seasons)
             .filter(|(_, season)| season.is_some())
         {
             best = best.max(row.best());
@@ -390,7 +146,7 @@ impl Predictors {
         let (mut mean, mut all) = (0.0, 0.0);
         let (mut steady, mut firm, mut slow) = (0.0, 0.0, 0.0);
         let mut shares = [[0.0; 2]; SEASONS];
-        for ((row, season), share) in self.rows().zip(&forecast.seasons).zip(&mut shares) {
+        for ((row, season), share) in self.rows().zip(&forecast.told.seasons).zip(&mut shares) {
             let Some(shape) = *season else {
                 continue;
             };
@@ -415,7 +171,8 @@ impl Predictors {
         forecast.mean = self.origin + mean / all;
         forecast.steady = self.origin + steady / slow;
         forecast.firm = self.origin + firm / slow;
-        forecast.shares = shares.map(|[share, steady]| (share / all).max(steady / slow) as f32);
+        forecast.told.shares =
+            shares.map(|[share, steady]| (share / all).max(steady / slow) as f32);
     }
 
     /// Learns the value `y`. Errors are cut by `cuts`, each predictor's own: who was right must not be bent by those who
@@ -433,7 +190,7 @@ impl Predictors {
         let n = f64::from(self.learnt);
         if self.learnt == 1 {
             self.origin = y;
-            for (row, season) in self.rows_mut().zip(&forecast.seasons) {
+            for (row, season) in self.rows_mut().zip(&forecast.told.seasons) {
                 *row = Row::starting(-season.unwrap_or(0.0));
             }
             return;
@@ -448,7 +205,7 @@ impl Predictors {
         self.variation += ((away - f64::from(self.variation)) * (1.0 / n).max(0.002)) as f32;
         if let Some(seasons) = &mut self.seasons {
             let settled = n * days(span) > SETTLED_DAYS;
-            seasons.learn(time, span, y, forecast, cuts.seasons, settled);
+            seasons.learn(time, span, y, &forecast.told, cuts.seasons, settled);
         }
         let pace = Pace {
             n,
@@ -456,7 +213,7 @@ impl Predictors {
             forget: forget(span),
             floor,
         };
-        for (row, season) in self.rows_mut().zip(&forecast.seasons) {
+        for (row, season) in self.rows_mut().zip(&forecast.told.seasons) {
             if let Some(shape) = *season {
                 row.learn(y, shape, &pace, cuts);
             }
@@ -622,51 +379,5 @@ impl Predictors {
     /// Heap bytes.
     pub fn bytes(&self) -> usize {
         self.seasons.as_ref().map_or(0, |seasons| seasons.bytes())
-    }
-}
-
-/// How fast a row learns.
-struct Pace {
-    n: f64,
-    slow: f64,
-    forget: f32,
-    floor: f64,
-}
-
-impl Row {
-    /// Learns `y` beside a season's `shape`.
-    fn learn(&mut self, y: f64, shape: f64, pace: &Pace, cuts: &Cuts) {
-        let &Pace {
-            n,
-            slow,
-            forget,
-            floor,
-        } = pace;
-        let rate = (1.0 / n).max(0.02);
-        let most = if n < 48.0 { f64::INFINITY } else { cuts.firm };
-        let firm = f64::from(self.firm);
-        self.firm =
-            (firm + (slow / FIRM).max(1.0 / n) * (y - shape - firm).clamp(-most, most)) as f32;
-        for kind in 0..RATES {
-            let level = self.level(kind);
-            let error = y - shape - level;
-            let width = f64::from(self.widths[kind]).max(floor);
-            let likelihood = -width.ln() - (error.abs() / width).min(CLIP);
-            if n > 4.0 {
-                self.evidence[kind] = forget * self.evidence[kind] + likelihood as f32;
-            }
-            let seen = error.clamp(-cuts.levels, cuts.levels);
-            self.widths[kind] = (width + rate * (seen.abs() - width)) as f32;
-            let step = match kind {
-                0 => slow,
-                1 => (2.0 * slow).clamp(0.02, 0.3),
-                2 => 0.3,
-                _ => 1.0,
-            };
-            self.levels[kind] = (level + step * seen) as f32;
-            if kind == 1 {
-                self.slope += (step * 0.05 * seen) as f32;
-            }
-        }
     }
 }
