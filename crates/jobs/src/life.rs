@@ -35,6 +35,8 @@ impl Jobs {
                 "Cannot open job [{job_id}] because it has already been opened"
             )));
         }
+        let job = entry.job.read().clone();
+        self.filter_items(&job).await?;
         self.let_in(&entry).await
     }
 

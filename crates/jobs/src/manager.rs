@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub jobs: RwLock<BTreeMap<String, Arc<Entry>>>,
     /// Held while room is looked for and taken.
     pub room: Mutex<()>,
+    /// Held while filters and calendars change, or what rules lean on them.
+    pub resources: Mutex<()>,
 }
 
 /// All jobs of a server.
@@ -76,6 +78,7 @@ impl Jobs {
             pool,
             jobs: RwLock::default(),
             room: Mutex::default(),
+            resources: Mutex::default(),
         };
         let jobs = Self(Arc::new(inner));
         let mut active = Vec::new();
@@ -309,6 +312,13 @@ impl Jobs {
     pub async fn results(&self, query: &ResultQuery) -> Result<ResultPage> {
         self.entry(&query.job_id)?;
         Ok(self.0.store.results(query).await?)
+    }
+
+    /// The annotations of a job, JSON, by time.
+    pub async fn annotations(&self, job_id: &str) -> Result<Vec<String>> {
+        self.entry(job_id)?;
+        let rows = self.0.store.annotations(job_id).await?;
+        Ok(rows.into_iter().map(|row| row.doc).collect())
     }
 
     /// The model snapshots of a job, oldest first.
