@@ -37,6 +37,9 @@ pub struct Bucket {
     pub bucket_influencers: Vec<BucketInfluencer>,
     /// Filled by whoever has a clock.
     pub processing_time_ms: u64,
+    /// Descriptions of the calendars' events that touch the bucket.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduled_events: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -64,6 +64,7 @@ impl<'a> Reporter<'a> {
             bucket: self.start,
             plotted: None,
             workers: &Alone,
+            ruling: None,
         }
     }
 
@@ -134,6 +135,7 @@ impl<'a> Reporter<'a> {
                 is_interim: self.is_interim,
                 bucket_influencers,
                 processing_time_ms: 0,
+                scheduled_events: Vec::new(),
             },
             records,
             influencers,

@@ -177,6 +177,8 @@ pub struct Rules {
     filters: BTreeMap<String, Patterns>,
     /// For each event the latest end of it and those before.
     ends: Vec<i64>,
+    /// Whether any clock is ever to move.
+    has_shifts: bool,
 }
 
 impl From<RuleSet> for Rules {
@@ -193,6 +195,13 @@ impl From<RuleSet> for Rules {
         Self {
             filters: filters.collect(),
             ends,
+            has_shifts: {
+                let rules = set.detectors.iter().flatten();
+                let mut amounts = rules
+                    .map(|rule| rule.force_time_shift)
+                    .chain(set.events.iter().map(|event| event.force_time_shift));
+                amounts.any(|amount| amount.is_some())
+            },
             set,
         }
     }
@@ -254,6 +263,9 @@ impl Rules {
 
     /// The moves of clocks that rules of a detector and events ask for in the bucket that starts at `time`.
     pub fn shifts(&self, detector: usize, time: i64) -> Vec<Shift> {
+        if !self.has_shifts {
+            return Vec::new();
+        }
         let now = |condition: &&Condition| condition.applies_to == AppliesTo::Time;
         let of_rules = self.rules(detector).iter().filter(|rule| {
             let mut conditions = rule.conditions.iter().filter(now);

@@ -305,6 +305,14 @@ impl Series {
         self.bar.pass(probability, self.span)
     }
 
+    /// Moves the clock of the seasons by some seconds: what is known of a time of the day is expected as much earlier.
+    pub fn shift_clock(&mut self, seconds: i64) {
+        self.predictors.shift_clock(seconds);
+        if let Some(spread) = &mut self.spread {
+            spread.shift_clock(seconds);
+        }
+    }
+
     fn base_width(&self, mean: f64) -> f64 {
         let [short, long] = self.width.map(f64::from);
         (0.5 * (short * short + long * long))

@@ -101,6 +101,16 @@ impl Predictors {
         }
     }
 
+    /// Takes all times as so many seconds later. Weekends stay where they are.
+    pub fn shift_clock(&mut self, seconds: i64) {
+        let seasons = [&mut self.daily, &mut self.weekly, &mut self.found];
+        let seasons = seasons.into_iter().flatten();
+        let classes = self.classes.iter_mut().flatten();
+        seasons
+            .chain(classes)
+            .for_each(|table| table.shift_clock(seconds));
+    }
+
     pub fn variation(&self) -> f64 {
         f64::from(self.variation)
     }

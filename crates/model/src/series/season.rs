@@ -48,6 +48,11 @@ impl Table {
         (time - self.offset).rem_euclid(self.period) % self.width < span
     }
 
+    /// Takes all times as so many seconds later.
+    pub fn shift_clock(&mut self, seconds: i64) {
+        self.offset = (self.offset - seconds).rem_euclid(self.period);
+    }
+
     /// Buckets of `span` seconds to a slot.
     pub fn buckets(&self, span: i64) -> f64 {
         (self.width as f64 / span as f64).max(1.0)
