@@ -11,7 +11,7 @@ use tidewatch_jobs::calendars::{EventQuery, NewCalendar, NewEvent};
 
 use crate::cluster::ok;
 use crate::error::Result;
-use crate::jobs::{Text, optional};
+use crate::jobs::{Text, lasting, optional};
 use crate::params::Params;
 use crate::results::Page;
 use crate::{ApiState, body, dates};
@@ -89,7 +89,7 @@ pub async fn delete(
     uri: Uri,
 ) -> Result<Response> {
     Params::new(&uri)?.finish()?;
-    state.jobs.delete_calendar(&calendar_id).await?;
+    lasting(async move { state.jobs.delete_calendar(&calendar_id).await }).await?;
     Ok(ok(&json!({"acknowledged": true})))
 }
 
@@ -99,8 +99,8 @@ pub async fn add_jobs(
     uri: Uri,
 ) -> Result<Response> {
     Params::new(&uri)?.finish()?;
-    let calendar = state.jobs.add_calendar_jobs(&calendar_id, &names).await?;
-    Ok(ok(&json!(calendar)))
+    let add = async move { state.jobs.add_calendar_jobs(&calendar_id, &names).await };
+    Ok(ok(&json!(lasting(add).await?)))
 }
 
 pub async fn remove_jobs(
@@ -109,11 +109,9 @@ pub async fn remove_jobs(
     uri: Uri,
 ) -> Result<Response> {
     Params::new(&uri)?.finish()?;
-    let calendar = state
-        .jobs
-        .remove_calendar_jobs(&calendar_id, &names)
-        .await?;
-    Ok(ok(&json!(calendar)))
+    let jobs = state.jobs;
+    let remove = async move { jobs.remove_calendar_jobs(&calendar_id, &names).await };
+    Ok(ok(&json!(lasting(remove).await?)))
 }
 
 #[derive(Deserialize)]
@@ -159,8 +157,9 @@ pub async fn add_events(
         })
     });
     let new: Result<Vec<NewEvent>> = new.collect();
-    let events = state.jobs.add_events(&calendar_id, new?).await?;
-    Ok(ok(&json!({"events": events})))
+    let new = new?;
+    let add = async move { state.jobs.add_events(&calendar_id, new).await };
+    Ok(ok(&json!({"events": lasting(add).await?})))
 }
 
 #[derive(Default, Deserialize)]
@@ -216,6 +215,6 @@ pub async fn delete_event(
     uri: Uri,
 ) -> Result<Response> {
     Params::new(&uri)?.finish()?;
-    state.jobs.delete_event(&calendar_id, &event_id).await?;
+    lasting(async move { state.jobs.delete_event(&calendar_id, &event_id).await }).await?;
     Ok(ok(&json!({"acknowledged": true})))
 }

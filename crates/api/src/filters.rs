@@ -9,6 +9,7 @@ use tidewatch_jobs::filters::{FilterUpdate, NewFilter};
 
 use crate::cluster::ok;
 use crate::error::Result;
+use crate::jobs::lasting;
 use crate::params::Params;
 use crate::results::Page;
 use crate::{ApiState, body};
@@ -50,9 +51,8 @@ pub async fn update(
 ) -> Result<Response> {
     Params::new(&uri)?.finish()?;
     let update: FilterUpdate = body::required(&body::read(body).await?, "update_filter_action")?;
-    Ok(ok(&json!(
-        state.jobs.update_filter(&filter_id, update).await?
-    )))
+    let filter = lasting(async move { state.jobs.update_filter(&filter_id, update).await });
+    Ok(ok(&json!(filter.await?)))
 }
 
 pub async fn delete(

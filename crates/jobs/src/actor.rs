@@ -118,6 +118,7 @@ impl Actor {
         match command {
             Command::Configure(options) => self.engine()?.configure(options),
             Command::Plot(plot) => self.engine()?.plot(plot),
+            Command::Rules(rules) => self.engine()?.set_rules(rules),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.work(Work::Records { batch, row: 0 }).await?;

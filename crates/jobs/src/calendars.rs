@@ -205,6 +205,7 @@ impl Jobs {
             }
         }
         match self.0.store.insert_calendar(&row).await? {
+            // It has no events that anyone should hear of.
             true => Ok(Calendar::from_row(row)),
             false => Err(JobError::bad_request(format!(
                 "Cannot create calendar with id [{calendar_id}] as it already exists"
@@ -234,11 +235,13 @@ impl Jobs {
     }
 
     pub async fn delete_calendar(&self, calendar_id: &str) -> Result<()> {
-        let _resources = self.0.resources.lock().await;
-        self.calendar(calendar_id).await?;
+        let resources = self.0.resources.lock().await;
+        let calendar = self.calendar(calendar_id).await?;
         if !self.0.store.delete_calendar(calendar_id).await? {
             return Err(no_calendar(calendar_id));
         }
+        drop(resources);
+        self.spread_events(&[&calendar]).await;
         Ok(())
     }
 
@@ -276,7 +279,7 @@ impl Jobs {
         calendar_id: &str,
         change: impl FnOnce(&mut Vec<String>) -> Result<()>,
     ) -> Result<Calendar> {
-        let _resources = self.0.resources.lock().await;
+        let resources = self.0.resources.lock().await;
         let old = self.calendar(calendar_id).await?;
         let mut new = old.clone();
         change(&mut new.job_ids)?;
@@ -284,6 +287,8 @@ impl Jobs {
         if !self.0.store.set_calendar_jobs(calendar_id, job_ids).await? {
             return Err(no_calendar(calendar_id));
         }
+        drop(resources);
+        self.spread_events(&[&old, &new]).await;
         Ok(new)
     }
 
@@ -300,8 +305,8 @@ impl Jobs {
             .map(|event| ScheduledEvent::new(calendar_id, event))
             .collect();
         let events = events?;
-        let _resources = self.0.resources.lock().await;
-        self.calendar(calendar_id).await?;
+        let resources = self.0.resources.lock().await;
+        let calendar = self.calendar(calendar_id).await?;
         let there = self.events(calendar_id, &EventQuery::default()).await?;
         if there.len() + events.len() > MAX_EVENTS {
             return Err(JobError::bad_request(format!(
@@ -312,6 +317,8 @@ impl Jobs {
         if !self.0.store.insert_events(rows).await? {
             return Err(no_calendar(calendar_id));
         }
+        drop(resources);
+        self.spread_events(&[&calendar]).await;
         Ok(events)
     }
 
@@ -355,8 +362,8 @@ impl Jobs {
     }
 
     pub async fn delete_event(&self, calendar_id: &str, event_id: &str) -> Result<()> {
-        let _resources = self.0.resources.lock().await;
-        self.calendar(calendar_id).await?;
+        let resources = self.0.resources.lock().await;
+        let calendar = self.calendar(calendar_id).await?;
         let missing = || JobError::not_found(format!("No event with id [{event_id}]"));
         let event = self.0.store.event(event_id).await?.ok_or_else(missing)?;
         if event.calendar_id != calendar_id {
@@ -368,7 +375,16 @@ impl Jobs {
         if !self.0.store.delete_event(event_id).await? {
             return Err(missing());
         }
+        drop(resources);
+        self.spread_events(&[&calendar]).await;
         Ok(())
+    }
+
+    /// Tells open jobs that their events have changed.
+    async fn spread_events(&self, calendars: &[&Calendar]) {
+        let concerns = |job: &Job| calendars.iter().any(|calendar| calendar.is_for(job));
+        self.spread_rules(concerns, "Updated calendars in running process")
+            .await;
     }
 
     /// The events that are for a job, on the grid of its buckets.

@@ -121,7 +121,7 @@ impl Jobs {
 
     pub async fn update_filter(&self, filter_id: &str, update: FilterUpdate) -> Result<Filter> {
         check_same_id("filter_id", update.filter_id.as_deref(), filter_id)?;
-        let _resources = self.0.resources.lock().await;
+        let resources = self.0.resources.lock().await;
         let row = self.0.store.filter(filter_id).await?;
         let old = Filter::from_row(&row.ok_or_else(|| no_filter(filter_id))?)?;
         let mut new = old.clone();
@@ -138,12 +138,15 @@ impl Jobs {
         if !self.0.store.update_filter(&new.row()).await? {
             return Err(no_filter(filter_id));
         }
-        let change = Change::between(&old.items, &new.items);
-        if let Some(change) = change {
+        drop(resources);
+        if let Some(change) = Change::between(&old.items, &new.items) {
             let message = format!("Filter [{filter_id}] has been modified; {}", change.told());
             for job_id in self.users_of_filter(filter_id) {
                 self.notify(&job_id, "info", &message).await;
             }
+            let told = format!("Updated filter [{filter_id}] in running process");
+            self.spread_rules(|job| filters_of(job).contains(filter_id), &told)
+                .await;
         }
         Ok(new)
     }
