@@ -201,3 +201,50 @@ fn what_happens_under_an_event_changes_nothing_after_it() {
     assert_eq!(peaked.len(), 14 * 24);
     assert_eq!(peaked, flat);
 }
+
+#[test]
+fn annotations_tell_of_moved_clocks_and_stored_snapshots() {
+    let server = Server::start(&[]);
+    let path = Client::job_path(JOB, "/annotations");
+    server.call("GET", &path, &Value::Null).assert_error(
+        404,
+        "resource_not_found_exception",
+        "No known job with id",
+    );
+    server.create_open(JOB, &config(&json!([])));
+    assert_eq!(
+        server.ok("GET", &path, &Value::Null),
+        json!({"count": 0, "annotations": []})
+    );
+    let body = json!({"job_ids": [JOB]});
+    server.ok("PUT", "/_ml/calendars/summer", &body);
+    let start = (START + 2 * DAY) * 1_000;
+    let event = json!({
+        "description": "summer time", "start_time": start, "end_time": start + 1, "skip_result": false,
+        "skip_model_update": false, "force_time_shift": 3600
+    });
+    let events = json!({"events": [event]});
+    server.ok("POST", "/_ml/calendars/summer/events", &events);
+    (0..4).for_each(|number| send_day(&server, JOB, number, 1.0));
+    server.close(JOB);
+    let told = server.ok("GET", &path, &Value::Null);
+    assert_eq!(told["count"], 2, "{told}");
+    let moved = &told["annotations"][0];
+    assert_eq!(moved["event"], "model_change");
+    assert_eq!(moved["timestamp"], start);
+    assert_eq!(moved["end_timestamp"], start + 3_600_000);
+    assert_eq!(moved["detector_index"], 0);
+    assert_eq!(
+        (&moved["job_id"], &moved["type"]),
+        (&json!(JOB), &json!("annotation"))
+    );
+    assert_eq!(
+        moved["annotation"],
+        "The clock of the models was shifted by [3600] seconds"
+    );
+    assert!(moved["create_time"].is_i64());
+    assert_eq!(told["annotations"][1]["event"], "model_snapshot_stored");
+    let second = server.ok("GET", &format!("{path}?from=1&size=5"), &Value::Null);
+    assert_eq!(second["annotations"], json!([told["annotations"][1]]));
+    assert_eq!(second["count"], 2);
+}

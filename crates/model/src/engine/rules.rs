@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::detector::{Lane, Ruling};
+use crate::results::Annotation;
 use crate::rules::{RuleSet, Rules};
 
 impl Engine {
@@ -19,7 +20,8 @@ impl Engine {
     }
 
     /// Moves the clocks that rules and events move from this bucket on: each once, whatever has been learnt since.
-    pub(super) fn shift_clocks(&mut self, bucket: i64) {
+    pub(super) fn shift_clocks(&mut self, bucket: i64) -> Vec<Annotation> {
+        let mut told = Vec::new();
         for detector in 0..self.analysis.detectors.len() {
             for shift in self.state.rules.shifts(detector, bucket) {
                 let made = (detector, shift);
@@ -37,8 +39,19 @@ impl Engine {
                         ruling.rules.concerns(shift, &ruling.case(bucket, key))
                     });
                 }
+                told.push(Annotation {
+                    timestamp: bucket * 1_000,
+                    end_timestamp: (bucket + self.analysis.span()) * 1_000,
+                    annotation: format!(
+                        "The clock of the models was shifted by [{}] seconds",
+                        shift.seconds()
+                    ),
+                    event: "model_change",
+                    detector_index: detector,
+                });
                 self.state.shifted.push(made);
             }
         }
+        told
     }
 }

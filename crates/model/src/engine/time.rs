@@ -90,7 +90,7 @@ impl Engine {
     }
 
     fn judge(&mut self, bucket: &mut OpenBucket) -> BucketResults {
-        self.shift_clocks(bucket.start);
+        let annotations = self.shift_clocks(bucket.start);
         let plot = &self.state.options.plot;
         let terms = plot.terms.iter();
         let terms: Vec<u32> = terms.filter_map(|t| self.state.names.get(t)).collect();
@@ -120,6 +120,7 @@ impl Engine {
         }
         let mut results = reporter.finish(bucket, &self.state.lanes);
         results.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
+        results.annotations = annotations;
         self.feed(&hungry);
         results
     }

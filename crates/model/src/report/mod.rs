@@ -140,6 +140,7 @@ impl<'a> Reporter<'a> {
             records,
             influencers,
             model_plots: self.plots,
+            annotations: Vec::new(),
         }
     }
 
