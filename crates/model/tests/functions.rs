@@ -167,6 +167,47 @@ fn a_median_is_not_moved_by_a_few_wild_values() {
     assert_eq!(told(&results), Vec::new());
 }
 
+#[test]
+fn a_value_that_is_odd_only_beside_another_is_told() {
+    let run = |multivariate: bool| {
+        let config = json!({
+            "bucket_span": "15m",
+            "detectors": [{"function": "mean", "field_name": "value", "by_field_name": "text"}],
+            "multivariate_by_fields": multivariate
+        });
+        run(serde_json::from_value(config).expect("valid"), |bucket| {
+            // In and out go together, but once; the others go their own ways.
+            let load = 40.0 * (noise(bucket) + noise(7 * bucket + 1) - 1.0);
+            let broken = if bucket == ODD {
+                -load.signum() * 20.0
+            } else {
+                load
+            };
+            let own = |seed: i64| noise(bucket * 31 + seed) + noise(bucket * 17 - seed);
+            let mut values = vec![
+                (200.0 + load + own(1), "in".to_owned()),
+                (500.0 + 2.0 * broken + own(2), "out".to_owned()),
+            ];
+            values.extend((3..9).map(|i| (10.0 * own(i * 1_000), format!("other-{i}"))));
+            values
+        })
+    };
+    assert_eq!(told(&run(false)), Vec::new());
+    let results = run(true);
+    let told = told(&results);
+    let pair = |record: &Record| {
+        let by = record.by.as_ref().map(|by| by.by_field_value.as_str());
+        matches!(
+            (by, record.correlated_by_field_value.as_deref()),
+            (Some("in"), Some("out")) | (Some("out"), Some("in"))
+        )
+    };
+    assert!(
+        told.len() == 1 && told[0].0 == ODD && pair(told[0].1),
+        "{told:?}"
+    );
+}
+
 /// Two threads, whatever the work.
 #[derive(Debug)]
 struct Two;

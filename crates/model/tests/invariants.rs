@@ -27,7 +27,8 @@ fn analysis(latency: &str) -> AnalysisConfig {
             {"function": "distinct_count", "field_name": "zone"},
             {"function": "info_content", "field_name": "zone", "partition_field_name": "host"}
         ],
-        "influencers": ["host", "zone"]
+        "influencers": ["host", "zone"],
+        "multivariate_by_fields": true
     }))
     .expect("a valid analysis")
 }

@@ -8,6 +8,7 @@
 //! To add a kind: a module with the state and the methods that [`LaneState`] calls, a variant, and a line in each
 //! method's `match`.
 
+mod correlated;
 mod herd;
 mod individual;
 
@@ -61,6 +62,8 @@ pub struct Lane {
     pub side: Side,
     /// A bucket without records is a value of zero.
     pub zeros: bool,
+    /// By values are also judged beside each other.
+    pub multivariate: bool,
     /// Seconds of a bucket.
     pub span: i64,
 }
@@ -70,11 +73,13 @@ impl Lane {
     pub fn of(analysis: &AnalysisConfig) -> Vec<Self> {
         let of_detector = |(detector, config): (usize, &crate::config::Detector)| {
             let function = config.function;
+            let by = config.by_field_name.is_some();
             function.features().iter().map(move |&(metric, side)| Self {
                 detector,
                 metric,
                 side,
                 zeros: function.zeros(),
+                multivariate: analysis.multivariate_by_fields && by,
                 span: analysis.span(),
             })
         };
@@ -109,6 +114,8 @@ pub struct Judged {
     /// What the recent peak has left of the finding's probability.
     pub probability: f64,
     pub finding: Finding,
+    /// By value of the series beside which this one is odd.
+    pub correlated: Option<u32>,
 }
 
 /// The bucket at hand, as lanes see it.
@@ -165,9 +172,9 @@ impl Closing<'_> {
         ruling.rules.judge(self.lane.detector, &case)
     }
 
-    /// Whether a value is told, or plotted.
+    /// Whether a value is told, plotted, or looked at beside others.
     fn wants(&self, key: Key, probability: f64) -> bool {
-        probability < MAX_PROBABILITY || self.plots(key)
+        probability < MAX_PROBABILITY || self.lane.multivariate || self.plots(key)
     }
 
     /// Whether the models of some split values are plotted.
@@ -184,6 +191,8 @@ pub struct Closed {
     pub judged: usize,
     /// Those that are told or plotted, in the order of the slots.
     pub told: Vec<Judged>,
+    /// Those of them that rules speak of, in a lane that looks at its values beside each other: they stay out of that.
+    pub apart: Vec<Judged>,
     /// Slots whose models would grow: see [`LaneState::grow`].
     pub hungry: Vec<u32>,
 }
@@ -197,7 +206,21 @@ impl Closed {
             self.judged += 1;
         }
         if closing.wants(judged.key, judged.probability) {
-            self.told.push(judged);
+            let apart = closing.lane.multivariate && said != Verdict::default();
+            let list = if apart {
+                &mut self.apart
+            } else {
+                &mut self.told
+            };
+            list.push(judged);
+        }
+    }
+
+    /// Takes those apart back among the others.
+    pub fn rejoin(&mut self) {
+        if !self.apart.is_empty() {
+            self.told.append(&mut self.apart);
+            self.told.sort_by_key(|judged| judged.slot);
         }
     }
 }
@@ -221,9 +244,9 @@ impl LaneState {
     }
 
     /// Bytes that a new slot takes.
-    pub fn newborn_bytes(&self) -> u64 {
+    pub fn newborn_bytes(&self, lane: &Lane) -> u64 {
         match self {
-            Self::Individual(_) => Individual::newborn_bytes(),
+            Self::Individual(_) => Individual::newborn_bytes(lane),
         }
     }
 
