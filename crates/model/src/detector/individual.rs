@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 use super::correlated::Correlated;
 use super::herd::{Herd, PIECE};
 use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point};
+use crate::config::Metric;
 use crate::gather::{Accumulator, Gathered};
 use crate::rules::Verdict;
 use crate::series::{Finding, Series};
@@ -43,10 +44,12 @@ impl Member {
     }
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Individual {
     members: Herd<Member>,
     correlated: Option<Box<Correlated>>,
+    /// Bytes of a slot beside its member.
+    each: u64,
     #[serde(skip)]
     index: HashTable<u32>,
     /// Bytes of the members beside their places in the list.
@@ -59,9 +62,26 @@ fn hash(key: Key) -> u64 {
 }
 
 impl Individual {
+    pub fn new(lane: &Lane) -> Self {
+        let mut each = INDEX_BYTES;
+        if lane.multivariate {
+            each += Correlated::BYTES;
+        }
+        if lane.metric == Metric::Median {
+            each += Gathered::MEDIAN_BYTES;
+        }
+        Self {
+            members: Herd::default(),
+            correlated: lane.multivariate.then(Box::default),
+            each,
+            index: HashTable::new(),
+            heap: 0,
+        }
+    }
+
     /// Takes over members of an older format.
-    pub fn restored(members: impl IntoIterator<Item = Member>) -> Self {
-        let mut all = Self::default();
+    pub fn restored(lane: &Lane, members: impl IntoIterator<Item = Member>) -> Self {
+        let mut all = Self::new(lane);
         members
             .into_iter()
             .for_each(|member| all.members.push(member));
@@ -77,14 +97,9 @@ impl Individual {
             .copied()
     }
 
-    pub fn newborn_bytes(lane: &Lane) -> u64 {
-        let correlated = if lane.multivariate {
-            Correlated::BYTES
-        } else {
-            0
-        };
-        let member = size_of::<Member>() - size_of::<Series>() + Series::newborn_bytes();
-        member as u64 + INDEX_BYTES + correlated
+    pub fn newborn_bytes(&self) -> u64 {
+        let heap = Series::newborn_bytes() - size_of::<Series>();
+        self.members.next_bytes() + heap as u64 + self.each
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
@@ -107,10 +122,8 @@ impl Individual {
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         gathered.touched.sort_unstable();
         let mut closed = self.observe(closing, gathered);
-        if closing.lane.multivariate {
-            self.correlated
-                .get_or_insert_default()
-                .see(&mut closed.told);
+        if let Some(correlated) = &mut self.correlated {
+            correlated.see(&mut closed.told);
             closed.rejoin();
         }
         closed
@@ -202,11 +215,7 @@ impl Individual {
     }
 
     pub fn bytes(&self) -> u64 {
-        let each = match self.correlated {
-            Some(_) => INDEX_BYTES + Correlated::BYTES,
-            None => INDEX_BYTES,
-        };
-        self.members.bytes() + self.heap + self.members.len() as u64 * each
+        self.members.bytes() + self.heap + self.members.len() as u64 * self.each
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -340,12 +349,15 @@ impl<'de> Deserialize<'de> for Individual {
         struct Stored {
             members: Herd<Member>,
             correlated: Option<Box<Correlated>>,
+            each: u64,
         }
         let stored = Stored::deserialize(deserializer)?;
         let mut all = Self {
             members: stored.members,
             correlated: stored.correlated,
-            ..Self::default()
+            each: stored.each,
+            index: HashTable::new(),
+            heap: 0,
         };
         all.reindex();
         Ok(all)

@@ -233,8 +233,8 @@ pub enum LaneState {
 }
 
 impl LaneState {
-    pub fn new() -> Self {
-        Self::Individual(Individual::default())
+    pub fn new(lane: &Lane) -> Self {
+        Self::Individual(Individual::new(lane))
     }
 
     pub fn find(&self, key: Key) -> Option<u32> {
@@ -244,9 +244,9 @@ impl LaneState {
     }
 
     /// Bytes that a new slot takes.
-    pub fn newborn_bytes(&self, lane: &Lane) -> u64 {
+    pub fn newborn_bytes(&self) -> u64 {
         match self {
-            Self::Individual(_) => Individual::newborn_bytes(lane),
+            Self::Individual(series) => series.newborn_bytes(),
         }
     }
 
