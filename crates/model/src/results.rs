@@ -34,6 +34,10 @@ pub struct Annotation {
     /// What it tells of, in Elasticsearch's terms.
     pub event: &'static str,
     pub detector_index: usize,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -128,6 +132,10 @@ pub struct Explanation {
     pub single_bucket_impact: u8,
     /// 0 to 5.
     pub multi_bucket_impact: u8,
+    /// 0 to 5: of a shape that was never seen.
+    pub anomaly_characteristics_impact: u8,
+    /// Buckets that have been unusual on end.
+    pub anomaly_length: u32,
     /// Bounds of 95 % about the typical value.
     pub lower_confidence_bound: f64,
     pub typical_value: f64,

@@ -169,10 +169,12 @@ fn a_median_is_not_moved_by_a_few_wild_values() {
 
 #[test]
 fn a_value_that_is_odd_only_beside_another_is_told() {
-    let run = |multivariate: bool| {
+    let run = |multivariate: bool, rules: Value| {
         let config = json!({
             "bucket_span": "15m",
-            "detectors": [{"function": "mean", "field_name": "value", "by_field_name": "text"}],
+            "detectors": [{
+                "function": "mean", "field_name": "value", "by_field_name": "text", "custom_rules": rules
+            }],
             "multivariate_by_fields": multivariate
         });
         run(serde_json::from_value(config).expect("valid"), |bucket| {
@@ -192,8 +194,14 @@ fn a_value_that_is_odd_only_beside_another_is_told() {
             values
         })
     };
-    assert_eq!(told(&run(false)), Vec::new());
-    let results = run(true);
+    assert_eq!(told(&run(false, json!([]))), Vec::new());
+    // A rule that keeps the bucket from the results keeps this from them too.
+    let time = START + ODD * SPAN;
+    let condition =
+        |operator: &str| json!({"applies_to": "time", "operator": operator, "value": time});
+    let rules = json!([{"conditions": [condition("gte"), condition("lte")]}]);
+    assert_eq!(told(&run(true, rules)), Vec::new());
+    let results = run(true, json!([]));
     let told = told(&results);
     let pair = |record: &Record| {
         let by = record.by.as_ref().map(|by| by.by_field_value.as_str());
@@ -206,6 +214,38 @@ fn a_value_that_is_odd_only_beside_another_is_told() {
         told.len() == 1 && told[0].0 == ODD && pair(told[0].1),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_new_level_is_told_once_and_then_taken_for_normal() {
+    let analysis = analysis(json!({
+        "function": "mean", "field_name": "value", "partition_field_name": "text"
+    }));
+    let results = run(analysis, |bucket| {
+        let level = if bucket < 600 { 100.0 } else { 140.0 };
+        vec![
+            (level + 4.0 * noise(bucket), "moved".to_owned()),
+            (50.0 + 4.0 * noise(-bucket), "stayed".to_owned()),
+        ]
+    });
+    let odd = told(&results);
+    // It is told where it begins, and within a day there is quiet.
+    let buckets: Vec<i64> = odd.iter().map(|(bucket, _)| *bucket).collect();
+    assert!(
+        buckets.first() == Some(&600) && buckets.iter().all(|b| (600..696).contains(b)),
+        "{odd:?}"
+    );
+    assert_eq!(odd[0].1.anomaly_score_explanation.anomaly_length, 1);
+    let changes: Vec<_> = results
+        .iter()
+        .flat_map(|result| &result.annotations)
+        .collect();
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    let partition = changes[0].partition.as_ref().expect("a partition");
+    assert_eq!(partition.partition_field_value, "moved");
+    let bucket = (changes[0].timestamp / 1_000 - START) / SPAN;
+    assert!((600..700).contains(&bucket), "{changes:?}");
+    assert!(changes[0].annotation.contains("[10") && changes[0].annotation.contains("[14"));
 }
 
 /// Two threads, whatever the work.

@@ -157,6 +157,7 @@ impl Individual {
             all.judged += closed.judged;
             all.told.extend(closed.told);
             all.apart.extend(closed.apart);
+            all.changes.extend(closed.changes);
             all.hungry.extend(closed.hungry);
             self.heap = self.heap.saturating_add_signed(-freed);
         }
@@ -309,6 +310,9 @@ fn close(
         let left = member.series.after_peak(told);
         freed += before as i64 - member.heap() as i64;
         closed.take(closing, judged(slot, member, value, left, finding), said);
+        if let Some(change) = finding.change {
+            closed.changes.push((member.key(), change));
+        }
         if member.series.wants() > 0 {
             closed.hungry.push(slot as u32);
         }

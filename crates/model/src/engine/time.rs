@@ -120,7 +120,7 @@ impl Engine {
         }
         let mut results = reporter.finish(bucket, &self.state.lanes);
         results.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
-        results.annotations = annotations;
+        results.annotations.extend(annotations);
         self.feed(&hungry);
         results
     }
