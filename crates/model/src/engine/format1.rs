@@ -10,6 +10,7 @@ use crate::counts::DataCounts;
 use crate::detector::{Individual, LaneState, Member};
 use crate::gather::{Accumulator, Gathered, InfluenceKey, OpenBucket};
 use crate::intern::Interner;
+use crate::normalise::Normaliser;
 
 #[derive(Deserialize)]
 struct State1 {
@@ -132,5 +133,6 @@ pub(super) fn read(bytes: &[u8], analysis: &AnalysisConfig) -> postcard::Result<
         open,
         last_pruning: state.last_pruning,
         mean_bucket_records: state.mean_bucket_records,
+        normaliser: Normaliser::new(analysis.span()),
     })
 }

@@ -18,6 +18,7 @@ use crate::counts::DataCounts;
 use crate::detector::{Closing, Lane, LaneState};
 use crate::gather::{Gathered, OpenBucket};
 use crate::intern::Interner;
+use crate::normalise::Normaliser;
 use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
@@ -138,6 +139,7 @@ struct State {
     last_pruning: i64,
     /// Mean records of a bucket that had some.
     mean_bucket_records: f64,
+    normaliser: Normaliser,
 }
 
 impl Engine {
@@ -162,11 +164,13 @@ impl Engine {
             gathered_bytes: 0,
             last_pruning: 0,
             mean_bucket_records: 0.0,
+            normaliser: Normaliser::new(analysis.span()),
         };
         Self::with_state(analysis, state)
     }
 
-    fn with_state(analysis: AnalysisConfig, state: State) -> Self {
+    fn with_state(analysis: AnalysisConfig, mut state: State) -> Self {
+        state.normaliser.weigh();
         let schema = analysis.schema();
         let column = |name: &Option<String>| name.as_ref().and_then(|name| schema.position(name));
         let lanes = Lane::of(&analysis);
@@ -241,6 +245,13 @@ impl Engine {
     /// Takes other settings for what comes next.
     pub fn configure(&mut self, options: Options) {
         self.state.options = options;
+    }
+
+    /// Sets scores against those of another window from now on, in seconds: none for the usual window, 0 to leave
+    /// them as they are. It belongs to the settings of a run, beside [`Options`].
+    pub fn renormalise(&mut self, window: Option<i64>) {
+        let span = self.analysis.span();
+        self.state.normaliser.configure(window, span);
     }
 
     /// Plots other models from now on.
@@ -329,7 +340,10 @@ impl Engine {
                 let closed = self.state.lanes[number].peek(&closing, &gathered, complete);
                 reporter.see(number, &closing, closed);
             }
-            results.push(reporter.finish(bucket, &self.state.lanes));
+            let mut result = reporter.finish(bucket, &self.state.lanes);
+            let normaliser = &self.state.normaliser;
+            normaliser.bound(&self.analysis.influencers, &mut result);
+            results.push(result);
         }
         results
     }

@@ -116,7 +116,10 @@ impl Engine {
             hungry.push(std::mem::take(&mut closed.hungry));
             reporter.see(number, &closing, closed);
         }
-        let results = reporter.finish(bucket, &self.state.lanes);
+        let mut results = reporter.finish(bucket, &self.state.lanes);
+        let room = self.room();
+        let normaliser = &mut self.state.normaliser;
+        normaliser.take(&self.analysis.influencers, &mut results, room);
         self.feed(&hungry);
         results
     }

@@ -7,6 +7,7 @@ use crate::config::AnalysisConfig;
 use crate::detector::{Closed, Closing, Judged, Key, Lane, LaneState, MAX_PROBABILITY, NO_SPLIT};
 use crate::gather::OpenBucket;
 use crate::intern::Interner;
+use crate::normalise::BUCKET_TIME;
 use crate::results::{
     Bucket, BucketInfluencer, BucketResults, ByField, Echoed, Explanation, ModelPlot,
     PartitionField, Record,
@@ -114,7 +115,7 @@ impl<'a> Reporter<'a> {
         let records = records.collect();
         let influencers = self.influencers(&influences);
         let mut bucket_influencers = Vec::new();
-        bucket_influencers.extend(self.bucket_influencer("bucket_time", probability));
+        bucket_influencers.extend(self.bucket_influencer(BUCKET_TIME, probability));
         for (field, name) in self.analysis.influencers.iter().enumerate() {
             let least = self.of_field(&influences, field);
             if !least.is_empty() {
@@ -138,6 +139,7 @@ impl<'a> Reporter<'a> {
             records,
             influencers,
             model_plots: self.plots,
+            renormalisation: None,
         }
     }
 
