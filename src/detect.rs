@@ -201,6 +201,8 @@ impl Detect {
         let format = job.data_description.time_format.clone();
         let mut reader = source.project(projection(job, &format)?);
         let mut engine = Engine::new(job.analysis_config.clone(), job.engine_options());
+        // What is printed can't be rescored later: scores are what they are by themselves.
+        engine.renormalise(Some(0));
         let mut out = Output::new(self, &job.job_id);
         let bar = progress_bar(reader.total_bytes());
         let mut batch = RecordBatch::new(job.analysis_config.schema().fields.len());

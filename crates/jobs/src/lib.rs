@@ -13,6 +13,7 @@ pub mod maintenance;
 mod manager;
 mod overall;
 mod pool;
+mod rescore;
 mod runner;
 mod settings;
 mod snapshots;

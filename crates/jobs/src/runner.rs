@@ -30,6 +30,8 @@ pub enum Command {
     /// The settings of a run, as its first command.
     Configure(Options),
     Plot(PlotOptions),
+    /// A setting of a run as well: seconds of the past that scores are set against; none for the usual, 0 for none.
+    Renormalise(Option<i64>),
 }
 
 /// What applying a command gave.

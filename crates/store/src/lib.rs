@@ -12,6 +12,7 @@ mod error;
 mod jobs;
 mod journal;
 mod notes;
+mod rescore;
 mod results;
 mod snapshots;
 mod writer;
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 pub use error::{Result, StoreError};
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
+pub use rescore::{Rescore, Rescoring};
 pub use results::{ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort};
 pub use snapshots::SnapshotRow;
 
