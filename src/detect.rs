@@ -213,6 +213,8 @@ impl Detect {
         let mut engine = Engine::new(job.analysis_config.clone(), job.engine_options());
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         engine.employ(Arc::new(Pool::new(cores)?));
+        // What is printed can't be rescored later: scores are what they are by themselves.
+        engine.renormalise(Some(0));
         let mut out = Output::new(self, &job.job_id);
         let bar = progress_bar(reader.total_bytes());
         let mut batch = RecordBatch::new(job.analysis_config.schema().fields.len());

@@ -15,6 +15,7 @@ pub mod maintenance;
 mod manager;
 mod overall;
 mod pool;
+mod rescore;
 mod rules;
 mod runner;
 mod settings;
