@@ -6,9 +6,10 @@
 mod format1;
 mod intake;
 mod memory;
+mod rules;
 mod time;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ use crate::normalise::Normaliser;
 use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
+use crate::rules::{RuleSet, Rules, Shift};
 use crate::workers::{Alone, Workers};
 
 /// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
@@ -139,13 +141,16 @@ struct State {
     last_pruning: i64,
     /// Mean records of a bucket that had some.
     mean_bucket_records: f64,
+    rules: Rules,
+    /// Moves of a detector's clocks that have been made, of those that the rules ask for.
+    shifted: Vec<(usize, Shift)>,
     normaliser: Normaliser,
 }
 
 impl Engine {
     pub fn new(analysis: AnalysisConfig, options: Options) -> Self {
         let lanes = Lane::of(&analysis);
-        let lanes = lanes.iter().map(|_| LaneState::new()).collect();
+        let lanes = lanes.iter().map(LaneState::new).collect();
         let state = State {
             options,
             counts: DataCounts::default(),
@@ -164,6 +169,8 @@ impl Engine {
             gathered_bytes: 0,
             last_pruning: 0,
             mean_bucket_records: 0.0,
+            rules: RuleSet::new(&analysis, BTreeMap::new(), Vec::new()).into(),
+            shifted: Vec::new(),
             normaliser: Normaliser::new(analysis.span()),
         };
         Self::with_state(analysis, state)
@@ -334,6 +341,7 @@ impl Engine {
                     bucket: bucket.start,
                     plotted: None,
                     workers: &Alone,
+                    ruling: self.ruling(lane, bucket.start),
                 };
                 let mut gathered = bucket.lanes[number].clone();
                 gathered.settle(lane.metric, &bucket.names);
@@ -341,6 +349,7 @@ impl Engine {
                 reporter.see(number, &closing, closed);
             }
             let mut result = reporter.finish(bucket, &self.state.lanes);
+            result.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
             let normaliser = &self.state.normaliser;
             normaliser.bound(&self.analysis.influencers, &mut result);
             results.push(result);
