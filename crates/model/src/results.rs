@@ -151,7 +151,7 @@ pub struct Explanation {
 pub struct Echoed(pub Vec<(String, Vec<String>)>);
 
 /// Fields of result documents, which an analysis field of the same name may not overwrite.
-const RESERVED: [&str; 24] = [
+const RESERVED: [&str; 28] = [
     "job_id",
     "result_type",
     "timestamp",
@@ -176,6 +176,10 @@ const RESERVED: [&str; 24] = [
     "influencers",
     "causes",
     "anomaly_score_explanation",
+    "influencer_field_name",
+    "influencer_field_value",
+    "influencer_score",
+    "initial_influencer_score",
 ];
 
 impl Echoed {
