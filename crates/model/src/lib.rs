@@ -9,6 +9,9 @@ mod detector;
 pub mod engine;
 mod gather;
 mod intern;
+#[cfg(test)]
+mod noise;
+pub mod rare;
 pub mod record;
 mod report;
 pub mod results;
