@@ -5,6 +5,7 @@
 mod aggregate;
 pub mod config;
 pub mod counts;
+pub mod crowd;
 mod detector;
 pub mod engine;
 mod gather;

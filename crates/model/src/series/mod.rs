@@ -25,11 +25,12 @@ use day::Days;
 pub use link::Link;
 use predict::{Cuts, Predictors};
 use recent::{RECENT, Recent};
-use season::{DAY, Table};
+pub(crate) use season::{DAY, Table};
 use shape::Shapes;
 use sums::Sums;
-use tail::Tail;
-use views::{sides, together};
+pub(crate) use tail::Tail;
+pub(crate) use views::sides;
+use views::together;
 
 /// Residuals are cut at so many widths before they teach; each further surprise on the same side doubles it.
 const TAME: f64 = 3.5;
