@@ -3,6 +3,7 @@
 //! [`engine::Engine`] is the way in: [`record::RecordBatch`]es go in, [`results::BucketResults`] come out.
 
 mod aggregate;
+pub mod circle;
 pub mod config;
 pub mod counts;
 pub mod crowd;
@@ -12,6 +13,7 @@ mod gather;
 mod intern;
 #[cfg(test)]
 mod noise;
+pub mod place;
 pub mod rare;
 pub mod record;
 mod report;

@@ -71,7 +71,7 @@ impl Crowd {
             season: Table::new(DAY, 0, span, 24),
             errors: [0.0; 2],
             widths: Widths::default(),
-            tails: [Tail::new(1.8, [-6.0, 0.0, 3.0], 1.0); 2],
+            tails: tails(),
             flags: 0.0,
             known: Vec::new(),
             sample: Vec::new(),
@@ -282,7 +282,7 @@ impl Crowd {
             return 1.0;
         }
         self.flags += 1.0;
-        (0.1 * f64::from(self.flags)).clamp(0.1, 1.0)
+        (0.05 * f64::from(self.flags)).clamp(0.1, 1.0)
     }
 
     /// Starts over under another link when the values ask for one: the level and the width from the sample, the rest anew.
@@ -309,7 +309,7 @@ impl Crowd {
             season: self.season.as_ref().map(Table::emptied),
             errors: [0.0; 2],
             widths: Widths::of(scaled.iter().map(|y| y - level)),
-            tails: [Tail::new(1.8, [-6.0, 0.0, 3.0], 1.0); 2],
+            tails: tails(),
             flags: 0.0,
             known: std::mem::take(&mut self.known),
             sample: std::mem::take(&mut self.sample),
@@ -354,6 +354,11 @@ impl Crowd {
             + self.known.capacity() * size_of::<Known>()
             + self.sample.capacity() * size_of::<f32>()
     }
+}
+
+/// Tails that expect log-normal sizes, counts and means to be nearly Gaussian on their scale.
+fn tails() -> [Tail; 2] {
+    [Tail::new(1.8, [-6.0, 0.0, 5.0], 1.0); 2]
 }
 
 /// The mean of the middle half. `values` must not be empty; it is sorted.
