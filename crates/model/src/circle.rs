@@ -31,7 +31,7 @@ pub struct Circle {
     total: f64,
     /// Weight of the next value: what comes weighs ever more, instead of all the rest less.
     unit: f64,
-    /// Of the first and of the last value, epoch seconds.
+    /// Of the buckets of the first and of the last value, epoch seconds.
     first: i64,
     last: i64,
     /// Values that taught the tail.
@@ -43,7 +43,7 @@ pub struct Circle {
 }
 
 impl Circle {
-    /// A circle of a day, or of a week of UTC from Thursday as the epoch was.
+    /// A circle of so many seconds: a day or a week.
     pub fn new(period: i64) -> Self {
         let slots = if period > DAY { WEEK_SLOTS } else { DAY_SLOTS };
         Self {
@@ -60,16 +60,9 @@ impl Circle {
         }
     }
 
-    /// Judges a time, epoch seconds, and learns it. Times of different buckets must grow.
-    pub fn observe(&mut self, time: i64) -> Finding {
-        let finding = self.judge(time);
-        self.learn(time, finding.probability);
-        finding
-    }
-
-    /// Judges a time; typical and bounds are seconds into the period, and the bounds may lie beyond its ends.
-    pub fn judge(&self, time: i64) -> Finding {
-        let place = self.place(time);
+    /// Judges a time, seconds into the period; so are typical and bounds, and the bounds may lie beyond its ends.
+    pub fn judge(&self, into: f64) -> Finding {
+        let place = self.place(into);
         let reach = self.reach(place);
         let mut probability = 1.0;
         if self.seen >= WARM {
@@ -91,15 +84,16 @@ impl Circle {
         }
     }
 
-    fn learn(&mut self, time: i64, probability: f64) {
+    /// Learns a time that was judged, seconds into the period, of the bucket at `time`. Buckets must not go back.
+    pub fn learn(&mut self, time: i64, into: f64, judged: &Finding) {
         if self.total == 0.0 {
             (self.first, self.last) = (time, time);
         }
-        let place = self.place(time);
+        let place = self.place(into);
         let reach = self.reach(place);
         if self.total > 0.0 && time - self.first >= WARM_PERIODS * self.period {
             if self.seen > 0 {
-                let flagged = probability < FLAGGED && self.seen >= WARM;
+                let flagged = judged.probability < FLAGGED && self.seen >= WARM;
                 let weight = self.weight(flagged);
                 self.tail.learn(self.statistic(reach), weight);
             }
@@ -146,9 +140,9 @@ impl Circle {
         (0.1 * f64::from(self.flags)).clamp(0.1, 1.0)
     }
 
-    fn place(&self, time: i64) -> f64 {
-        let into = time.rem_euclid(self.period) as f64;
-        into / self.period as f64 * self.slots.len() as f64
+    fn place(&self, into: f64) -> f64 {
+        let period = self.period as f64;
+        into.rem_euclid(period) / period * self.slots.len() as f64
     }
 
     fn statistic(&self, reach: f64) -> f64 {
@@ -240,6 +234,17 @@ mod tests {
         }
     }
 
+    fn observe(circle: &mut Circle, time: i64) -> Finding {
+        let into = time.rem_euclid(circle.period) as f64;
+        let found = circle.judge(into);
+        circle.learn(time, into, &found);
+        found
+    }
+
+    fn judge(circle: &Circle, time: i64) -> Finding {
+        circle.judge(time.rem_euclid(circle.period) as f64)
+    }
+
     fn shares(period: i64, per_day: usize, draw: impl Fn(&mut Noise) -> f64) -> [f64; 2] {
         let (mut below, mut all) = ([0.0; 2], 0.0);
         for seed in 0..8 {
@@ -249,7 +254,7 @@ mod tests {
                 let mut times: Vec<i64> = (0..per_day).map(|_| draw(&mut noise) as i64).collect();
                 times.sort_unstable();
                 for time in times {
-                    let found = circle.observe(START + day * DAY + time);
+                    let found = observe(&mut circle, START + day * DAY + time);
                     if day >= 60 {
                         all += 1.0;
                         below[0] += f64::from(u8::from(found.probability < 1e-2));
@@ -288,18 +293,18 @@ mod tests {
                 let mut times: Vec<i64> = (0..10).map(|_| office(&mut noise) as i64).collect();
                 times.sort_unstable();
                 for time in times {
-                    let found = circle.observe(START + day * DAY + time);
+                    let found = observe(&mut circle, START + day * DAY + time);
                     assert!(found.probability > 5e-5, "{period} {day} {time}: {found:?}");
                 }
             }
             let night = START + 30 * DAY + 3 * 3_600;
-            let found = circle.judge(night);
+            let found = judge(&circle, night);
             assert!(found.probability < 2e-5, "{period}: {}", found.probability);
             let nine = (START + 9 * 3_600).rem_euclid(DAY) as f64;
             assert!(
                 (found.typical.rem_euclid(DAY as f64) - nine).abs() < 3_000.0 || period == WEEK
             );
-            let noon = circle.judge(START + 30 * DAY + 13 * 3_600);
+            let noon = judge(&circle, START + 30 * DAY + 13 * 3_600);
             assert!(noon.probability < 1e-3 && noon.probability >= found.probability);
         }
     }
@@ -313,13 +318,13 @@ mod tests {
             if (day % 7) < 5 {
                 for _ in 0..4 {
                     let time = START + day * DAY + 32_400 + (900.0 * noise.normal()) as i64;
-                    told += usize::from(circle.observe(time).probability < 1e-4);
+                    told += usize::from(observe(&mut circle, time).probability < 1e-4);
                 }
             }
         }
         assert!(told <= 1, "{told}");
-        let weekend = circle.judge(START + 75 * DAY + 32_400);
-        let weekday = circle.judge(START + 72 * DAY + 32_400);
+        let weekend = judge(&circle, START + 75 * DAY + 32_400);
+        let weekday = judge(&circle, START + 72 * DAY + 32_400);
         assert!(
             weekend.probability < 1e-4 && weekday.probability > 0.05,
             "{weekend:?} {weekday:?}"

@@ -74,45 +74,39 @@ impl Crowd {
             tails: tails(),
             flags: 0.0,
             known: Vec::new(),
-            sample: Vec::new(),
+            sample: Vec::with_capacity(SAMPLE),
         }
     }
 
-    /// Judges the members present in the bucket at `time` and learns them: `values` by member, sorted, each once.
-    /// `findings` is emptied and takes a finding each.
-    pub fn observe(
-        &mut self,
-        time: i64,
-        values: &[(u32, f64)],
-        side: Side,
-        findings: &mut Vec<Finding>,
-    ) {
-        findings.clear();
-        if values.is_empty() {
-            return;
-        }
+    /// Judges the members present in the bucket at `time`: `values` by member, sorted, each once and at least one.
+    pub fn judge(&self, time: i64, values: &[(u32, f64)], side: Side) -> Seen {
         let slot = self.season.as_ref().map(|season| season.slot(time));
         let apply = |value: f64| self.link.apply(value.clamp(-LARGEST, LARGEST));
-        if self.seen == 0 {
+        let mean = if self.seen == 0 {
             let mut all: Vec<f64> = values.iter().map(|&(_, v)| apply(v)).collect();
-            self.level = middle(&mut all);
-        }
-        let mean = self.expected(slot);
-        let errors: Vec<f64> = values
-            .iter()
-            .map(|&(id, value)| apply(value) - mean - self.effect(id).0)
-            .collect();
+            middle(&mut all)
+        } else {
+            self.expected(slot)
+        };
+        let error = |&(id, value): &(u32, f64)| apply(value) - mean - self.effect(id).0;
+        let errors: Vec<f64> = values.iter().map(error).collect();
         let common = if errors.len() < COMMON {
             0.0
         } else {
             let n = errors.len() as f64;
             middle(&mut errors.clone()) * n / (n + COMMON_PRIOR)
         };
-        for (&(id, _), &error) in values.iter().zip(&errors) {
-            let finding = self.judge(id, mean + common, error - common, side);
-            findings.push(finding);
+        let each = values.iter().zip(&errors);
+        let finding = |(&(id, _), &error): (&(u32, f64), &f64)| {
+            self.judge_one(id, mean + common, error - common, side)
+        };
+        Seen {
+            findings: each.map(finding).collect(),
+            slot,
+            mean,
+            common,
+            errors,
         }
-        self.learn(slot, mean, common, values, &errors, findings);
     }
 
     /// Judges a value of a member without learning it, and without what its bucket may have in common.
@@ -120,7 +114,7 @@ impl Crowd {
         let slot = self.season.as_ref().map(|season| season.slot(time));
         let mean = self.expected(slot);
         let y = self.link.apply(value.clamp(-LARGEST, LARGEST));
-        self.judge(member, mean, y - mean - self.effect(member).0, side)
+        self.judge_one(member, mean, y - mean - self.effect(member).0, side)
     }
 
     /// The effect of a member, and its variance (in squared mean absolute deviations).
@@ -133,7 +127,7 @@ impl Crowd {
         }
     }
 
-    fn judge(&self, id: u32, mean: f64, error: f64, side: Side) -> Finding {
+    fn judge_one(&self, id: u32, mean: f64, error: f64, side: Side) -> Finding {
         let (effect, variance) = self.effect(id);
         let least = self.link.resolution(mean);
         let width = (self.widths.within(least).powi(2) + variance).sqrt();
@@ -192,15 +186,18 @@ impl Crowd {
         }
     }
 
-    fn learn(
-        &mut self,
-        slot: Option<usize>,
-        mean: f64,
-        common: f64,
-        values: &[(u32, f64)],
-        errors: &[f64],
-        findings: &[Finding],
-    ) {
+    /// Learns a bucket as it was judged.
+    pub fn learn(&mut self, values: &[(u32, f64)], seen: &Seen) {
+        let Seen {
+            ref findings,
+            slot,
+            mean,
+            common,
+            ref errors,
+        } = *seen;
+        if self.seen == 0 {
+            self.level = mean;
+        }
         let least = self.link.resolution(mean);
         let within = self.widths.within(least);
         let warm = self.seen >= WARM;
@@ -347,13 +344,30 @@ impl Crowd {
         self.known.sort_unstable_by_key(|known| known.id);
     }
 
-    /// Bytes that this takes now.
+    /// Bytes that this takes, the lists' spare room in the mean included: the number of members says it, so that a
+    /// restored state counts the same.
     pub fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.season.as_ref().map_or(0, Table::bytes)
-            + self.known.capacity() * size_of::<Known>()
-            + self.sample.capacity() * size_of::<f32>()
+            + self.known.len() * MEMBER_BYTES
+            + SAMPLE * size_of::<f32>()
     }
+}
+
+/// Bytes of one member, spare room in the mean included.
+pub const MEMBER_BYTES: usize = size_of::<Known>() * 4 / 3;
+
+/// What a bucket came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Of the members in their order.
+    pub findings: Vec<Finding>,
+    slot: Option<usize>,
+    /// What was expected of all, and what all were off.
+    mean: f64,
+    common: f64,
+    /// What was left of each value.
+    errors: Vec<f64>,
 }
 
 /// Tails that expect log-normal sizes, counts and means to be nearly Gaussian on their scale.

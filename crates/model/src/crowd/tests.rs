@@ -14,7 +14,6 @@ fn run(
 ) -> Crowd {
     let mut noise = Noise(seed);
     let mut crowd = Crowd::new(HOUR, Link::Identity);
-    let mut findings = Vec::new();
     for hour in 0..hours {
         let mut values = Vec::new();
         for member in 0..40 {
@@ -22,8 +21,9 @@ fn run(
                 values.push((member, value(hour, member, &mut noise)));
             }
         }
-        crowd.observe(START + hour * HOUR, &values, side, &mut findings);
-        for (&(member, _), finding) in values.iter().zip(&findings) {
+        let seen = crowd.judge(START + hour * HOUR, &values, side);
+        crowd.learn(&values, &seen);
+        for (&(member, _), finding) in values.iter().zip(&seen.findings) {
             see(hour, member, finding);
         }
     }
@@ -160,7 +160,6 @@ fn members_take_little_and_can_be_forgotten() {
 #[test]
 fn any_value_gives_a_probability() {
     let mut crowd = Crowd::new(60, Link::Root);
-    let mut findings = Vec::new();
     for i in 0..400i64 {
         let wild = [f64::MAX, f64::MIN, 0.0, 1e-300, -3.0][i as usize % 5];
         let values = [
@@ -170,8 +169,9 @@ fn any_value_gives_a_probability() {
             (3, -wild),
             (i as u32 + 4, 1.0),
         ];
-        crowd.observe(i * 60, &values, Side::Both, &mut findings);
-        for finding in &findings {
+        let seen = crowd.judge(i * 60, &values, Side::Both);
+        crowd.learn(&values, &seen);
+        for finding in &seen.findings {
             assert!((0.0..=1.0).contains(&finding.probability));
             assert!(finding.lower.is_finite() && finding.upper.is_finite());
             assert!(finding.typical.is_finite());

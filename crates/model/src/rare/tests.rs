@@ -101,10 +101,39 @@ fn what_comes_weekly_is_known_after_once() {
     assert!(scores[1..].iter().all(|&s| s < 15.0), "{scores:?}");
 }
 
+/// Who was seen with what.
+#[derive(Default)]
+struct Town {
+    rare: RarePeople,
+    seen: std::collections::BTreeSet<(u32, u32)>,
+}
+
+impl Town {
+    fn others(&self, person: u32, value: u32) -> u32 {
+        let with = self
+            .seen
+            .iter()
+            .filter(|&&(p, v)| v == value && p != person);
+        with.count() as u32
+    }
+
+    fn judge(&self, person: u32, value: u32) -> Rarity {
+        self.rare.judge(value, self.others(person, value), 41)
+    }
+
+    fn learn(&mut self, pairs: &[(u32, u32)]) {
+        let with = |&(person, value): &(u32, u32)| (value, self.others(person, value));
+        let mut done: Vec<(u32, u32)> = pairs.iter().map(with).collect();
+        done.sort_unstable();
+        self.rare.learn(&done, 41);
+        self.seen.extend(pairs);
+    }
+}
+
 #[test]
 fn a_person_with_what_nobody_has_is_told() {
     let mut noise = Noise(5);
-    let mut rare = RarePeople::new();
+    let mut town = Town::default();
     let mut worst: f64 = 0.0;
     for i in 0..200 {
         let mut pairs: Vec<(u32, u32)> = (0..40u32)
@@ -115,47 +144,38 @@ fn a_person_with_what_nobody_has_is_told() {
             .collect();
         // One always has a thing of his own: rare among people, common among buckets.
         pairs.push((40, 20));
+        for &(person, value) in &pairs {
+            worst = worst.max(score(town.judge(person, value).probability));
+        }
         if i == 180 {
-            let found = rare.judge(17, 30);
+            let found = town.judge(17, 30);
             assert!(found.first && score(found.probability) >= 50.0, "{found:?}");
             pairs.push((17, 30));
         }
         if i == 190 {
-            let again = score(rare.judge(18, 30).probability);
+            let again = score(town.judge(18, 30).probability);
             assert!(again < 25.0, "{again}");
         }
-        pairs.sort_by_key(|&(person, value)| (value, person));
-        if i != 180 {
-            for &(person, value) in &pairs {
-                worst = worst.max(score(rare.judge(person, value).probability));
-            }
-        }
-        rare.learn(&pairs);
+        town.learn(&pairs);
     }
     assert!(worst < 25.0, "{worst}");
-    let others = rare.others(0, 1);
-    assert!((25.0..60.0).contains(&others), "{others}");
-    assert_eq!(rare.others(40, 20), 0.0);
+}
+
+#[test]
+fn what_nobody_shares_weighs_most() {
+    assert_eq!(singularity([(0, 3.0), (9, 10.0)]), 4.0);
 }
 
 #[test]
 fn numbers_change_and_nothing_else() {
     let mut noise = Noise(1);
-    let (mut rare, mut people) = (Rare::new(), RarePeople::new());
+    let mut rare = Rare::new();
     for _ in 0..50 {
-        let present = bucket(&mut noise, &COMMON);
-        rare.learn(&present);
-        let pairs: Vec<(u32, u32)> = present.iter().map(|&v| (v % 3, v)).collect();
-        people.learn(&pairs);
+        rare.learn(&bucket(&mut noise, &COMMON));
     }
     let mut other = rare.clone();
     other.rename(|id| 10 - id);
     assert_eq!(other.judge(10 - 2), rare.judge(2));
     other.retain(|id| id != 8);
     assert!(other.judge(8).first && other.len() == rare.len() - 1);
-    let mut renamed = people.clone();
-    renamed.rename(|id| 20 - id, |id| id + 7);
-    assert_eq!(renamed.judge(8, 18), people.judge(1, 2));
-    renamed.retain(|id| id != 18, |_| true);
-    assert!(renamed.judge(8, 18).first);
 }
