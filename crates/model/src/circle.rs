@@ -45,10 +45,9 @@ pub struct Circle {
 impl Circle {
     /// A circle of so many seconds: a day or a week.
     pub fn new(period: i64) -> Self {
-        let slots = if period > DAY { WEEK_SLOTS } else { DAY_SLOTS };
         Self {
             period,
-            slots: vec![0.0; slots],
+            slots: vec![0.0; slots(period)],
             total: 0.0,
             unit: 1.0,
             first: 0,
@@ -211,10 +210,19 @@ impl Circle {
         place
     }
 
-    /// Bytes that this takes now.
+    /// Bytes that this takes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.slots.capacity() * size_of::<f32>()
+        Self::newborn_bytes(self.period)
     }
+
+    /// Bytes of one of so many seconds.
+    pub fn newborn_bytes(period: i64) -> usize {
+        size_of::<Self>() + slots(period) * size_of::<f32>()
+    }
+}
+
+fn slots(period: i64) -> usize {
+    if period > DAY { WEEK_SLOTS } else { DAY_SLOTS }
 }
 
 #[cfg(test)]

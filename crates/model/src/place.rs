@@ -99,7 +99,7 @@ impl Default for Place {
 impl Place {
     pub fn new() -> Self {
         Self {
-            clusters: Vec::new(),
+            clusters: Vec::with_capacity(CLUSTERS),
             seen: 0,
             tail: Tail::new(3.0, [-4.0, 3.0, 0.0], 1.0),
             flags: 0.0,
@@ -236,9 +236,14 @@ impl Place {
         (0.1 * f64::from(self.flags)).clamp(0.1, 1.0)
     }
 
-    /// Bytes that this takes now.
+    /// Bytes that this takes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.clusters.capacity() * size_of::<Cluster>()
+        Self::newborn_bytes()
+    }
+
+    /// Bytes of a new one: it never takes more.
+    pub fn newborn_bytes() -> usize {
+        size_of::<Self>() + CLUSTERS * size_of::<Cluster>()
     }
 }
 

@@ -5,11 +5,13 @@
 //! their residuals), so that a busy hour makes no one stand out. A member that is always off the others is known after a
 //! few values by an effect of its own (`Known`): it is told while it is new.
 
+mod hours;
 mod known;
 
 use serde::{Deserialize, Serialize};
 
-use crate::series::{DAY, Finding, Link, Side, Table, Tail, sides};
+use crate::series::{DAY, Finding, Link, Side, Tail, sides};
+use hours::Hours;
 use known::{Known, Widths};
 
 /// Residuals are cut at so many widths before they teach.
@@ -46,7 +48,8 @@ pub struct Crowd {
     /// Whether there ever was a value below zero.
     negative: bool,
     level: f64,
-    season: Option<Table>,
+    /// None where a bucket is too long for them.
+    hours: Option<Hours>,
     /// Mean squared errors of buckets without and with the time of day.
     errors: [f32; 2],
     widths: Widths,
@@ -68,7 +71,7 @@ impl Crowd {
             buckets: 0,
             negative: false,
             level: 0.0,
-            season: Table::new(DAY, 0, span, 24),
+            hours: (4 * span <= DAY).then(Hours::default),
             errors: [0.0; 2],
             widths: Widths::default(),
             tails: tails(),
@@ -80,13 +83,13 @@ impl Crowd {
 
     /// Judges the members present in the bucket at `time`: `values` by member, sorted, each once and at least one.
     pub fn judge(&self, time: i64, values: &[(u32, f64)], side: Side) -> Seen {
-        let slot = self.season.as_ref().map(|season| season.slot(time));
+        let hour = Hours::at(time);
         let apply = |value: f64| self.link.apply(value.clamp(-LARGEST, LARGEST));
         let mean = if self.seen == 0 {
             let mut all: Vec<f64> = values.iter().map(|&(_, v)| apply(v)).collect();
             middle(&mut all)
         } else {
-            self.expected(slot)
+            self.expected(hour)
         };
         let error = |&(id, value): &(u32, f64)| apply(value) - mean - self.effect(id).0;
         let errors: Vec<f64> = values.iter().map(error).collect();
@@ -102,7 +105,7 @@ impl Crowd {
         };
         Seen {
             findings: each.map(finding).collect(),
-            slot,
+            hour,
             mean,
             common,
             errors,
@@ -111,8 +114,8 @@ impl Crowd {
 
     /// Judges a value of a member without learning it, and without what its bucket may have in common.
     pub fn peek(&self, time: i64, member: u32, value: f64, side: Side) -> Finding {
-        let slot = self.season.as_ref().map(|season| season.slot(time));
-        let mean = self.expected(slot);
+        let hour = Hours::at(time);
+        let mean = self.expected(hour);
         let y = self.link.apply(value.clamp(-LARGEST, LARGEST));
         self.judge_one(member, mean, y - mean - self.effect(member).0, side)
     }
@@ -167,30 +170,24 @@ impl Crowd {
         if self.negative { value } else { value.max(0.0) }
     }
 
-    fn expected(&self, slot: Option<usize>) -> f64 {
-        self.level + self.of_day(slot) * f64::from(u8::from(self.daily()))
+    fn expected(&self, hour: usize) -> f64 {
+        self.level + self.of_day(hour) * f64::from(u8::from(self.daily()))
     }
 
     fn daily(&self) -> bool {
         self.errors[1] < SEASON_GAIN * self.errors[0]
     }
 
-    /// How much higher than the level this time of day is, shrunk while little is known.
-    fn of_day(&self, slot: Option<usize>) -> f64 {
-        match (&self.season, slot) {
-            (Some(season), Some(slot)) => {
-                let n = f64::from(season.visits(slot));
-                season.at(slot) * n / (n + 1.0)
-            }
-            _ => 0.0,
-        }
+    /// How much higher than the level this time of day is.
+    fn of_day(&self, hour: usize) -> f64 {
+        self.hours.as_ref().map_or(0.0, |hours| hours.mean(hour))
     }
 
     /// Learns a bucket as it was judged.
     pub fn learn(&mut self, values: &[(u32, f64)], seen: &Seen) {
         let Seen {
             ref findings,
-            slot,
+            hour,
             mean,
             common,
             ref errors,
@@ -233,7 +230,7 @@ impl Crowd {
             known.learn(raw, cut);
             self.seen = self.seen.saturating_add(1);
         }
-        self.learn_bucket(slot, mean, errors, within);
+        self.learn_bucket(hour, mean, errors, within);
         let before = self.seen - values.len() as u32;
         if CHOICES
             .iter()
@@ -244,7 +241,7 @@ impl Crowd {
     }
 
     /// Learns where the bucket was: the level, and the time of day.
-    fn learn_bucket(&mut self, slot: Option<usize>, mean: f64, errors: &[f64], within: f64) {
+    fn learn_bucket(&mut self, hour: usize, mean: f64, errors: &[f64], within: f64) {
         self.buckets = self.buckets.saturating_add(1);
         let n = errors.len() as f64;
         let cut = if self.buckets > WARM_BUCKETS {
@@ -253,20 +250,19 @@ impl Crowd {
             f64::INFINITY
         };
         let place = mean + middle(&mut errors.to_vec()).clamp(-cut, cut);
-        let of_day = self.of_day(slot);
+        let of_day = self.of_day(hour);
         let daily = self.daily();
         let both = [place - self.level, place - self.level - of_day];
         let rate = (1.0 / f64::from(self.buckets)).max(1.0 / LEVEL_MEMORY);
         // A bucket of few members says less.
         let trust = n / (n + 3.0);
-        if let (Some(season), Some(slot)) = (&mut self.season, slot) {
-            if season.visits(slot) > 1 {
+        if let Some(hours) = &mut self.hours {
+            if hours.seen(hour) > 1 {
                 for (mean, error) in self.errors.iter_mut().zip(both) {
                     *mean += (rate * (error * error - f64::from(*mean))) as f32;
                 }
             }
-            let error = both[0] - season.at(slot);
-            season.learn(slot, error, 0.1, f64::INFINITY, true);
+            hours.learn(hour, both[0]);
         }
         let rate = if self.buckets == 1 { 0.0 } else { rate * trust };
         self.level += rate * both[usize::from(daily)];
@@ -303,7 +299,7 @@ impl Crowd {
         let mut again = Self {
             link,
             level,
-            season: self.season.as_ref().map(Table::emptied),
+            hours: self.hours.as_ref().map(|_| Hours::default()),
             errors: [0.0; 2],
             widths: Widths::of(scaled.iter().map(|y| y - level)),
             tails: tails(),
@@ -347,10 +343,12 @@ impl Crowd {
     /// Bytes that this takes, the lists' spare room in the mean included: the number of members says it, so that a
     /// restored state counts the same.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.season.as_ref().map_or(0, Table::bytes)
-            + self.known.len() * MEMBER_BYTES
-            + SAMPLE * size_of::<f32>()
+        Self::newborn_bytes() + self.known.len() * MEMBER_BYTES
+    }
+
+    /// Bytes of one without members.
+    pub fn newborn_bytes() -> usize {
+        size_of::<Self>() + SAMPLE * size_of::<f32>()
     }
 }
 
@@ -362,7 +360,7 @@ pub const MEMBER_BYTES: usize = size_of::<Known>() * 4 / 3;
 pub struct Seen {
     /// Of the members in their order.
     pub findings: Vec<Finding>,
-    slot: Option<usize>,
+    hour: usize,
     /// What was expected of all, and what all were off.
     mean: f64,
     common: f64,

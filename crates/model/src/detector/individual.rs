@@ -221,12 +221,8 @@ fn value(lane: &Lane, found: Accumulator) -> Option<f64> {
 
 fn judged(slot: usize, member: &Member, value: f64, left: f64, finding: Finding) -> Judged {
     Judged {
-        slot: slot as u32,
-        key: member.key(),
-        actual: Point::One(value),
-        typical: Point::One(finding.typical),
         probability: left,
-        finding,
+        ..Judged::new(slot as u32, member.key(), Point::One(value), finding)
     }
 }
 

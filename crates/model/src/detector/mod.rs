@@ -5,20 +5,29 @@
 //! the slots are to each other is the kind of the lane, a variant of [`LaneState`]: series of their own, members of a
 //! population, categories.
 //!
-//! To add a kind: a module with the state and the methods that [`LaneState`] calls, a variant, and a line in each
-//! method's `match`.
+//! To add a kind: a module with the state and the methods that [`LaneState`] calls, a variant, and a line in [`any`] and
+//! each `match`.
 
 mod herd;
 mod individual;
+mod people;
+mod pooled;
+mod rares;
+mod shared_rares;
+mod slots;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AnalysisConfig, Metric};
+use crate::config::{AnalysisConfig, Excluded, Metric};
 use crate::gather::Gathered;
+use crate::rare::Rarity;
 use crate::series::{Finding, Side};
 use crate::workers::Workers;
 
 pub use individual::{Individual, Member};
+use pooled::Pooled;
+use rares::Rares;
+use shared_rares::SharedRares;
 
 /// Stands for a split that the detector hasn't.
 pub const NO_SPLIT: u32 = u32::MAX;
@@ -37,9 +46,7 @@ impl Key {
     /// Gives the split values the numbers that they have now.
     pub fn rename(&mut self, new: &dyn Fn(u32) -> u32) {
         for id in [&mut self.partition, &mut self.by, &mut self.over] {
-            if *id != NO_SPLIT {
-                *id = new(*id);
-            }
+            *id = renamed(*id, new);
         }
     }
 
@@ -50,6 +57,10 @@ impl Key {
     }
 }
 
+fn renamed(id: u32, new: &dyn Fn(u32) -> u32) -> u32 {
+    if id == NO_SPLIT { id } else { new(id) }
+}
+
 /// One thing that a detector analyses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lane {
@@ -57,8 +68,12 @@ pub struct Lane {
     pub detector: usize,
     pub metric: Metric,
     pub side: Side,
-    /// A bucket without records is a value of zero.
+    /// A bucket without records is a value of zero. Members of a population have none.
     pub zeros: bool,
+    /// It compares the members of a population: there is an over field.
+    pub population: bool,
+    /// What is too frequent to be told.
+    pub exclude: Excluded,
     /// Seconds of a bucket.
     pub span: i64,
 }
@@ -68,11 +83,15 @@ impl Lane {
     pub fn of(analysis: &AnalysisConfig) -> Vec<Self> {
         let of_detector = |(detector, config): (usize, &crate::config::Detector)| {
             let function = config.function;
+            let population = config.over_field_name.is_some();
+            let exclude = config.excluded();
             function.features().iter().map(move |&(metric, side)| Self {
                 detector,
                 metric,
                 side,
-                zeros: function.zeros(),
+                zeros: function.zeros() && !population,
+                population,
+                exclude,
                 span: analysis.span(),
             })
         };
@@ -98,7 +117,7 @@ impl Point {
 }
 
 /// What a slot's value in a bucket came to.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     pub slot: u32,
     pub key: Key,
@@ -107,6 +126,25 @@ pub struct Judged {
     /// What the recent peak has left of the finding's probability.
     pub probability: f64,
     pub finding: Finding,
+    /// Of a by value that is rare.
+    pub rarity: Option<Rarity>,
+    /// What a member of a population did, the least likely first: it has no by value of its own then.
+    pub causes: Vec<Judged>,
+}
+
+impl Judged {
+    pub fn new(slot: u32, key: Key, actual: Point, finding: Finding) -> Self {
+        Self {
+            slot,
+            key,
+            actual,
+            typical: Point::One(finding.typical),
+            probability: finding.probability,
+            finding,
+            rarity: None,
+            causes: Vec::new(),
+        }
+    }
 }
 
 /// The bucket at hand, as lanes see it.
@@ -149,23 +187,50 @@ pub struct Closed {
 pub enum LaneState {
     /// A series a slot.
     Individual(Individual),
+    /// Models that slots share: populations, times and places.
+    Pooled(Pooled),
+    /// By values, of which some are rare.
+    Rares(Rares),
+    /// Same, of a population.
+    SharedRares(SharedRares),
+}
+
+/// The same for any kind.
+macro_rules! any {
+    ($state:expr, $kind:ident => $what:expr) => {
+        match $state {
+            Self::Individual($kind) => $what,
+            Self::Pooled($kind) => $what,
+            Self::Rares($kind) => $what,
+            Self::SharedRares($kind) => $what,
+        }
+    };
 }
 
 impl LaneState {
-    pub fn new() -> Self {
-        Self::Individual(Individual::default())
-    }
-
-    pub fn find(&self, key: Key) -> Option<u32> {
-        match self {
-            Self::Individual(series) => series.find(key),
+    pub fn new(lane: &Lane) -> Self {
+        match lane.metric {
+            Metric::Presence if lane.population => Self::SharedRares(SharedRares::default()),
+            Metric::Presence => Self::Rares(Rares::default()),
+            Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Place => {
+                Self::Pooled(Pooled::default())
+            }
+            _ if lane.population => Self::Pooled(Pooled::default()),
+            _ => Self::Individual(Individual::default()),
         }
     }
 
-    /// Bytes that a new slot takes.
-    pub fn newborn_bytes(&self) -> u64 {
+    pub fn find(&self, key: Key) -> Option<u32> {
+        any!(self, kind => kind.find(key))
+    }
+
+    /// Bytes that a new slot takes, at most.
+    pub fn newborn_bytes(&self, lane: &Lane) -> u64 {
         match self {
             Self::Individual(_) => Individual::newborn_bytes(),
+            Self::Pooled(_) => Pooled::newborn_bytes(lane),
+            Self::Rares(_) => Rares::newborn_bytes(),
+            Self::SharedRares(_) => SharedRares::newborn_bytes(lane),
         }
     }
 
@@ -173,14 +238,15 @@ impl LaneState {
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
         match self {
             Self::Individual(series) => series.admit(lane, key, bucket),
+            Self::Pooled(pools) => pools.admit(lane, key, bucket),
+            Self::Rares(values) => values.admit(key, bucket),
+            Self::SharedRares(values) => values.admit(lane, key, bucket),
         }
     }
 
     /// Judges what was gathered in a bucket, and learns it.
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
-        match self {
-            Self::Individual(series) => series.close(closing, gathered),
-        }
+        any!(self, kind => kind.close(closing, gathered))
     }
 
     /// Lets hungry slots grow in their order as long as the lane's growth stays within `room` bytes. Gives what is
@@ -188,6 +254,8 @@ impl LaneState {
     pub fn grow(&mut self, hungry: &[u32], room: u64) -> Option<u64> {
         match self {
             Self::Individual(series) => series.grow(hungry, room),
+            // Their models have what they need from the start.
+            Self::Pooled(_) | Self::Rares(_) | Self::SharedRares(_) => Some(room),
         }
     }
 
@@ -195,6 +263,9 @@ impl LaneState {
     pub fn peek(&self, closing: &Closing<'_>, gathered: &Gathered, complete: f64) -> Closed {
         match self {
             Self::Individual(series) => series.peek(closing, gathered, complete),
+            Self::Pooled(pools) => pools.peek(closing, gathered, complete),
+            Self::Rares(values) => values.peek(closing, gathered),
+            Self::SharedRares(values) => values.peek(closing, gathered),
         }
     }
 
@@ -202,41 +273,33 @@ impl LaneState {
     pub fn again(&self, closing: &Closing<'_>, slot: u32, value: f64) -> Option<f64> {
         match self {
             Self::Individual(series) => Some(series.again(closing, slot, value)),
+            Self::Pooled(pools) => pools.again(closing, slot, value),
+            Self::Rares(_) | Self::SharedRares(_) => None,
         }
     }
 
     pub fn len(&self) -> usize {
-        match self {
-            Self::Individual(series) => series.len(),
-        }
+        any!(self, kind => kind.len())
     }
 
     /// Bytes of the models.
     pub fn bytes(&self) -> u64 {
-        match self {
-            Self::Individual(series) => series.bytes(),
-        }
+        any!(self, kind => kind.bytes())
     }
 
     /// Split values of a slot, start of the last bucket that had a record of it, and how many buckets it has been seen.
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
-        match self {
-            Self::Individual(series) => series.slot(slot),
-        }
+        any!(self, kind => kind.slot(slot))
     }
 
     /// Drops the slots that are not kept; gives the new place of each.
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
-        match self {
-            Self::Individual(series) => series.retain(keep),
-        }
+        any!(self, kind => kind.retain(keep))
     }
 
     /// Gives the split values the numbers that they have now.
     pub fn rename(&mut self, new: &dyn Fn(u32) -> u32) {
-        match self {
-            Self::Individual(series) => series.rename(new),
-        }
+        any!(self, kind => kind.rename(new))
     }
 }
 

@@ -143,7 +143,7 @@ struct State {
 impl Engine {
     pub fn new(analysis: AnalysisConfig, options: Options) -> Self {
         let lanes = Lane::of(&analysis);
-        let lanes = lanes.iter().map(|_| LaneState::new()).collect();
+        let lanes = lanes.iter().map(LaneState::new).collect();
         let state = State {
             options,
             counts: DataCounts::default(),
@@ -175,7 +175,7 @@ impl Engine {
             LaneColumns {
                 field: column(&detector.field_name),
                 by: column(&detector.by_field_name),
-                over: None,
+                over: column(&detector.over_field_name),
                 partition: column(&detector.partition_field_name),
             }
         });

@@ -21,6 +21,10 @@ const DISCOUNT: f64 = 0.5;
 /// Growing weights are brought back to 1 from here.
 const LARGEST_UNIT: f64 = 1e6;
 
+/// Bytes of a value: a list that grows by doubling is three quarters full in the mean. Its length alone says what it
+/// takes, so that a restored state counts the same.
+const VALUE_BYTES: usize = size_of::<(u32, f32)>() * 4 / 3;
+
 /// The judgement of a value that a bucket has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rarity {
@@ -114,9 +118,7 @@ impl Presence {
     }
 
     fn bytes(&self) -> usize {
-        // A list that grows by doubling is three quarters full in the mean. Its length alone says it, so that a restored
-        // state counts the same.
-        self.values.len() * size_of::<(u32, f32)>() * 4 / 3
+        self.values.len() * VALUE_BYTES
     }
 }
 
@@ -194,6 +196,11 @@ impl Rare {
     /// Bytes that this takes, the list's spare room in the mean included.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.presence.bytes()
+    }
+
+    /// Bytes of one that knows a single value.
+    pub fn newborn_bytes() -> usize {
+        size_of::<Self>() + VALUE_BYTES
     }
 }
 

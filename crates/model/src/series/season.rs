@@ -39,15 +39,6 @@ impl Table {
         })
     }
 
-    /// A table of the same slots that knows nothing yet.
-    pub fn emptied(&self) -> Self {
-        Self {
-            values: vec![0.0; self.values.len()],
-            visits: vec![0; self.visits.len()],
-            ..*self
-        }
-    }
-
     pub fn slot(&self, time: i64) -> usize {
         ((time - self.offset).rem_euclid(self.period) / self.width) as usize
     }
