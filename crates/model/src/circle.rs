@@ -13,7 +13,7 @@ use crate::series::{DAY, Finding, Tail};
 const DAY_SLOTS: usize = 144;
 const WEEK_SLOTS: usize = 336;
 /// Share of the past of a day that is looked for; of a week the third part.
-const NEAR: f64 = 0.03;
+const NEAR: f64 = 0.06;
 /// Values, at least, that are looked for.
 const NEAR_LEAST: f64 = 1.0;
 /// Periods after which the past has faded to 1/e.
@@ -54,7 +54,7 @@ impl Circle {
             last: 0,
             seen: 0,
             reach: 0.0,
-            tail: Tail::new(2.0, [-2.0, 0.0, 0.0], 1.0),
+            tail: Tail::new(2.0, [-4.0, 0.0, 0.0], 1.0),
             flags: 0.0,
         }
     }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weekly_habit_is_known_and_its_absence_of_mind_told() {
+    fn a_weekly_habit_is_known_and_what_breaks_it_is_told() {
         let mut circle = Circle::new(WEEK);
         let mut noise = Noise(9);
         let mut told = 0;

@@ -42,6 +42,8 @@ const SEASON_GAIN: f32 = 0.8;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Crowd {
     link: Link,
+    /// Whether the link stays as it was given.
+    fixed: bool,
     /// Values and buckets seen.
     seen: u32,
     buckets: u32,
@@ -67,6 +69,7 @@ impl Crowd {
     pub fn new(span: i64, link: Link) -> Self {
         Self {
             link,
+            fixed: false,
             seen: 0,
             buckets: 0,
             negative: false,
@@ -78,6 +81,14 @@ impl Crowd {
             flags: 0.0,
             known: Vec::new(),
             sample: Vec::with_capacity(SAMPLE),
+        }
+    }
+
+    /// Same, with a link that stays.
+    pub fn with_link(span: i64, link: Link) -> Self {
+        Self {
+            fixed: true,
+            ..Self::new(span, link)
         }
     }
 
@@ -232,9 +243,10 @@ impl Crowd {
         }
         self.learn_bucket(hour, mean, errors, within);
         let before = self.seen - values.len() as u32;
-        if CHOICES
-            .iter()
-            .any(|&n| (before + 1..=self.seen).contains(&n))
+        if !self.fixed
+            && CHOICES
+                .iter()
+                .any(|&n| (before + 1..=self.seen).contains(&n))
         {
             self.choose_link();
         }

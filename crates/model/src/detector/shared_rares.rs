@@ -17,6 +17,8 @@ use crate::series::{Link, Side};
 
 /// Bytes of a count of sharers, or of the values of a person, the map's spare room included.
 const COUNT_BYTES: u64 = 24;
+/// What is rare is done often when it is more than this: less is all the same, and never unusual.
+const OFTEN: f64 = 1.0;
 /// Values told as the causes of a person's doing.
 const CAUSES: usize = 10;
 
@@ -33,7 +35,7 @@ impl Model {
         let frequent = is_of_frequency(lane);
         Self {
             rare: RarePeople::new(),
-            singular: frequent.then(|| Box::new(Crowd::new(lane.span, Link::Identity))),
+            singular: frequent.then(|| Box::new(Crowd::with_link(lane.span, Link::Root))),
         }
     }
 
@@ -304,7 +306,7 @@ fn judge(
     };
     let did = |pairs: &[Pair]| {
         let done = pairs.iter().map(|pair| (pair.others, pair.times));
-        (pairs[0].key.over, singularity(done))
+        (pairs[0].key.over, singularity(done).max(OFTEN))
     };
     let values: Vec<(u32, f64)> = people.clone().map(did).collect();
     let seen = crowd.judge(closing.bucket, &values, Side::High);

@@ -331,7 +331,10 @@ fn explain(judged: &Judged) -> Explanation {
     }
     let finding = judged.finding;
     let digits = |p: f64| (-p.max(1e-300).log10()).round().clamp(0.0, 5.0) as u8;
-    let below = judged.actual.values().first() < judged.typical.values().first();
+    let below = matches!(
+        (judged.actual, judged.typical),
+        (Point::One(actual), Point::One(typical)) if actual < typical
+    );
     Explanation::Deviation(Deviation {
         anomaly_type: if below { "dip" } else { "spike" },
         single_bucket_impact: digits(finding.single),
