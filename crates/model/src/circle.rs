@@ -210,11 +210,6 @@ impl Circle {
         place
     }
 
-    /// Bytes that this takes.
-    pub fn bytes(&self) -> usize {
-        Self::newborn_bytes(self.period)
-    }
-
     /// Bytes of one of so many seconds.
     pub fn newborn_bytes(period: i64) -> usize {
         size_of::<Self>() + slots(period) * size_of::<f32>()
@@ -337,6 +332,6 @@ mod tests {
             weekend.probability < 1e-4 && weekday.probability > 0.05,
             "{weekend:?} {weekday:?}"
         );
-        assert!(circle.bytes() < 2_048);
+        assert!(Circle::newborn_bytes(WEEK) < 2_048);
     }
 }

@@ -236,12 +236,7 @@ impl Place {
         (0.1 * f64::from(self.flags)).clamp(0.1, 1.0)
     }
 
-    /// Bytes that this takes.
-    pub fn bytes(&self) -> usize {
-        Self::newborn_bytes()
-    }
-
-    /// Bytes of a new one: it never takes more.
+    /// Bytes of one: it never takes more.
     pub fn newborn_bytes() -> usize {
         size_of::<Self>() + CLUSTERS * size_of::<Cluster>()
     }
@@ -354,7 +349,7 @@ mod tests {
             told += usize::from(i > 100 && p < 1e-4);
         }
         assert!(told <= 2, "{told}");
-        assert!(place.clusters.len() <= CLUSTERS && place.bytes() < 1_024);
+        assert!(place.clusters.len() <= CLUSTERS && Place::newborn_bytes() < 1_024);
     }
 
     #[test]

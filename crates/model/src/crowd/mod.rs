@@ -352,19 +352,13 @@ impl Crowd {
         self.known.sort_unstable_by_key(|known| known.id);
     }
 
-    /// Bytes that this takes, the lists' spare room in the mean included: the number of members says it, so that a
-    /// restored state counts the same.
-    pub fn bytes(&self) -> usize {
-        Self::newborn_bytes() + self.known.len() * MEMBER_BYTES
-    }
-
     /// Bytes of one without members.
     pub fn newborn_bytes() -> usize {
         size_of::<Self>() + SAMPLE * size_of::<f32>()
     }
 }
 
-/// Bytes of one member, spare room in the mean included.
+/// Bytes of one member, the list's spare room in the mean included.
 pub const MEMBER_BYTES: usize = size_of::<Known>() * 4 / 3;
 
 /// What a bucket came to.

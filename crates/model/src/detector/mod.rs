@@ -8,6 +8,7 @@
 //! To add a kind: a module with the state and the methods that [`LaneState`] calls, a variant, and a line in [`any`] and
 //! each `match`.
 
+mod correlated;
 mod herd;
 mod individual;
 mod people;
@@ -74,6 +75,8 @@ pub struct Lane {
     pub population: bool,
     /// What is too frequent to be told.
     pub exclude: Excluded,
+    /// By values are also judged beside each other.
+    pub multivariate: bool,
     /// Seconds of a bucket.
     pub span: i64,
 }
@@ -85,6 +88,7 @@ impl Lane {
             let function = config.function;
             let population = config.over_field_name.is_some();
             let exclude = config.excluded();
+            let by = config.by_field_name.is_some();
             function.features().iter().map(move |&(metric, side)| Self {
                 detector,
                 metric,
@@ -92,6 +96,7 @@ impl Lane {
                 zeros: function.zeros() && !population,
                 population,
                 exclude,
+                multivariate: analysis.multivariate_by_fields && by && !population,
                 span: analysis.span(),
             })
         };
@@ -126,6 +131,8 @@ pub struct Judged {
     /// What the recent peak has left of the finding's probability.
     pub probability: f64,
     pub finding: Finding,
+    /// By value of the series beside which this one is odd.
+    pub correlated: Option<u32>,
     /// Of a by value that is rare.
     pub rarity: Option<Rarity>,
     /// What a member of a population did, the least likely first: it has no by value of its own then.
@@ -141,6 +148,7 @@ impl Judged {
             typical: Point::One(finding.typical),
             probability: finding.probability,
             finding,
+            correlated: None,
             rarity: None,
             causes: Vec::new(),
         }
@@ -159,9 +167,9 @@ pub struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// Whether a value is told, or plotted.
+    /// Whether a value is told, plotted, or looked at beside others.
     fn wants(&self, key: Key, probability: f64) -> bool {
-        probability < MAX_PROBABILITY || self.plots(key)
+        probability < MAX_PROBABILITY || self.lane.multivariate || self.plots(key)
     }
 
     /// Whether the models of some split values are plotted.
@@ -210,13 +218,13 @@ macro_rules! any {
 impl LaneState {
     pub fn new(lane: &Lane) -> Self {
         match lane.metric {
-            Metric::Presence if lane.population => Self::SharedRares(SharedRares::default()),
+            Metric::Presence if lane.population => Self::SharedRares(SharedRares::new(lane)),
             Metric::Presence => Self::Rares(Rares::default()),
             Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Place => {
-                Self::Pooled(Pooled::default())
+                Self::Pooled(Pooled::new(lane))
             }
-            _ if lane.population => Self::Pooled(Pooled::default()),
-            _ => Self::Individual(Individual::default()),
+            _ if lane.population => Self::Pooled(Pooled::new(lane)),
+            _ => Self::Individual(Individual::new(lane)),
         }
     }
 
@@ -225,12 +233,12 @@ impl LaneState {
     }
 
     /// Bytes that a new slot takes, at most.
-    pub fn newborn_bytes(&self, lane: &Lane) -> u64 {
+    pub fn newborn_bytes(&self) -> u64 {
         match self {
-            Self::Individual(_) => Individual::newborn_bytes(),
-            Self::Pooled(_) => Pooled::newborn_bytes(lane),
-            Self::Rares(_) => Rares::newborn_bytes(),
-            Self::SharedRares(_) => SharedRares::newborn_bytes(lane),
+            Self::Individual(series) => series.newborn_bytes(),
+            Self::Pooled(pools) => pools.newborn_bytes(),
+            Self::Rares(values) => values.newborn_bytes(),
+            Self::SharedRares(values) => values.newborn_bytes(),
         }
     }
 

@@ -28,14 +28,15 @@ enum Pool {
 /// Partition and by value.
 type PoolKey = (u32, u32);
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pooled {
     slots: Slots,
     pools: BTreeMap<PoolKey, Pool>,
     /// Buckets that had records, of which frequent members are in many.
     buckets: u32,
-    /// Bytes of the pools.
-    bytes: u64,
+    /// Bytes of a slot beside its place in the list, and of a pool without members.
+    each: u64,
+    of_pool: u64,
 }
 
 /// The value of a slot in a bucket.
@@ -69,21 +70,13 @@ impl Pool {
         }
     }
 
+    /// Bytes of one without members.
     fn newborn_bytes(lane: &Lane) -> u64 {
         let bytes = match lane.metric {
             Metric::TimeOfDay => Circle::newborn_bytes(DAY),
             Metric::TimeOfWeek => Circle::newborn_bytes(7 * DAY),
             Metric::Place => Place::newborn_bytes(),
             _ => Crowd::newborn_bytes(),
-        };
-        bytes as u64 + ENTRY_BYTES
-    }
-
-    fn bytes(&self) -> u64 {
-        let bytes = match self {
-            Self::Crowd(crowd) => crowd.bytes(),
-            Self::Circle(circle) => circle.bytes(),
-            Self::Place(place) => place.bytes(),
         };
         bytes as u64 + ENTRY_BYTES
     }
@@ -179,21 +172,32 @@ fn value(metric: Metric, found: &Accumulator) -> Option<Point> {
 }
 
 impl Pooled {
+    pub fn new(lane: &Lane) -> Self {
+        let of_member = match lane.metric {
+            Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Place => 0,
+            Metric::Median => MEMBER_BYTES as u64 + Gathered::MEDIAN_BYTES,
+            _ => MEMBER_BYTES as u64,
+        };
+        Self {
+            slots: Slots::default(),
+            pools: BTreeMap::new(),
+            buckets: 0,
+            each: of_member,
+            of_pool: Pool::newborn_bytes(lane),
+        }
+    }
+
     pub fn find(&self, key: Key) -> Option<u32> {
         self.slots.find(key)
     }
 
-    pub fn newborn_bytes(lane: &Lane) -> u64 {
-        Slots::newborn_bytes() + MEMBER_BYTES as u64 + Pool::newborn_bytes(lane)
+    pub fn newborn_bytes(&self) -> u64 {
+        self.slots.newborn_bytes() + self.each + self.of_pool
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
         let pool = self.pools.entry((key.partition, key.by));
-        pool.or_insert_with(|| {
-            let pool = Pool::new(lane);
-            self.bytes += pool.bytes();
-            pool
-        });
+        pool.or_insert_with(|| Pool::new(lane));
         self.slots.admit(key, bucket)
     }
 
@@ -211,9 +215,7 @@ impl Pooled {
             };
             let (judged, seen) = pool.judge(closing, values);
             all.extend(judged);
-            let before = pool.bytes();
             pool.learn(closing.bucket, &seen);
-            self.bytes = self.bytes + pool.bytes() - before;
         }
         self.told(closing, all)
     }
@@ -300,7 +302,8 @@ impl Pooled {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.slots.bytes() + self.bytes
+        let members = self.slots.len() as u64 * self.each;
+        self.slots.bytes() + members + self.pools.len() as u64 * self.of_pool
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -324,7 +327,6 @@ impl Pooled {
                 crowd.retain(|over| members.binary_search(&(*key, over)).is_ok());
             }
         }
-        self.bytes = self.pools.values().map(Pool::bytes).sum();
         places
     }
 

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::slots::Slots;
 use super::{Closed, Closing, Judged, Key, Point, people};
 use crate::gather::Gathered;
-use crate::rare::{Rare, Rarity};
+use crate::rare::{Rare, Rarity, VALUE_BYTES};
 use crate::series::Finding;
 
 /// Bytes that finding a model takes.
 pub(super) const ENTRY_BYTES: u64 = 24;
+const MODEL_BYTES: u64 = size_of::<Rare>() as u64 + ENTRY_BYTES;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rares {
@@ -20,8 +21,6 @@ pub struct Rares {
     models: BTreeMap<u32, Rare>,
     /// Buckets that had records, of which frequent values are in many.
     buckets: u32,
-    /// Bytes of the models.
-    bytes: u64,
 }
 
 /// The judgement that a value was there.
@@ -46,17 +45,13 @@ impl Rares {
         self.slots.find(key)
     }
 
-    pub fn newborn_bytes() -> u64 {
-        Slots::newborn_bytes() + Rare::newborn_bytes() as u64 + ENTRY_BYTES
+    pub fn newborn_bytes(&self) -> u64 {
+        self.slots.newborn_bytes() + VALUE_BYTES as u64 + MODEL_BYTES
     }
 
     pub fn admit(&mut self, key: Key, bucket: i64) -> u32 {
         let model = self.models.entry(key.partition);
-        model.or_insert_with(|| {
-            let model = Rare::new();
-            self.bytes += model.bytes() as u64 + ENTRY_BYTES;
-            model
-        });
+        model.or_default();
         self.slots.admit(key, bucket)
     }
 
@@ -71,9 +66,7 @@ impl Rares {
         for of_partition in present.chunk_by(|a, b| a.0.partition == b.0.partition) {
             let values: Vec<u32> = of_partition.iter().map(|(key, _)| key.by).collect();
             if let Some(model) = self.models.get_mut(&of_partition[0].0.partition) {
-                let before = model.bytes() as u64;
                 model.learn(&values);
-                self.bytes = self.bytes + model.bytes() as u64 - before;
             }
         }
         closed
@@ -118,7 +111,8 @@ impl Rares {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.slots.bytes() + self.bytes
+        let values = self.slots.len() as u64 * VALUE_BYTES as u64;
+        self.slots.bytes() + values + self.models.len() as u64 * MODEL_BYTES
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -137,9 +131,10 @@ impl Rares {
             let values = &values[..values.partition_point(|key| key.partition == partition)];
             model.retain(|by| values.binary_search_by_key(&by, |key| key.by).is_ok());
         }
-        models.retain(|_, model| !model.is_empty());
-        let models = models.values();
-        self.bytes = models.map(|model| model.bytes() as u64 + ENTRY_BYTES).sum();
+        models.retain(|&partition, _| {
+            let at = values.partition_point(|key| key.partition < partition);
+            values.get(at).is_some_and(|key| key.partition == partition)
+        });
         places
     }
 

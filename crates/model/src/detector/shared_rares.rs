@@ -12,7 +12,7 @@ use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point, people};
 use crate::config::Metric;
 use crate::crowd::{Crowd, MEMBER_BYTES};
 use crate::gather::Gathered;
-use crate::rare::{RarePeople, singularity};
+use crate::rare::{RarePeople, VALUE_BYTES, singularity};
 use crate::series::{Link, Side};
 
 /// Bytes of a count of sharers, or of the values of a person, the map's spare room included.
@@ -38,11 +38,6 @@ impl Model {
             singular: frequent.then(|| Box::new(Crowd::with_link(lane.span, Link::Root))),
         }
     }
-
-    fn bytes(&self) -> u64 {
-        let singular = self.singular.as_ref().map_or(0, |crowd| crowd.bytes());
-        (self.rare.bytes() + singular) as u64 + ENTRY_BYTES
-    }
 }
 
 /// `freq_rare` asks who does much, `rare` whether anyone does.
@@ -50,15 +45,15 @@ fn is_of_frequency(lane: &Lane) -> bool {
     lane.side == Side::High
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SharedRares {
     slots: Slots,
     /// By partition.
     models: BTreeMap<u32, Model>,
     /// Buckets that had records, of which frequent people are in many.
     buckets: u32,
-    /// Bytes of the models.
-    bytes: u64,
+    /// `freq_rare`, not `rare`.
+    frequent: bool,
     /// People that a value of a partition was seen with, values that a person was seen with, and people: all follow from
     /// the slots.
     #[serde(skip)]
@@ -81,27 +76,58 @@ struct Pair {
 }
 
 impl SharedRares {
+    pub fn new(lane: &Lane) -> Self {
+        Self::of(Slots::default(), BTreeMap::new(), 0, is_of_frequency(lane))
+    }
+
+    fn of(slots: Slots, models: BTreeMap<u32, Model>, buckets: u32, frequent: bool) -> Self {
+        let mut all = Self {
+            slots,
+            models,
+            buckets,
+            frequent,
+            sharers: FxHashMap::default(),
+            people: FxHashMap::default(),
+            crowds: BTreeMap::new(),
+        };
+        all.recount();
+        all
+    }
+
     pub fn find(&self, key: Key) -> Option<u32> {
         self.slots.find(key)
     }
 
-    pub fn newborn_bytes(lane: &Lane) -> u64 {
-        let singular = if is_of_frequency(lane) {
-            Crowd::newborn_bytes() + MEMBER_BYTES
+    pub fn newborn_bytes(&self) -> u64 {
+        self.slots.newborn_bytes() + self.value_bytes() + self.person_bytes() + self.model_bytes()
+    }
+
+    fn value_bytes(&self) -> u64 {
+        COUNT_BYTES + VALUE_BYTES as u64
+    }
+
+    fn person_bytes(&self) -> u64 {
+        COUNT_BYTES
+            + if self.frequent {
+                MEMBER_BYTES as u64
+            } else {
+                0
+            }
+    }
+
+    fn model_bytes(&self) -> u64 {
+        let singular = if self.frequent {
+            Crowd::newborn_bytes()
         } else {
             0
         };
-        let model = (RarePeople::newborn_bytes() + singular) as u64 + ENTRY_BYTES;
-        Slots::newborn_bytes() + model + 2 * COUNT_BYTES
+        (size_of::<Model>() + singular) as u64 + ENTRY_BYTES
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
         let model = self.models.entry(key.partition);
-        model.or_insert_with(|| {
-            let model = Model::new(lane);
-            self.bytes += model.bytes();
-            model
-        });
+        model.or_insert_with(|| Model::new(lane));
+        self.count(key, 0);
         self.slots.admit(key, bucket)
     }
 
@@ -116,7 +142,6 @@ impl SharedRares {
             let Some(model) = self.models.get_mut(&partition) else {
                 continue;
             };
-            let before = model.bytes();
             let (judged, did) = judge(model, closing, of_partition, all);
             if let (Some(crowd), Some((values, seen))) = (&mut model.singular, did) {
                 crowd.learn(&values, &seen);
@@ -124,12 +149,11 @@ impl SharedRares {
             let of_pair = |pair: &Pair| (pair.key.by, pair.others);
             let done: Vec<(u32, u32)> = of_partition.iter().map(of_pair).collect();
             model.rare.learn(&done, all);
-            self.bytes = self.bytes + model.bytes() - before;
             self.tell(closing, judged, all, &mut closed);
         }
         for pair in &pairs {
             if self.slots.touch(pair.slot, closing.bucket).seen == 0 {
-                self.count(pair.key);
+                self.count(pair.key, 1);
             }
         }
         closed
@@ -203,11 +227,12 @@ impl SharedRares {
             || (lane.exclude.over && people::is_frequent(seen, self.buckets))
     }
 
-    fn count(&mut self, key: Key) {
-        *self.sharers.entry((key.partition, key.by)).or_insert(0) += 1;
+    /// Counts `pairs` of a person and a value, one or, of those that have not been seen to the end of a bucket, none.
+    fn count(&mut self, key: Key, pairs: u32) {
+        *self.sharers.entry((key.partition, key.by)).or_insert(0) += pairs;
         let values = self.people.entry((key.partition, key.over)).or_insert(0);
-        *values += 1;
-        if *values == 1 {
+        *values += pairs;
+        if pairs == 1 && *values == 1 {
             *self.crowds.entry(key.partition).or_insert(0) += 1;
         }
     }
@@ -218,9 +243,7 @@ impl SharedRares {
         self.crowds.clear();
         for slot in 0..self.slots.len() as u32 {
             let slot = self.slots.get(slot);
-            if slot.seen > 0 {
-                self.count(slot.key);
-            }
+            self.count(slot.key, slot.seen.min(1));
         }
     }
 
@@ -229,8 +252,10 @@ impl SharedRares {
     }
 
     pub fn bytes(&self) -> u64 {
-        let counts = (self.sharers.len() + self.people.len()) as u64 * COUNT_BYTES;
-        self.slots.bytes() + self.bytes + counts
+        self.slots.bytes()
+            + self.sharers.len() as u64 * self.value_bytes()
+            + self.people.len() as u64 * self.person_bytes()
+            + self.models.len() as u64 * self.model_bytes()
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -248,7 +273,6 @@ impl SharedRares {
             slots,
             ..
         } = self;
-        // A slot of an open bucket has not been counted yet.
         let mut partitions: Vec<u32> = slots.iter().map(|slot| slot.key.partition).collect();
         partitions.sort_unstable();
         models.retain(|partition, _| partitions.binary_search(partition).is_ok());
@@ -260,7 +284,6 @@ impl SharedRares {
                 crowd.retain(|over| people.contains_key(&(partition, over)));
             }
         }
-        self.bytes = models.values().map(Model::bytes).sum();
         places
     }
 
@@ -335,22 +358,14 @@ impl<'de> Deserialize<'de> for SharedRares {
             slots: Slots,
             models: BTreeMap<u32, Model>,
             buckets: u32,
-            bytes: u64,
+            frequent: bool,
         }
-        let Stored {
-            slots,
-            models,
-            buckets,
-            bytes,
-        } = Stored::deserialize(deserializer)?;
-        let mut all = Self {
-            slots,
-            models,
-            buckets,
-            bytes,
-            ..Self::default()
-        };
-        all.recount();
-        Ok(all)
+        let stored = Stored::deserialize(deserializer)?;
+        Ok(Self::of(
+            stored.slots,
+            stored.models,
+            stored.buckets,
+            stored.frequent,
+        ))
     }
 }

@@ -37,8 +37,9 @@ impl Slots {
         self.index.find(hash(key), same).copied()
     }
 
-    pub fn newborn_bytes() -> u64 {
-        size_of::<Slot>() as u64 + INDEX_BYTES
+    /// Bytes that a new one takes.
+    pub fn newborn_bytes(&self) -> u64 {
+        self.slots.next_bytes() + INDEX_BYTES
     }
 
     pub fn admit(&mut self, key: Key, bucket: i64) -> u32 {

@@ -23,7 +23,7 @@ const LARGEST_UNIT: f64 = 1e6;
 
 /// Bytes of a value: a list that grows by doubling is three quarters full in the mean. Its length alone says what it
 /// takes, so that a restored state counts the same.
-const VALUE_BYTES: usize = size_of::<(u32, f32)>() * 4 / 3;
+pub const VALUE_BYTES: usize = size_of::<(u32, f32)>() * 4 / 3;
 
 /// The judgement of a value that a bucket has.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -116,10 +116,6 @@ impl Presence {
         }
         self.values.sort_unstable_by_key(|&(id, _)| id);
     }
-
-    fn bytes(&self) -> usize {
-        self.values.len() * VALUE_BYTES
-    }
 }
 
 /// The rung of a thing that a share `rate` has.
@@ -191,16 +187,6 @@ impl Rare {
     /// Gives values the numbers that they have now.
     pub fn rename(&mut self, new: impl FnMut(u32) -> u32) {
         self.presence.rename(new);
-    }
-
-    /// Bytes that this takes, the list's spare room in the mean included.
-    pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.presence.bytes()
-    }
-
-    /// Bytes of one that knows a single value.
-    pub fn newborn_bytes() -> usize {
-        size_of::<Self>() + VALUE_BYTES
     }
 }
 

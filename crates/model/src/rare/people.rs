@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ladder, NEVER, Presence, Rarity, VALUE_BYTES, rung};
+use super::{Ladder, NEVER, Presence, Rarity, rung};
 
 /// The values of one partition. Who has which is known to the caller, who gives the numbers of people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,16 +69,6 @@ impl RarePeople {
     /// Gives values the numbers that they have now.
     pub fn rename(&mut self, new: impl FnMut(u32) -> u32) {
         self.presence.rename(new);
-    }
-
-    /// Bytes that this takes, the list's spare room in the mean included.
-    pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.presence.bytes()
-    }
-
-    /// Bytes of one that knows a single value.
-    pub fn newborn_bytes() -> usize {
-        size_of::<Self>() + VALUE_BYTES
     }
 }
 

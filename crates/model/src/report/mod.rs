@@ -171,6 +171,7 @@ impl<'a> Reporter<'a> {
             key,
             probability,
             finding,
+            correlated,
             ..
         } = *judged;
         let record_score = record_score(probability, self.judged);
@@ -202,6 +203,7 @@ impl<'a> Reporter<'a> {
             timestamp: self.start * 1_000,
             by,
             over,
+            correlated_by_field_value: correlated.map(|by| self.names.name(by).to_owned()),
             partition,
             function: detector.function.name(),
             function_description: metric.description(),
