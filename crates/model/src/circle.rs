@@ -59,6 +59,11 @@ impl Circle {
         }
     }
 
+    /// Seconds all round.
+    pub fn period(&self) -> i64 {
+        self.period
+    }
+
     /// Judges a time, seconds into the period; so are typical and bounds, and the bounds may lie beyond its ends.
     pub fn judge(&self, into: f64) -> Finding {
         let place = self.place(into);

@@ -18,6 +18,7 @@ pub mod rare;
 pub mod record;
 mod report;
 pub mod results;
+pub mod rules;
 pub mod score;
 pub mod series;
 pub mod time_format;

@@ -260,15 +260,40 @@ fn busy_people_can_be_left_out() {
         }
         rows
     };
-    for (exclude, expected) in [("none", 1), ("over", 0), ("by", 1), ("all", 0)] {
-        let detector = json!({
-            "function": "max", "field_name": "bytes", "over_field_name": "user", "exclude_frequent": exclude
-        });
+    let told_with = |mut detector: Value, exclude: &str| {
+        detector["function"] = "max".into();
+        detector["field_name"] = "bytes".into();
+        detector["exclude_frequent"] = exclude.into();
         let (results, _) = run(
             json!({"bucket_span": "1h", "detectors": [detector]}),
             &rows(),
         );
-        assert_eq!(told(&results, 50.0).len(), expected, "{exclude}");
+        told(&results, 50.0).len()
+    };
+    for (exclude, expected) in [("none", 1), ("over", 0), ("by", 1), ("all", 0)] {
+        let people = json!({"over_field_name": "user"});
+        assert_eq!(told_with(people, exclude), expected, "over {exclude}");
+        let series = json!({"by_field_name": "user"});
+        let expected = usize::from(exclude == "none" || exclude == "over");
+        assert_eq!(told_with(series, exclude), expected, "by {exclude}");
+    }
+}
+
+#[test]
+fn rules_leave_members_out() {
+    let detector = |function: &str| {
+        json!({
+            "function": function, "by_field_name": "page", "over_field_name": "user",
+            "custom_rules": [{
+                "actions": ["skip_result"],
+                "conditions": [{"applies_to": "time", "operator": "gte", "value": START + 180 * HOUR}]
+            }]
+        })
+    };
+    for function in ["rare", "freq_rare", "high_count"] {
+        let config = json!({"bucket_span": "1h", "detectors": [detector(function)]});
+        let (results, _) = run(config, &town(30));
+        assert_eq!(told(&results, 50.0), Vec::<Value>::new(), "{function}");
     }
 }
 

@@ -203,6 +203,9 @@ impl Crowd {
             common,
             ref errors,
         } = *seen;
+        if values.is_empty() {
+            return;
+        }
         if self.seen == 0 {
             self.level = mean;
         }
@@ -360,6 +363,16 @@ impl Crowd {
 
 /// Bytes of one member, the list's spare room in the mean included.
 pub const MEMBER_BYTES: usize = size_of::<Known>() * 4 / 3;
+
+impl Seen {
+    /// Leaves out the members that are not kept.
+    pub fn retain(&mut self, keep: &[bool]) {
+        let mut kept = keep.iter();
+        self.findings.retain(|_| kept.next() != Some(&false));
+        let mut kept = keep.iter();
+        self.errors.retain(|_| kept.next() != Some(&false));
+    }
+}
 
 /// What a bucket came to.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,10 +6,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::hash::BuildHasher;
 
 use super::correlated::Correlated;
+use super::frequent::Frequencies;
 use super::herd::{Herd, PIECE};
 use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point};
 use crate::config::Metric;
 use crate::gather::{Accumulator, Gathered};
+use crate::rules::Verdict;
 use crate::series::{Finding, Series};
 use crate::workers::Part;
 
@@ -47,6 +49,8 @@ impl Member {
 pub struct Individual {
     members: Herd<Member>,
     correlated: Option<Box<Correlated>>,
+    /// Where frequent by values are left out.
+    frequencies: Option<Frequencies>,
     /// Bytes of a slot beside its member.
     each: u64,
     #[serde(skip)]
@@ -72,6 +76,7 @@ impl Individual {
         Self {
             members: Herd::default(),
             correlated: lane.multivariate.then(Box::default),
+            frequencies: lane.exclude.by.then(Frequencies::default),
             each,
             index: HashTable::new(),
             heap: 0,
@@ -84,6 +89,9 @@ impl Individual {
         members
             .into_iter()
             .for_each(|member| all.members.push(member));
+        if let Some(frequencies) = &mut all.frequencies {
+            (0..all.members.len()).for_each(|_| frequencies.admit());
+        }
         all.reindex();
         all
     }
@@ -98,7 +106,9 @@ impl Individual {
 
     pub fn newborn_bytes(&self) -> u64 {
         let heap = Series::newborn_bytes() - size_of::<Series>();
-        self.members.next_bytes() + heap as u64 + self.each
+        let frequencies = self.frequencies.as_ref();
+        let frequency = frequencies.map_or(0, Frequencies::newborn_bytes);
+        self.members.next_bytes() + heap as u64 + self.each + frequency
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
@@ -111,6 +121,9 @@ impl Individual {
         };
         self.heap += member.heap();
         self.members.push(member);
+        if let Some(frequencies) = &mut self.frequencies {
+            frequencies.admit();
+        }
         let members = &self.members;
         self.index.insert_unique(hash(key), slot, |&slot| {
             hash(members.get(slot as usize).key())
@@ -121,10 +134,27 @@ impl Individual {
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         gathered.touched.sort_unstable();
         let mut closed = self.observe(closing, gathered);
+        if let Some(frequencies) = &mut self.frequencies {
+            frequencies.see(&gathered.touched);
+        }
+        self.leave_out_frequent(&mut closed);
         if let Some(correlated) = &mut self.correlated {
             correlated.see(&mut closed.told);
+            closed.rejoin();
         }
         closed
+    }
+
+    /// What is frequent is judged, but not told.
+    fn leave_out_frequent(&self, closed: &mut Closed) {
+        let Some(frequencies) = &self.frequencies else {
+            return;
+        };
+        for judged in closed.told.iter_mut().chain(&mut closed.apart) {
+            if frequencies.is_frequent(judged.slot) {
+                judged.probability = 1.0;
+            }
+        }
     }
 
     fn observe(&mut self, closing: &Closing<'_>, gathered: &Gathered) -> Closed {
@@ -154,10 +184,18 @@ impl Individual {
         for (closed, freed) in done {
             all.judged += closed.judged;
             all.told.extend(closed.told);
+            all.apart.extend(closed.apart);
             all.hungry.extend(closed.hungry);
             self.heap = self.heap.saturating_add_signed(-freed);
         }
         all
+    }
+
+    pub fn shift_clock(&mut self, seconds: i64, is_meant: &dyn Fn(Key) -> bool) {
+        let members = self.members.iter_mut();
+        members
+            .filter(|member| is_meant(member.key()))
+            .for_each(|member| member.series.shift_clock(seconds));
     }
 
     pub fn grow(&mut self, hungry: &[u32], mut room: u64) -> Option<u64> {
@@ -185,12 +223,12 @@ impl Individual {
                 value
             };
             let finding = see(value);
-            closed.judged += 1;
-            if closing.wants(member.key(), finding.probability) {
-                let left = finding.probability;
-                closed.told.push(judged(slot, member, value, left, finding));
-            }
+            let judged = judged(slot, member, value, finding.probability, finding);
+            let said = closing.verdict(judged.key, &judged.actual, &judged.typical);
+            closed.take(closing, judged, said);
         }
+        self.leave_out_frequent(&mut closed);
+        closed.rejoin();
         closed
     }
 
@@ -206,7 +244,8 @@ impl Individual {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.members.bytes() + self.heap + self.members.len() as u64 * self.each
+        let frequencies = self.frequencies.as_ref().map_or(0, Frequencies::bytes);
+        self.members.bytes() + self.heap + self.members.len() as u64 * self.each + frequencies
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -216,6 +255,9 @@ impl Individual {
 
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
         self.members.retain(keep);
+        if let Some(frequencies) = &mut self.frequencies {
+            frequencies.retain(keep);
+        }
         self.reindex();
         let places = super::places(keep);
         if let Some(correlated) = &mut self.correlated {
@@ -279,13 +321,27 @@ fn close(
             return;
         };
         let before = member.heap();
-        let finding = member.series.observe(closing.bucket, value, lane.side);
-        let left = member.series.after_peak(finding.probability);
+        let (finding, said) = if closing.ruling.is_none() {
+            let finding = member.series.observe(closing.bucket, value, lane.side);
+            (finding, Verdict::default())
+        } else {
+            let seen = member.series.peek(closing.bucket, value, lane.side);
+            let typical = Point::One(seen.typical);
+            let said = closing.verdict(member.key(), &Point::One(value), &typical);
+            if !said.skip_update {
+                member.series.observe(closing.bucket, value, lane.side);
+            }
+            (seen, said)
+        };
+        // What is not told holds nothing back.
+        let told = if said.skip_result {
+            1.0
+        } else {
+            finding.probability
+        };
+        let left = member.series.after_peak(told);
         freed += before as i64 - member.heap() as i64;
-        closed.judged += 1;
-        if closing.wants(member.key(), left) {
-            closed.told.push(judged(slot, member, value, left, finding));
-        }
+        closed.take(closing, judged(slot, member, value, left, finding), said);
         if member.series.wants() > 0 {
             closed.hungry.push(slot as u32);
         }
@@ -321,12 +377,14 @@ impl<'de> Deserialize<'de> for Individual {
         struct Stored {
             members: Herd<Member>,
             correlated: Option<Box<Correlated>>,
+            frequencies: Option<Frequencies>,
             each: u64,
         }
         let stored = Stored::deserialize(deserializer)?;
         let mut all = Self {
             members: stored.members,
             correlated: stored.correlated,
+            frequencies: stored.frequencies,
             each: stored.each,
             index: HashTable::new(),
             heap: 0,

@@ -3,14 +3,6 @@
 use super::{Closed, Closing, Judged, Key, NO_SPLIT};
 use crate::aggregate::joint;
 
-/// Share of the buckets, or of the people, from which something is frequent, as in Elasticsearch.
-const FREQUENT: f64 = 0.1;
-
-/// Whether `of` is so much of `all` that `exclude_frequent` leaves it out.
-pub fn is_frequent(of: u32, all: u32) -> bool {
-    f64::from(of) > FREQUENT * f64::from(all)
-}
-
 /// Judgements by person: those of one lie together, ordered by what they are of.
 pub fn by_person(all: &mut [Judged]) {
     all.sort_unstable_by_key(|judged| {

@@ -1,29 +1,18 @@
 //! Models that several slots share: a population's, one for each pair of partition and by value, and those of times and
 //! places, which populations share and which a series has for itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::frequent::is_frequent;
+use super::pool::{Pool, Value, value};
 use super::slots::Slots;
-use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point, people};
-use crate::circle::Circle;
-use crate::config::Metric;
-use crate::crowd::{Crowd, MEMBER_BYTES};
-use crate::gather::{Accumulator, Gathered};
-use crate::place::{self, Place};
-use crate::series::Finding;
-
-const DAY: i64 = 86_400;
-/// Bytes that finding a pool takes.
-const ENTRY_BYTES: u64 = 32;
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Pool {
-    Crowd(Box<Crowd>),
-    Circle(Box<Circle>),
-    Place(Box<Place>),
-}
+use super::{Closed, Closing, Judged, Key, Lane, MAX_PROBABILITY, NO_SPLIT, Point, people};
+use crate::config::{Excluded, Metric};
+use crate::crowd::MEMBER_BYTES;
+use crate::gather::Gathered;
+use crate::rules::Verdict;
 
 /// Partition and by value.
 type PoolKey = (u32, u32);
@@ -39,138 +28,6 @@ pub struct Pooled {
     of_pool: u64,
 }
 
-/// The value of a slot in a bucket.
-#[derive(Clone, Copy)]
-struct Value {
-    slot: u32,
-    key: Key,
-    value: Point,
-}
-
-impl Value {
-    fn pool(&self) -> PoolKey {
-        (self.key.partition, self.key.by)
-    }
-}
-
-/// What a pool made of a bucket, to be learnt.
-enum Seen {
-    Crowd(Vec<(u32, f64)>, crate::crowd::Seen),
-    Circle(Vec<(f64, Finding)>),
-    Place(Vec<(place::Point, place::Located)>),
-}
-
-impl Pool {
-    fn new(lane: &Lane) -> Self {
-        match lane.metric {
-            Metric::TimeOfDay => Self::Circle(Box::new(Circle::new(DAY))),
-            Metric::TimeOfWeek => Self::Circle(Box::new(Circle::new(7 * DAY))),
-            Metric::Place => Self::Place(Box::default()),
-            metric => Self::Crowd(Box::new(Crowd::new(lane.span, metric.link()))),
-        }
-    }
-
-    /// Bytes of one without members.
-    fn newborn_bytes(lane: &Lane) -> u64 {
-        let bytes = match lane.metric {
-            Metric::TimeOfDay => Circle::newborn_bytes(DAY),
-            Metric::TimeOfWeek => Circle::newborn_bytes(7 * DAY),
-            Metric::Place => Place::newborn_bytes(),
-            _ => Crowd::newborn_bytes(),
-        };
-        bytes as u64 + ENTRY_BYTES
-    }
-
-    /// Judges the values of a bucket, by their over values.
-    fn judge(&self, closing: &Closing<'_>, values: &[Value]) -> (Vec<Judged>, Seen) {
-        match self {
-            Self::Crowd(crowd) => {
-                let numbers = values.iter().map(|v| (v.key.over, v.value.values()[0]));
-                let numbers: Vec<(u32, f64)> = numbers.collect();
-                let seen = crowd.judge(closing.bucket, &numbers, closing.lane.side);
-                let each = values.iter().zip(&seen.findings);
-                let judged = each
-                    .map(|(value, &found)| Judged::new(value.slot, value.key, value.value, found));
-                (judged.collect(), Seen::Crowd(numbers, seen))
-            }
-            Self::Circle(circle) => {
-                let judge = |value: &Value| {
-                    let into = value.value.values()[0];
-                    let found = circle.judge(into);
-                    let judged = Judged::new(value.slot, value.key, value.value, found);
-                    (judged, (into, found))
-                };
-                let (judged, seen) = values.iter().map(judge).unzip();
-                (judged, Seen::Circle(seen))
-            }
-            Self::Place(place) => {
-                let judge = |value: &Value| {
-                    let point = point(value.value);
-                    let found = place.judge(point);
-                    (located(value, &found), (point, found))
-                };
-                let (judged, seen) = values.iter().map(judge).unzip();
-                (judged, Seen::Place(seen))
-            }
-        }
-    }
-
-    fn learn(&mut self, bucket: i64, seen: &Seen) {
-        match (self, seen) {
-            (Self::Crowd(crowd), Seen::Crowd(values, seen)) => crowd.learn(values, seen),
-            (Self::Circle(circle), Seen::Circle(seen)) => seen
-                .iter()
-                .for_each(|(into, found)| circle.learn(bucket, *into, found)),
-            (Self::Place(place), Seen::Place(seen)) => seen
-                .iter()
-                .for_each(|(point, found)| place.learn(*point, found)),
-            _ => {}
-        }
-    }
-}
-
-fn point(value: Point) -> place::Point {
-    match value {
-        Point::Pair([lat, lon]) => place::Point { lat, lon },
-        Point::One(lat) => place::Point { lat, lon: 0.0 },
-    }
-}
-
-fn located(value: &Value, found: &place::Located) -> Judged {
-    let finding = Finding {
-        probability: found.probability,
-        single: found.probability,
-        multiple: 1.0,
-        // Of the distance, km.
-        typical: 0.0,
-        lower: 0.0,
-        upper: found.usual,
-    };
-    let place::Point { lat, lon } = found.typical;
-    Judged {
-        typical: Point::Pair([lat, lon]),
-        ..Judged::new(value.slot, value.key, value.value, finding)
-    }
-}
-
-/// The value of a slot's bucket, if it has one.
-fn value(metric: Metric, found: &Accumulator) -> Option<Point> {
-    match metric {
-        Metric::Place => found.pair().map(Point::Pair),
-        Metric::TimeOfDay | Metric::TimeOfWeek => {
-            let period = if metric == Metric::TimeOfDay {
-                DAY
-            } else {
-                7 * DAY
-            } as f64;
-            let [sine, cosine] = found.pair()?;
-            let turn = sine.atan2(cosine) / std::f64::consts::TAU;
-            Some(Point::One((turn.rem_euclid(1.0) * period).round() % period))
-        }
-        metric => found.value(metric).map(Point::One),
-    }
-}
-
 impl Pooled {
     pub fn new(lane: &Lane) -> Self {
         let of_member = match lane.metric {
@@ -183,7 +40,7 @@ impl Pooled {
             pools: BTreeMap::new(),
             buckets: 0,
             each: of_member,
-            of_pool: Pool::newborn_bytes(lane),
+            of_pool: Pool::newborn_bytes(lane.metric),
         }
     }
 
@@ -196,7 +53,7 @@ impl Pooled {
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
-        let pool = self.pools.entry((key.partition, key.by));
+        let pool = self.pools.entry(pool_of(key));
         pool.or_insert_with(|| Pool::new(lane));
         self.slots.admit(key, bucket)
     }
@@ -209,36 +66,44 @@ impl Pooled {
         }
         let values = self.values(closing.lane, gathered, |_, value| value);
         let mut all = Vec::with_capacity(values.len());
-        for values in values.chunk_by(|a, b| a.pool() == b.pool()) {
-            let Some(pool) = self.pools.get_mut(&values[0].pool()) else {
+        for values in values.chunk_by(|a, b| pool_of(a.key) == pool_of(b.key)) {
+            let Some(pool) = self.pools.get_mut(&pool_of(values[0].key)) else {
                 continue;
             };
-            let (judged, seen) = pool.judge(closing, values);
-            all.extend(judged);
+            let (judged, mut seen) = pool.judge(closing.bucket, closing.lane.side, values);
+            let from = all.len();
+            all.extend(ruled(closing, judged));
+            if all[from..].iter().any(|(_, said)| said.skip_update) {
+                let keep = all[from..].iter().map(|(_, said)| !said.skip_update);
+                let keep: Vec<bool> = keep.collect();
+                seen.retain(&keep);
+            }
             pool.learn(closing.bucket, &seen);
         }
         self.told(closing, all)
     }
 
     pub fn peek(&self, closing: &Closing<'_>, gathered: &Gathered, complete: f64) -> Closed {
+        let (bucket, side) = (closing.bucket, closing.lane.side);
         // What adds up is taken on to the end of the bucket as if the rest of it were as expected.
-        let expected = |key: Key, value: f64| match self.pools.get(&(key.partition, key.by)) {
-            Some(Pool::Crowd(crowd)) => {
-                let side = closing.lane.side;
-                crowd.peek(closing.bucket, key.over, value, side).typical
-            }
-            _ => value,
+        let expected = |key: Key, value: f64| {
+            let found = self
+                .pools
+                .get(&pool_of(key))?
+                .peek(bucket, key.over, value, side)?;
+            Some(found.typical)
         };
         let values = self.values(closing.lane, gathered, |key, value| match value {
             Point::One(so_far) if closing.lane.metric.adds_up() => {
-                Point::One(so_far + (1.0 - complete) * expected(key, so_far))
+                let expected = expected(key, so_far).unwrap_or(0.0);
+                Point::One(so_far + (1.0 - complete) * expected)
             }
             value => value,
         });
         let mut all = Vec::with_capacity(values.len());
-        for values in values.chunk_by(|a, b| a.pool() == b.pool()) {
-            if let Some(pool) = self.pools.get(&values[0].pool()) {
-                all.extend(pool.judge(closing, values).0);
+        for values in values.chunk_by(|a, b| pool_of(a.key) == pool_of(b.key)) {
+            if let Some(pool) = self.pools.get(&pool_of(values[0].key)) {
+                all.extend(ruled(closing, pool.judge(bucket, side, values).0));
             }
         }
         self.told(closing, all)
@@ -258,43 +123,86 @@ impl Pooled {
             Some(Value { slot, key, value })
         };
         let mut values: Vec<Value> = gathered.touched.iter().filter_map(of).collect();
-        values.sort_unstable_by_key(|value| (value.pool(), value.key.over));
+        values.sort_unstable_by_key(|value| (pool_of(value.key), value.key.over));
         values
     }
 
-    fn told(&self, closing: &Closing<'_>, mut all: Vec<Judged>) -> Closed {
+    fn told(&self, closing: &Closing<'_>, mut all: Vec<(Judged, Verdict)>) -> Closed {
         let lane = closing.lane;
-        all.retain(|judged| !self.is_excluded(lane, judged));
+        if lane.exclude != Excluded::default()
+            && all
+                .iter()
+                .any(|(judged, _)| judged.probability < MAX_PROBABILITY)
+        {
+            let frequent = self.frequent_values(lane);
+            all.retain(|(judged, _)| !self.is_excluded(lane, judged, &frequent));
+        }
         if lane.population {
-            return people::told(closing, all);
+            let told = all.into_iter().filter(|(_, said)| !said.skip_result);
+            return people::told(closing, told.map(|(judged, _)| judged).collect());
         }
-        let judged = all.len();
-        all.retain(|judged| closing.wants(judged.key, judged.probability));
-        all.sort_unstable_by_key(|judged| judged.slot);
-        Closed {
-            judged,
-            told: all,
-            hungry: Vec::new(),
+        all.sort_unstable_by_key(|(judged, _)| judged.slot);
+        let mut closed = Closed::default();
+        for (judged, said) in all {
+            closed.take(closing, judged, said);
         }
+        closed.rejoin();
+        closed
+    }
+
+    /// The by values that many people share, where they are left out.
+    fn frequent_values(&self, lane: &Lane) -> BTreeSet<PoolKey> {
+        let mut frequent = BTreeSet::new();
+        if !(lane.exclude.by && lane.population) {
+            return frequent;
+        }
+        let people = self
+            .slots
+            .iter()
+            .map(|slot| (slot.key.partition, slot.key.over));
+        let people: BTreeSet<(u32, u32)> = people.collect();
+        let mut sharers: BTreeMap<PoolKey, u32> = BTreeMap::new();
+        for slot in self.slots.iter() {
+            *sharers.entry(pool_of(slot.key)).or_insert(0) += 1;
+        }
+        for (pool, sharers) in sharers {
+            let all = people.range((pool.0, 0)..=(pool.0, u32::MAX)).count();
+            if pool.1 != NO_SPLIT && is_frequent(sharers, all as u32) {
+                frequent.insert(pool);
+            }
+        }
+        frequent
     }
 
     /// Whether a value is of a member, or of a by value, that is too frequent to be told.
-    fn is_excluded(&self, lane: &Lane, judged: &Judged) -> bool {
-        let seen = self.slots.get(judged.slot).seen;
-        // Without by values a slot's buckets are those of its member, without members those of its by value.
-        let over = lane.exclude.over && lane.population && judged.key.by == NO_SPLIT;
-        let by = lane.exclude.by && !lane.population;
-        (over || by) && people::is_frequent(seen, self.buckets)
+    fn is_excluded(&self, lane: &Lane, judged: &Judged, frequent: &BTreeSet<PoolKey>) -> bool {
+        let often = is_frequent(self.slots.get(judged.slot).seen, self.buckets);
+        let by = if lane.population {
+            frequent.contains(&pool_of(judged.key))
+        } else {
+            lane.exclude.by && judged.key.by != NO_SPLIT && often
+        };
+        by || (lane.exclude.over && lane.population && often)
     }
 
     pub fn again(&self, closing: &Closing<'_>, slot: u32, value: f64) -> Option<f64> {
         let key = self.slots.get(slot).key;
-        let pool = self.pools.get(&(key.partition, key.by))?;
-        let Pool::Crowd(crowd) = pool else {
-            return None;
-        };
-        let found = crowd.peek(closing.bucket, key.over, value, closing.lane.side);
+        let pool = self.pools.get(&pool_of(key))?;
+        let found = pool.peek(closing.bucket, key.over, value, closing.lane.side)?;
         Some(found.probability)
+    }
+
+    pub fn shift_clock(&mut self, seconds: i64, is_meant: &dyn Fn(Key) -> bool) {
+        for (&(partition, by), pool) in &mut self.pools {
+            let key = Key {
+                partition,
+                by,
+                over: NO_SPLIT,
+            };
+            if is_meant(key) {
+                pool.shift_clock(seconds);
+            }
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -313,19 +221,18 @@ impl Pooled {
 
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
         let places = self.slots.retain(keep);
-        let members = self.slots.iter().map(|slot| slot.key);
-        let mut members: Vec<(PoolKey, u32)> = members
-            .map(|key| ((key.partition, key.by), key.over))
-            .collect();
+        let members = self
+            .slots
+            .iter()
+            .map(|slot| (pool_of(slot.key), slot.key.over));
+        let mut members: Vec<(PoolKey, u32)> = members.collect();
         members.sort_unstable();
         self.pools.retain(|pool, _| {
             let at = members.partition_point(|member| member.0 < *pool);
             members.get(at).is_some_and(|member| member.0 == *pool)
         });
         for (key, pool) in &mut self.pools {
-            if let Pool::Crowd(crowd) = pool {
-                crowd.retain(|over| members.binary_search(&(*key, over)).is_ok());
-            }
+            pool.retain(|over| members.binary_search(&(*key, over)).is_ok());
         }
         places
     }
@@ -335,11 +242,24 @@ impl Pooled {
         let renamed = |id: u32| super::renamed(id, new);
         let pools = std::mem::take(&mut self.pools).into_iter();
         let pools = pools.map(|((partition, by), mut pool)| {
-            if let Pool::Crowd(crowd) = &mut pool {
-                crowd.rename(renamed);
-            }
+            pool.rename(renamed);
             ((renamed(partition), renamed(by)), pool)
         });
         self.pools = pools.collect();
     }
+}
+
+fn pool_of(key: Key) -> PoolKey {
+    (key.partition, key.by)
+}
+
+/// Judgements with what rules say of them.
+fn ruled<'a>(
+    closing: &'a Closing<'_>,
+    judged: Vec<Judged>,
+) -> impl Iterator<Item = (Judged, Verdict)> + 'a {
+    judged.into_iter().map(|judged| {
+        let said = closing.verdict(judged.key, &judged.actual, &judged.typical);
+        (judged, said)
+    })
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::frequent::is_frequent;
 use super::slots::Slots;
-use super::{Closed, Closing, Judged, Key, Point, people};
+use super::{Closed, Closing, Judged, Key, Point};
 use crate::gather::Gathered;
 use crate::rare::{Rare, Rarity, VALUE_BYTES};
 use crate::series::Finding;
 
+/// The value of what was there: rules can't ask for it.
+pub(super) const THERE: Point = Point::One(1.0);
 /// Bytes that finding a model takes.
 pub(super) const ENTRY_BYTES: u64 = 24;
 const MODEL_BYTES: u64 = size_of::<Rare>() as u64 + ENTRY_BYTES;
@@ -36,7 +39,7 @@ pub(super) fn judged(slot: u32, key: Key, rarity: Rarity) -> Judged {
     Judged {
         typical: Point::One(rarity.typical),
         rarity: Some(rarity),
-        ..Judged::new(slot, key, Point::One(1.0), finding)
+        ..Judged::new(slot, key, THERE, finding)
     }
 }
 
@@ -64,7 +67,11 @@ impl Rares {
         let present = self.present(gathered);
         let closed = self.judge(closing, &present);
         for of_partition in present.chunk_by(|a, b| a.0.partition == b.0.partition) {
-            let values: Vec<u32> = of_partition.iter().map(|(key, _)| key.by).collect();
+            let learnt = of_partition.iter().filter(|(key, _)| {
+                let said = closing.verdict(*key, &THERE, &THERE);
+                !said.skip_update
+            });
+            let values: Vec<u32> = learnt.map(|(key, _)| key.by).collect();
             if let Some(model) = self.models.get_mut(&of_partition[0].0.partition) {
                 model.learn(&values);
             }
@@ -97,9 +104,13 @@ impl Rares {
             for &(key, slot) in of_partition {
                 let rarity = model.judge(key.by);
                 let seen = self.slots.get(slot).seen;
-                let out = closing.lane.exclude.by && people::is_frequent(seen, self.buckets);
+                let out = closing.lane.exclude.by && is_frequent(seen, self.buckets);
                 if !out && closing.wants(key, rarity.probability) {
-                    closed.told.push(judged(slot, key, rarity));
+                    let judged = judged(slot, key, rarity);
+                    let said = closing.verdict(key, &judged.actual, &judged.typical);
+                    if !said.skip_result {
+                        closed.told.push(judged);
+                    }
                 }
             }
         }

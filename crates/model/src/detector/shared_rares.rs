@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::rares::{ENTRY_BYTES, judged};
+use super::frequent::is_frequent;
+use super::rares::{ENTRY_BYTES, THERE, judged};
 use super::slots::Slots;
 use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point, people};
 use crate::config::Metric;
 use crate::crowd::{Crowd, MEMBER_BYTES};
 use crate::gather::Gathered;
 use crate::rare::{RarePeople, VALUE_BYTES, singularity};
+use crate::rules::Verdict;
 use crate::series::{Link, Side};
 
 /// Bytes of a count of sharers, or of the values of a person, the map's spare room included.
@@ -73,6 +75,7 @@ struct Pair {
     others: u32,
     /// Events.
     times: f64,
+    said: Verdict,
 }
 
 impl SharedRares {
@@ -134,7 +137,7 @@ impl SharedRares {
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         gathered.touched.sort_unstable();
         self.buckets += u32::from(!gathered.touched.is_empty());
-        let pairs = self.pairs(gathered);
+        let pairs = self.pairs(closing, gathered);
         let mut closed = Closed::default();
         for of_partition in pairs.chunk_by(|a, b| a.key.partition == b.key.partition) {
             let partition = of_partition[0].key.partition;
@@ -146,13 +149,16 @@ impl SharedRares {
             if let (Some(crowd), Some((values, seen))) = (&mut model.singular, did) {
                 crowd.learn(&values, &seen);
             }
-            let of_pair = |pair: &Pair| (pair.key.by, pair.others);
-            let done: Vec<(u32, u32)> = of_partition.iter().map(of_pair).collect();
+            let learnt = of_partition.iter().filter(|pair| !pair.said.skip_update);
+            let done = learnt.map(|pair| (pair.key.by, pair.others));
+            let done: Vec<(u32, u32)> = done.collect();
             model.rare.learn(&done, all);
             self.tell(closing, judged, all, &mut closed);
         }
         for pair in &pairs {
-            if self.slots.touch(pair.slot, closing.bucket).seen == 0 {
+            if pair.said.skip_update {
+                self.slots.spare(pair.slot, closing.bucket);
+            } else if self.slots.touch(pair.slot, closing.bucket).seen == 0 {
                 self.count(pair.key, 1);
             }
         }
@@ -161,7 +167,7 @@ impl SharedRares {
 
     pub fn peek(&self, closing: &Closing<'_>, gathered: &Gathered) -> Closed {
         let mut closed = Closed::default();
-        let pairs = self.pairs(gathered);
+        let pairs = self.pairs(closing, gathered);
         for of_partition in pairs.chunk_by(|a, b| a.key.partition == b.key.partition) {
             let partition = of_partition[0].key.partition;
             let all = self.crowds.get(&partition).copied().unwrap_or(0);
@@ -174,7 +180,7 @@ impl SharedRares {
     }
 
     /// The pairs of a bucket, by partition, value and person.
-    fn pairs(&self, gathered: &Gathered) -> Vec<Pair> {
+    fn pairs(&self, closing: &Closing<'_>, gathered: &Gathered) -> Vec<Pair> {
         let of = |&slot: &u32| {
             let found = self.slots.get(slot);
             let key = found.key;
@@ -182,11 +188,12 @@ impl SharedRares {
             Pair {
                 slot,
                 key,
-                others: with.map_or(0, |with| with - u32::from(found.seen > 0)),
+                others: with.map_or(0, |with| with.saturating_sub(found.seen.min(1))),
                 times: gathered
                     .get(slot as usize)
                     .value(Metric::Count)
                     .unwrap_or(0.0),
+                said: closing.verdict(key, &THERE, &THERE),
             }
         };
         let mut pairs: Vec<Pair> = gathered.touched.iter().map(of).collect();
@@ -200,9 +207,10 @@ impl SharedRares {
         // Rarity is one of the whole bucket, its probability too; people who do much are many.
         closed.judged += if frequent { judged.len() } else { 1 };
         for mut person in judged {
-            person
-                .causes
-                .retain(|cause| !self.is_excluded(closing.lane, cause, all));
+            person.causes.retain(|cause| {
+                let said = closing.verdict(cause.key, &THERE, &THERE);
+                !said.skip_result && !self.is_excluded(closing.lane, cause, all)
+            });
             let wanted = closing.wants(person.key, person.probability);
             if let Some(first) = person.causes.first().filter(|_| wanted) {
                 // What was left out no longer counts.
@@ -223,8 +231,8 @@ impl SharedRares {
         let Key { partition, by, .. } = cause.key;
         let with = self.sharers.get(&(partition, by)).copied().unwrap_or(0);
         let seen = self.slots.get(cause.slot).seen;
-        (lane.exclude.by && people::is_frequent(with, all))
-            || (lane.exclude.over && people::is_frequent(seen, self.buckets))
+        (lane.exclude.by && is_frequent(with, all))
+            || (lane.exclude.over && is_frequent(seen, self.buckets))
     }
 
     /// Counts `pairs` of a person and a value, one or, of those that have not been seen to the end of a bucket, none.
@@ -333,7 +341,7 @@ fn judge(
     };
     let values: Vec<(u32, f64)> = people.clone().map(did).collect();
     let seen = crowd.judge(closing.bucket, &values, Side::High);
-    let each = people.zip(&values).zip(&seen.findings);
+    let each = people.clone().zip(&values).zip(&seen.findings);
     let person = |((pairs, &(_, value)), &found): ((&[Pair], &(u32, f64)), &_)| {
         // The values that had the greatest part in it.
         let mut pairs = pairs.to_vec();
@@ -348,6 +356,14 @@ fn judge(
         person
     };
     let judged = each.map(person).collect();
+    // Who did what is not to be learnt teaches nothing at all.
+    let learnt = people.map(|pairs| !pairs.iter().any(|pair| pair.said.skip_update));
+    let learnt: Vec<bool> = learnt.collect();
+    let mut keep = learnt.iter();
+    let mut seen = seen;
+    seen.retain(&learnt);
+    let mut values = values;
+    values.retain(|_| keep.next() != Some(&false));
     (judged, Some((values, seen)))
 }
 

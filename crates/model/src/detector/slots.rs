@@ -59,13 +59,18 @@ impl Slots {
         self.index.insert_unique(of(slot), slot, |&slot| of(slot));
     }
 
-    /// Takes note that a slot had records in a bucket.
+    /// Takes note that a slot had records in a bucket; gives what it was before.
     pub fn touch(&mut self, slot: u32, bucket: i64) -> Slot {
         let slot = self.slots.get_mut(slot as usize);
         let before = *slot;
         slot.last_record = bucket;
         slot.seen = slot.seen.saturating_add(1);
         before
+    }
+
+    /// Takes note that a slot had records that are not to be learnt.
+    pub fn spare(&mut self, slot: u32, bucket: i64) {
+        self.slots.get_mut(slot as usize).last_record = bucket;
     }
 
     pub fn get(&self, slot: u32) -> Slot {

@@ -6,9 +6,10 @@
 mod format1;
 mod intake;
 mod memory;
+mod rules;
 mod time;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use crate::intern::Interner;
 use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
+use crate::rules::{RuleSet, Rules, Shift};
 use crate::workers::{Alone, Workers};
 
 /// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
@@ -138,6 +140,9 @@ struct State {
     last_pruning: i64,
     /// Mean records of a bucket that had some.
     mean_bucket_records: f64,
+    rules: Rules,
+    /// Moves of a detector's clocks that have been made, of those that the rules ask for.
+    shifted: Vec<(usize, Shift)>,
 }
 
 impl Engine {
@@ -162,6 +167,8 @@ impl Engine {
             gathered_bytes: 0,
             last_pruning: 0,
             mean_bucket_records: 0.0,
+            rules: RuleSet::new(&analysis, BTreeMap::new(), Vec::new()).into(),
+            shifted: Vec::new(),
         };
         Self::with_state(analysis, state)
     }
@@ -211,7 +218,9 @@ impl Engine {
             _ => postcard::from_bytes(rest),
         }
         .map_err(damaged)?;
-        if state.lanes.len() != Lane::of(&analysis).len() {
+        let lanes = Lane::of(&analysis);
+        let fits = |(lane, state): (&Lane, &LaneState)| state.is_of(lane);
+        if state.lanes.len() != lanes.len() || !lanes.iter().zip(&state.lanes).all(fits) {
             return Err(StateError::OtherAnalysis);
         }
         Ok(Self::with_state(analysis, state))
@@ -323,13 +332,16 @@ impl Engine {
                     bucket: bucket.start,
                     plotted: None,
                     workers: &Alone,
+                    ruling: self.ruling(lane, bucket.start),
                 };
                 let mut gathered = bucket.lanes[number].clone();
                 gathered.settle(lane.metric, &bucket.names);
                 let closed = self.state.lanes[number].peek(&closing, &gathered, complete);
                 reporter.see(number, &closing, closed);
             }
-            results.push(reporter.finish(bucket, &self.state.lanes));
+            let mut result = reporter.finish(bucket, &self.state.lanes);
+            result.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
+            results.push(result);
         }
         results
     }
