@@ -148,12 +148,12 @@ impl Place {
     /// Learns a point that was judged.
     pub fn learn(&mut self, point: Point, judged: &Located) {
         let nearest = self.nearest(point);
-        if let Some((_, statistic)) = nearest {
-            if self.seen >= 4 {
-                let flagged = self.seen >= WARM && judged.probability < FLAGGED;
-                let weight = self.weight(flagged);
-                self.tail.learn(statistic, weight);
-            }
+        if let Some((_, statistic)) = nearest
+            && self.seen >= 4
+        {
+            let flagged = self.seen >= WARM && judged.probability < FLAGGED;
+            let weight = self.weight(flagged);
+            self.tail.learn(statistic, weight);
         }
         self.seen = self.seen.saturating_add(1);
         for cluster in &mut self.clusters {

@@ -69,7 +69,8 @@ impl Engine {
 
     /// Bytes of the models and of what is gathered.
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes_with(Self::gathered_slot_bytes(self.state.open.len() + 1))
+        // An emptied bucket is used again before another is made.
+        self.bytes_with(Self::gathered_slot_bytes(self.state.open.len().max(1)))
     }
 
     /// The same with as many buckets at work as there may be: what is held against the limit.

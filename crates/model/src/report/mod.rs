@@ -194,7 +194,7 @@ impl<'a> Reporter<'a> {
         let mut echoed = echo(splits.map(|(name, value)| (name.as_str(), value.as_str())));
         let influencers = self.record_influencers(influences, &mut echoed);
         let alone = judged.causes.is_empty();
-        let told = |point: &Point| alone.then(|| point.values().to_vec()).unwrap_or_default();
+        let told = |point: &Point| Vec::from(if alone { point.values() } else { &[] });
         Record {
             probability: finding.probability,
             multi_bucket_impact: multi_bucket_impact(finding.single, finding.multiple),
