@@ -78,14 +78,8 @@ impl Circle {
         let width = self.period as f64 / self.slots.len() as f64;
         let typical = self.nearest_mode(place) * width;
         let reach = 2.0 * self.reach.max(1.0) * width;
-        Finding {
-            probability,
-            single: probability,
-            multiple: 1.0,
-            typical: typical.round(),
-            lower: (typical - reach).round(),
-            upper: (typical + reach).round(),
-        }
+        let bounds = [typical - reach, typical, typical + reach];
+        Finding::alone(probability, bounds.map(f64::round))
     }
 
     /// Learns a time that was judged, seconds into the period, of the bucket at `time`. Buckets must not go back.

@@ -13,6 +13,7 @@ mod gather;
 mod intern;
 #[cfg(test)]
 mod noise;
+pub mod normalise;
 pub mod place;
 pub mod rare;
 pub mod record;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tidewatch_model::config::AnalysisConfig;
 use tidewatch_model::engine::{Engine, Flush, Options};
 use tidewatch_model::record::{RecordBatch, Schema};
-use tidewatch_model::results::{BucketResults, Deviation, Explanation};
+use tidewatch_model::results::BucketResults;
 
 /// One made-up record: seconds since the one before (negative: late), host, value.
 type Raw = (i64, u8, f64);
@@ -180,7 +180,8 @@ proptest! {
                 prop_assert!((0.0..=1.0).contains(&record.probability));
                 prop_assert!((0.0..=100.0).contains(&record.record_score));
                 prop_assert!(record.typical.iter().chain(&record.actual).all(|x| x.is_finite()));
-                if let Explanation::Deviation(Deviation { bounds: Some(bounds), .. }) = &record.anomaly_score_explanation {
+                let why = record.anomaly_score_explanation.deviation();
+                if let Some(bounds) = why.and_then(|why| why.bounds.as_ref()) {
                     prop_assert!(bounds.lower_confidence_bound.is_finite());
                     prop_assert!(bounds.upper_confidence_bound.is_finite());
                 }

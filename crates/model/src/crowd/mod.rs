@@ -163,16 +163,9 @@ impl Crowd {
             probability = probability.max((0.1 / n).powi(2) / n.sqrt());
         }
         let typical = mean + effect;
-        let [lower, typical, upper] =
-            [-BOUND, 0.0, BOUND].map(|widths| self.told(typical + widths * width));
-        Finding {
-            probability,
-            single: probability,
-            multiple: 1.0,
-            typical,
-            lower,
-            upper,
-        }
+        let bounds = [-BOUND, 0.0, BOUND];
+        let bounds = bounds.map(|widths| self.told(typical + widths * width));
+        Finding::alone(probability, bounds)
     }
 
     /// A modelled value as it is told: on the scale of the data, and not below zero where they never were.

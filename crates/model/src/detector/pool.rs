@@ -181,15 +181,8 @@ fn point(value: Point) -> place::Point {
 }
 
 fn located(value: &Value, found: &place::Located) -> Judged {
-    let finding = Finding {
-        probability: found.probability,
-        single: found.probability,
-        multiple: 1.0,
-        // Of the distance, km.
-        typical: 0.0,
-        lower: 0.0,
-        upper: found.usual,
-    };
+    // Bounds are of the distance, km.
+    let finding = Finding::alone(found.probability, [0.0, 0.0, found.usual]);
     let place::Point { lat, lon } = found.typical;
     Judged {
         typical: Point::Pair([lat, lon]),

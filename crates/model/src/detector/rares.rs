@@ -28,14 +28,7 @@ pub struct Rares {
 
 /// The judgement that a value was there.
 pub(super) fn judged(slot: u32, key: Key, rarity: Rarity) -> Judged {
-    let finding = Finding {
-        probability: rarity.probability,
-        single: rarity.probability,
-        multiple: 1.0,
-        typical: rarity.typical,
-        lower: 0.0,
-        upper: 1.0,
-    };
+    let finding = Finding::alone(rarity.probability, [0.0, rarity.typical, 1.0]);
     Judged {
         typical: Point::One(rarity.typical),
         rarity: Some(rarity),

@@ -84,15 +84,20 @@ impl Engine {
             + self.slot_count() * slot_bytes
             + self.state.names.bytes() as u64
             + self.state.gathered_bytes
+            + self.state.normaliser.bytes()
+    }
+
+    /// Bytes that are left of the limit.
+    pub(super) fn room(&self) -> u64 {
+        match self.state.options.memory_limit {
+            0 => u64::MAX,
+            limit => limit.saturating_sub(self.reserved_bytes()),
+        }
     }
 
     /// Lets models grow that asked for it, lane by lane and slot by slot, while there is room.
     pub(super) fn feed(&mut self, hungry: &[Vec<u32>]) {
-        let limit = match self.state.options.memory_limit {
-            0 => u64::MAX,
-            limit => limit,
-        };
-        let mut room = Some(limit.saturating_sub(self.reserved_bytes()));
+        let mut room = Some(self.room());
         for (lane, hungry) in self.state.lanes.iter_mut().zip(hungry) {
             room = room.and_then(|room| lane.grow(hungry, room));
         }
@@ -145,10 +150,10 @@ impl Engine {
             if !self.analysis.detectors[lane.detector].is_split() {
                 continue;
             }
-            for slot in 0..state.len() {
+            for (slot, &stays) in keep[number].iter().enumerate() {
                 let (_, last, seen) = state.slot(slot);
                 let away = (now - last) / span;
-                if keep[number][slot] && away >= IDLE {
+                if stays && away >= IDLE {
                     // Buckets away for each that it was seen in.
                     let useless = away as f64 / f64::from(seen.max(1));
                     idle.push((useless.to_bits(), number, slot));

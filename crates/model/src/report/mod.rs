@@ -9,11 +9,13 @@ use crate::detector::{
 };
 use crate::gather::OpenBucket;
 use crate::intern::Interner;
+use crate::normalise::BUCKET_TIME;
 use crate::results::{
-    Bounds, Bucket, BucketInfluencer, BucketResults, ByField, Cause, Deviation, Echoed,
+    Annotation, Bounds, Bucket, BucketInfluencer, BucketResults, ByField, Cause, Deviation, Echoed,
     Explanation, GeoResults, ModelPlot, OverField, PartitionField, Rarity, Record,
 };
 use crate::score::score;
+use crate::series::Change;
 use crate::workers::Alone;
 
 use influence::Influence;
@@ -22,6 +24,8 @@ use influence::Influence;
 const MAX_RECORDS: usize = 500;
 /// Causes that a record tells.
 const MAX_CAUSES: usize = 10;
+/// Changes of models that a bucket tells of: a step that all of a large job's series take needs no thousand notes.
+const MAX_CHANGES: usize = 20;
 
 /// A value that was unusual enough to be told.
 struct Surprise {
@@ -39,6 +43,7 @@ pub struct Reporter<'a> {
     judged: usize,
     surprises: Vec<Surprise>,
     plots: Vec<ModelPlot>,
+    annotations: Vec<Annotation>,
 }
 
 impl<'a> Reporter<'a> {
@@ -58,6 +63,7 @@ impl<'a> Reporter<'a> {
             judged: 0,
             surprises: Vec::new(),
             plots: Vec::new(),
+            annotations: Vec::new(),
         }
     }
 
@@ -75,6 +81,12 @@ impl<'a> Reporter<'a> {
     /// Takes what the values of a lane came to.
     pub fn see(&mut self, lane: usize, closing: &Closing<'_>, closed: Closed) {
         self.judged += closed.judged;
+        let changes = closed.changes.iter();
+        let changes = changes.map(|&(key, change)| self.model_change(lane, key, change));
+        let changes: Vec<Annotation> = changes
+            .take(MAX_CHANGES.saturating_sub(self.annotations.len()))
+            .collect();
+        self.annotations.extend(changes);
         for judged in closed.told {
             let plotted = if judged.causes.is_empty() {
                 std::slice::from_ref(&judged)
@@ -87,6 +99,21 @@ impl<'a> Reporter<'a> {
             if judged.probability < MAX_PROBABILITY {
                 self.surprises.push(Surprise { lane, judged });
             }
+        }
+    }
+
+    fn model_change(&self, lane: usize, key: Key, change: Change) -> Annotation {
+        let Change::Level { from, to } = change;
+        let index = self.lanes[lane].detector;
+        let Splits { by, partition, .. } = self.split_fields(index, key);
+        Annotation {
+            timestamp: self.start * 1_000,
+            end_timestamp: (self.start + self.analysis.span()) * 1_000,
+            annotation: format!("The level has changed from [{from:.4}] to [{to:.4}]"),
+            event: "model_change",
+            detector_index: index,
+            by,
+            partition,
         }
     }
 
@@ -133,7 +160,7 @@ impl<'a> Reporter<'a> {
         let records = records.collect();
         let influencers = self.influencers(&influences);
         let mut bucket_influencers = Vec::new();
-        bucket_influencers.extend(self.bucket_influencer("bucket_time", probability));
+        bucket_influencers.extend(self.bucket_influencer(BUCKET_TIME, probability));
         for (field, name) in self.analysis.influencers.iter().enumerate() {
             let least = self.of_field(&influences, field);
             if !least.is_empty() {
@@ -158,7 +185,8 @@ impl<'a> Reporter<'a> {
             records,
             influencers,
             model_plots: self.plots,
-            annotations: Vec::new(),
+            annotations: self.annotations,
+            renormalisation: None,
         }
     }
 
@@ -344,6 +372,8 @@ fn explain(judged: &Judged) -> Explanation {
         anomaly_type: if below { "dip" } else { "spike" },
         single_bucket_impact: digits(finding.single),
         multi_bucket_impact: digits(finding.multiple),
+        anomaly_characteristics_impact: digits(finding.shape),
+        anomaly_length: finding.length.max(1),
         bounds: matches!(judged.actual, Point::One(_)).then_some(Bounds {
             lower_confidence_bound: finding.lower,
             typical_value: finding.typical,
