@@ -153,7 +153,14 @@ impl Detect {
             anyhow::anyhow!("the job can't be run: {reason}")
         };
         let new: NewJob = serde_json::from_value(body).map_err(readable)?;
-        Ok((new.build(&id, 0, None)?, tells_time))
+        let job = new.build(&id, 0, None)?;
+        let detectors = job.analysis_config.detectors.iter();
+        let mut rules = detectors.flat_map(|detector| &detector.custom_rules);
+        anyhow::ensure!(
+            rules.all(|rule| rule.scope.is_empty()),
+            "the job can't be run: a rule has a scope, and its filter is on no server here"
+        );
+        Ok((job, tells_time))
     }
 
     fn time_field(&self, fields: &[String]) -> anyhow::Result<String> {

@@ -322,18 +322,13 @@ fn close(
             return;
         };
         let before = member.heap();
-        let (finding, said) = if closing.ruling.is_none() {
-            let finding = member.series.observe(closing.bucket, value, lane.side);
-            (finding, Verdict::default())
-        } else {
-            let mut seen = member.series.peek(closing.bucket, value, lane.side);
-            let typical = Point::One(seen.typical);
-            let said = closing.verdict(member.key(), &Point::One(value), &typical);
-            if !said.skip_update {
-                seen = member.series.observe(closing.bucket, value, lane.side);
-            }
-            (seen, said)
+        let (key, mut said) = (member.key(), Verdict::default());
+        let rule = |finding: &Finding| {
+            said = closing.verdict(key, &Point::One(value), &Point::One(finding.typical));
+            said.skip_update
         };
+        let series = &mut member.series;
+        let finding = series.observe_unless(closing.bucket, value, lane.side, rule);
         // What is not told holds nothing back.
         let told = if said.skip_result {
             1.0

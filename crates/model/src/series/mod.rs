@@ -165,9 +165,22 @@ impl Series {
 
     /// Judges the value of the bucket at `time` and learns it, in what the series has. Times must grow.
     pub fn observe(&mut self, time: i64, value: f64, side: Side) -> Finding {
+        self.observe_unless(time, value, side, |_| false)
+    }
+
+    /// Judges a value and learns it unless it is not to be, which its judgement may decide.
+    pub fn observe_unless(
+        &mut self,
+        time: i64,
+        value: f64,
+        side: Side,
+        is_skipped: impl FnOnce(&Finding) -> bool,
+    ) -> Finding {
         let mut judged = self.judge(time, value, side);
-        judged.finding.change = self.learn(time, value, &judged);
-        self.shrink();
+        if !is_skipped(&judged.finding) {
+            judged.finding.change = self.learn(time, value, &judged);
+            self.shrink();
+        }
         judged.finding
     }
 
