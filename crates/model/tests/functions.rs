@@ -235,7 +235,8 @@ fn a_new_level_is_told_once_and_then_taken_for_normal() {
         buckets.first() == Some(&600) && buckets.iter().all(|b| (600..696).contains(b)),
         "{odd:?}"
     );
-    assert_eq!(odd[0].1.anomaly_score_explanation.anomaly_length, 1);
+    let why = odd[0].1.anomaly_score_explanation.deviation();
+    assert_eq!(why.map(|why| why.anomaly_length), Some(1));
     let changes: Vec<_> = results
         .iter()
         .flat_map(|result| &result.annotations)
