@@ -397,13 +397,18 @@ impl<'a> Output<'a> {
                 std::time::UNIX_EPOCH
                     + std::time::Duration::from_millis(record.timestamp.max(0) as u64),
             );
+            // A member of a population has them with what it did.
+            let (actual, typical) = match record.causes.first() {
+                Some(cause) => (&cause.actual, &cause.typical),
+                None => (&record.actual, &record.typical),
+            };
             writeln!(
                 self.lines,
                 "{time} {:>5.1}  {:<40} {:>14} {:>14}",
                 record.record_score,
                 describe(record),
-                number(record.actual.first()),
-                number(record.typical.first())
+                number(actual.first()),
+                number(typical.first())
             )?;
         }
         if omitted > 0 {
@@ -421,6 +426,9 @@ fn describe(record: &Record) -> String {
     }
     if let Some(by) = &record.by {
         text += &format!(" {}={}", by.by_field_name, by.by_field_value);
+    }
+    if let Some(over) = &record.over {
+        text += &format!(" {}={}", over.over_field_name, over.over_field_value);
     }
     if let Some(partition) = &record.partition {
         text += &format!(

@@ -1,6 +1,7 @@
 //! What a job analyses: the `analysis_config` of the wire, valid once it exists.
 
 mod error;
+mod exclude;
 mod function;
 mod rule;
 
@@ -10,6 +11,7 @@ use crate::record::Schema;
 use crate::units::TimeSpan;
 
 pub use error::{ConfigError, ErrorKind};
+pub use exclude::{ExcludeFrequent, Excluded};
 pub use function::{Function, Metric};
 pub use rule::{Action, AppliesTo, Condition, CustomRule, FilterType, MAX_SHIFT, Operator};
 
@@ -39,46 +41,6 @@ pub struct Detector {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub custom_rules: Vec<CustomRule>,
     pub detector_index: usize,
-}
-
-/// What is left out where it is frequent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ExcludeFrequent {
-    All,
-    None,
-    By,
-    Over,
-}
-
-impl ExcludeFrequent {
-    fn parse(text: &str) -> Result<Self, ConfigError> {
-        match text.to_ascii_lowercase().as_str() {
-            "all" => Ok(Self::All),
-            "none" => Ok(Self::None),
-            "by" => Ok(Self::By),
-            "over" => Ok(Self::Over),
-            _ => Err(ConfigError::illegal_argument(format!(
-                "Invalid value '{text}' for exclude_frequent"
-            ))),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::None => "none",
-            Self::By => "by",
-            Self::Over => "over",
-        }
-    }
-}
-
-/// Whether frequent by values and frequent members of a population are left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Excluded {
-    pub by: bool,
-    pub over: bool,
 }
 
 #[derive(Deserialize)]
