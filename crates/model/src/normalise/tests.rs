@@ -42,10 +42,12 @@ fn bucket(start: i64, score: f64) -> BucketResults {
             is_interim: false,
             bucket_influencers: of_bucket.into_iter().collect(),
             processing_time_ms: 0,
+            scheduled_events: Vec::new(),
         },
         records: Vec::new(),
         influencers: of_host.into_iter().collect(),
         model_plots: Vec::new(),
+        annotations: Vec::new(),
         renormalisation: None,
     }
 }
