@@ -1,13 +1,16 @@
 //! `tidewatch detect`: the analysis of a file, without a server.
 
 use std::io::{BufWriter, IsTerminal, Write};
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tidewatch_datafeed::{FileSource, Projection};
+use tidewatch_jobs::Pool;
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
@@ -150,7 +153,14 @@ impl Detect {
             anyhow::anyhow!("the job can't be run: {reason}")
         };
         let new: NewJob = serde_json::from_value(body).map_err(readable)?;
-        Ok((new.build(&id, 0, None)?, tells_time))
+        let job = new.build(&id, 0, None)?;
+        let detectors = job.analysis_config.detectors.iter();
+        let mut rules = detectors.flat_map(|detector| &detector.custom_rules);
+        anyhow::ensure!(
+            rules.all(|rule| rule.scope.is_empty()),
+            "the job can't be run: a rule has a scope, and its filter is on no server here"
+        );
+        Ok((job, tells_time))
     }
 
     fn time_field(&self, fields: &[String]) -> anyhow::Result<String> {
@@ -201,6 +211,8 @@ impl Detect {
         let format = job.data_description.time_format.clone();
         let mut reader = source.project(projection(job, &format)?);
         let mut engine = Engine::new(job.analysis_config.clone(), job.engine_options());
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        engine.employ(Arc::new(Pool::new(cores)?));
         // What is printed can't be rescored later: scores are what they are by themselves.
         engine.renormalise(Some(0));
         let mut out = Output::new(self, &job.job_id);

@@ -29,6 +29,7 @@ pub use expression::matches;
 pub use life::Opening;
 pub use manager::{FlushRequest, JobStats, Jobs, no_snapshot};
 pub use overall::{OverallBucket, OverallRequest};
+pub use pool::Pool;
 pub use runner::Applied;
 pub use settings::Settings;
 pub use snapshots::ModelSnapshot;
