@@ -6,6 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::pattern;
+use super::skeleton;
 use super::tokenizer::{Span, Tokenizer};
 use crate::config::AnalyzerConfig;
 
@@ -28,14 +29,51 @@ enum CharFilter {
 #[derive(Debug)]
 enum TokenFilter {
     Lowercase,
-    /// Sorted.
-    Stop {
-        words: Vec<String>,
-        ignore_case: bool,
-    },
+    Stop(StopWords),
     Limit(usize),
     /// Characters, both ends included.
     Length(usize, usize),
+}
+
+#[derive(Debug)]
+struct StopWords {
+    /// Sorted; in lower case when case is ignored.
+    words: Vec<String>,
+    ignore_case: bool,
+    /// Which first bytes the words have: most other words have none of them.
+    firsts: [bool; 256],
+}
+
+impl StopWords {
+    fn new(mut words: Vec<String>, ignore_case: bool) -> Self {
+        if ignore_case {
+            words
+                .iter_mut()
+                .for_each(|word| *word = word.to_lowercase());
+        }
+        words.sort();
+        let mut firsts = [false; 256];
+        for first in words.iter().filter_map(|word| word.as_bytes().first()) {
+            firsts[usize::from(*first)] = true;
+        }
+        Self {
+            words,
+            ignore_case,
+            firsts,
+        }
+    }
+
+    fn has(&self, token: &str) -> bool {
+        let is_there = |token: &str| {
+            let place = self.words.binary_search_by(|word| word.as_str().cmp(token));
+            place.is_ok()
+        };
+        if self.ignore_case {
+            return is_there(&token.to_lowercase());
+        }
+        let first = token.as_bytes().first();
+        first.is_some_and(|first| self.firsts[usize::from(*first)]) && is_there(token)
+    }
 }
 
 /// The text and the tokens of one message. Kept for the next one, so that no memory is asked for.
@@ -144,10 +182,12 @@ impl Analyzer {
             of_tokenizer.into_iter().chain(token_filters).collect();
         let mut stopped: Vec<String> = Vec::new();
         for filter in &token_filters {
-            if let TokenFilter::Stop { words, .. } = filter {
-                stopped.extend(words.iter().cloned());
+            if let TokenFilter::Stop(stop) = filter {
+                stopped.extend(stop.words.iter().cloned());
             }
         }
+        // Those are values anyhow.
+        stopped.retain(|word| !skeleton::is_of_calendar(word));
         stopped.sort();
         stopped.dedup();
         Ok(Self {
@@ -191,17 +231,7 @@ impl Analyzer {
         for filter in &self.token_filters {
             match filter {
                 TokenFilter::Lowercase => analysis.lowercase(),
-                TokenFilter::Stop { words, ignore_case } => {
-                    let is_stopped = |token: &str| {
-                        words
-                            .binary_search_by(|word| word.as_str().cmp(token))
-                            .is_ok()
-                    };
-                    match ignore_case {
-                        true => analysis.keep(|token, _| !is_stopped(&token.to_lowercase())),
-                        false => analysis.keep(|token, _| !is_stopped(token)),
-                    }
-                }
+                TokenFilter::Stop(stop) => analysis.keep(|token, _| !stop.has(token)),
                 TokenFilter::Limit(limit) => analysis.keep(|_, kept| kept < *limit),
                 TokenFilter::Length(min, max) => {
                     analysis.keep(|token, _| (*min..=*max).contains(&token.chars().count()))
@@ -210,7 +240,7 @@ impl Analyzer {
         }
     }
 
-    /// Words that are dropped, sorted.
+    /// Words that are dropped and look like words, sorted.
     pub fn stopped(&self) -> &[String] {
         &self.stopped
     }
@@ -251,14 +281,8 @@ fn named(name: &str) -> Result<Parts, String> {
         "standard" => ((Tokenizer::Standard, true), Vec::new()),
         "simple" => ((Tokenizer::Letter, true), Vec::new()),
         "stop" => {
-            let words = english_stop_words();
-            (
-                (Tokenizer::Letter, true),
-                vec![TokenFilter::Stop {
-                    words,
-                    ignore_case: false,
-                }],
-            )
+            let stop = StopWords::new(english_stop_words(), false);
+            ((Tokenizer::Letter, true), vec![TokenFilter::Stop(stop)])
         }
         "whitespace" => ((Tokenizer::Whitespace, false), Vec::new()),
         "keyword" => ((Tokenizer::Keyword, false), Vec::new()),
@@ -370,7 +394,7 @@ fn token_filters_of(component: &Value) -> Result<TokenFilter, String> {
         ),
         "stop" => {
             let ignore_case = setting(component, "ignore_case") == Some("true");
-            let mut words: Vec<String> = match component.get("stopwords") {
+            let words: Vec<String> = match component.get("stopwords") {
                 None => english_stop_words(),
                 Some(Value::Array(words)) => words
                     .iter()
@@ -390,13 +414,7 @@ fn token_filters_of(component: &Value) -> Result<TokenFilter, String> {
                     }
                 },
             };
-            if ignore_case {
-                words
-                    .iter_mut()
-                    .for_each(|word| *word = word.to_lowercase());
-            }
-            words.sort();
-            TokenFilter::Stop { words, ignore_case }
+            TokenFilter::Stop(StopWords::new(words, ignore_case))
         }
         other => {
             let known = [

@@ -119,7 +119,7 @@ impl Categorizers {
     /// The category of a message, for which up to `room` bytes may be used. None when it needs a new category and there
     /// is no room for it, or when its partition was given up.
     pub fn categorize(&mut self, partition: Option<&str>, message: &str, room: u64) -> Option<u32> {
-        let message = cut(message);
+        let (message, is_whole) = cut(message);
         let before = self.bytes;
         let index = self.partition(partition, room)?;
         let room = room - (self.bytes - before);
@@ -138,12 +138,11 @@ impl Categorizers {
             kept: selective.then_some(&self.places),
         };
         self.pieces.clear();
-        skeleton::skeleton(
-            self.analysis.text(),
-            rules,
-            &mut self.memo,
-            &mut self.pieces,
-        );
+        let text = match is_whole {
+            true => self.analysis.text(),
+            false => whole_words(self.analysis.text()),
+        };
+        skeleton::skeleton(text, rules, &mut self.memo, &mut self.pieces);
         let categorizer = &mut self.state.partitions[index].categorizer;
         let limits = Limits {
             room,
@@ -231,13 +230,18 @@ impl Categorizers {
     }
 }
 
-/// The part of a message that is looked at.
-fn cut(message: &str) -> &str {
+/// The part of a message that is looked at, and whether that is all of it.
+fn cut(message: &str) -> (&str, bool) {
     if message.len() <= MAX_MESSAGE {
-        return message;
+        return (message, true);
     }
     match message.char_indices().nth(MAX_MESSAGE) {
-        Some((end, _)) => &message[..end],
-        None => message,
+        Some((end, _)) => (&message[..end], false),
+        None => (message, true),
     }
+}
+
+/// Without the last word, which may be half of one.
+fn whole_words(text: &str) -> &str {
+    text.rfind(' ').map_or(text, |end| &text[..end])
 }

@@ -176,9 +176,9 @@ impl Cutter<'_> {
         let at = at + part.len() - inner.len();
         let inner = inner.trim_end_matches(of_edge);
         // Leaders: `threshold........0`.
-        match inner.split_once("..") {
-            Some((before, _)) => {
-                self.token(before, at);
+        match inner.as_bytes().windows(2).position(|pair| pair == b"..") {
+            Some(leaders) => {
+                self.token(&inner[..leaders], at);
                 self.value(true);
             }
             None => self.token(inner, at),
@@ -351,17 +351,7 @@ const fn classes() -> [u8; 256] {
 }
 
 /// Days, months and time zones; those that are also words only in the form in which a date has them.
-fn is_of_calendar(token: &str) -> bool {
-    if !(2..=9).contains(&token.len()) || !token.is_ascii() {
-        return false;
-    }
-    let as_in_dates = |name: &&str| {
-        token == *name
-            || (!matches!(
-                *name,
-                "May" | "Sun" | "Mar" | "Dec" | "Sat" | "Mon" | "March"
-            ) && token.eq_ignore_ascii_case(name))
-    };
+pub fn is_of_calendar(token: &str) -> bool {
     const NAMES: [&str; 37] = [
         "Mon",
         "Tue",
@@ -405,9 +395,42 @@ fn is_of_calendar(token: &str) -> bool {
         "GMT", "UTC", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT", "CET", "CEST", "BST",
         "IST", "JST", "AM", "PM",
     ];
-    match token.len() {
-        2..=4 if ZONES.contains(&token) => true,
-        3.. => NAMES.iter().any(|name| as_in_dates(name)),
+    let as_in_dates = |name: &&str| {
+        let is_word = matches!(
+            *name,
+            "May" | "Sun" | "Mar" | "Dec" | "Sat" | "Mon" | "March"
+        );
+        token == *name || (!is_word && token.eq_ignore_ascii_case(name))
+    };
+    let bytes = token.as_bytes();
+    let begins_as_name = || {
+        let begin = [bytes[0], bytes[1], bytes[2]].map(|byte| byte.to_ascii_lowercase());
+        matches!(
+            &begin,
+            b"mon"
+                | b"tue"
+                | b"wed"
+                | b"thu"
+                | b"fri"
+                | b"sat"
+                | b"sun"
+                | b"jan"
+                | b"feb"
+                | b"mar"
+                | b"apr"
+                | b"may"
+                | b"jun"
+                | b"jul"
+                | b"aug"
+                | b"sep"
+                | b"oct"
+                | b"nov"
+                | b"dec"
+        )
+    };
+    match bytes.len() {
+        2..=4 if bytes[1].is_ascii_uppercase() && ZONES.contains(&token) => true,
+        3..=9 => begins_as_name() && NAMES.iter().any(|name| as_in_dates(name)),
         _ => false,
     }
 }

@@ -109,6 +109,15 @@ fn special_characters_of_terms_are_escaped_and_long_examples_are_cut() {
 }
 
 #[test]
+fn where_a_long_message_is_cut_makes_no_difference() {
+    let mut categorizers = categorizers();
+    let list = |n: usize| format!("block list of {n} {}", "blocks-12 ".repeat(200));
+    let messages = [1, 22, 333, 4_444, 55_555].map(list);
+    let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+    assert_eq!(ids(&mut categorizers, &messages), [Some(1); 5]);
+}
+
+#[test]
 fn many_names_at_one_place_are_values() {
     let mut categorizers = categorizers();
     // A name is half of such a message: each has its own category at first.

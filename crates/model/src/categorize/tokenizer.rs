@@ -206,6 +206,13 @@ fn ml(text: &str, paths: bool, spans: &mut Vec<Span>) {
         position += usize::from(candidate.length > 0);
     };
     for (at, c) in text.char_indices() {
+        // Most characters stand within a word.
+        if c.is_ascii_alphanumeric() && candidate.length > 0 && !candidate.has_colon {
+            candidate.letters_before_colon += usize::from(c.is_ascii_alphabetic());
+            candidate.length += 1;
+            candidate.not_hex |= !c.is_ascii_hexdigit();
+            continue;
+        }
         if !c.is_alphanumeric() && !candidate.takes(c, paths) {
             finish(&mut candidate, start, at);
             continue;
