@@ -227,6 +227,9 @@ pub struct AnalysisConfig {
     pub summary_count_field_name: Option<String>,
     pub detectors: Vec<Detector>,
     pub influencers: Vec<String>,
+    /// By values of a partition are also judged beside each other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub multivariate_by_fields: bool,
     pub model_prune_window: TimeSpan,
 }
 
@@ -287,9 +290,6 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
                 TimeSpan::in_largest_unit(rounded.max(span.saturating_mul(20)))
             }
         };
-        if raw.multivariate_by_fields == Some(true) {
-            refuse!("multivariate_by_fields is not supported by this version of tidewatch");
-        }
         let mut detectors = raw.detectors.unwrap_or_default();
         if detectors.is_empty() {
             refuse!("No detectors configured");
@@ -316,6 +316,7 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
             summary_count_field_name,
             detectors,
             influencers,
+            multivariate_by_fields: raw.multivariate_by_fields.unwrap_or(false),
             model_prune_window,
         };
         config.check_nested_names()?;

@@ -5,6 +5,7 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::hash::BuildHasher;
 
+use super::correlated::Correlated;
 use super::herd::{Herd, PIECE};
 use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point};
 use crate::gather::{Accumulator, Gathered};
@@ -44,6 +45,7 @@ impl Member {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Individual {
     members: Herd<Member>,
+    correlated: Option<Box<Correlated>>,
     #[serde(skip)]
     index: HashTable<u32>,
     /// Bytes of the members beside their places in the list.
@@ -74,8 +76,14 @@ impl Individual {
             .copied()
     }
 
-    pub fn newborn_bytes() -> u64 {
-        (size_of::<Member>() - size_of::<Series>() + Series::newborn_bytes()) as u64 + INDEX_BYTES
+    pub fn newborn_bytes(lane: &Lane) -> u64 {
+        let correlated = if lane.multivariate {
+            Correlated::BYTES
+        } else {
+            0
+        };
+        let member = size_of::<Member>() - size_of::<Series>() + Series::newborn_bytes();
+        member as u64 + INDEX_BYTES + correlated
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
@@ -97,7 +105,16 @@ impl Individual {
 
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         gathered.touched.sort_unstable();
-        let gathered = &*gathered;
+        let mut closed = self.observe(closing, gathered);
+        if closing.lane.multivariate {
+            self.correlated
+                .get_or_insert_default()
+                .see(&mut closed.told);
+        }
+        closed
+    }
+
+    fn observe(&mut self, closing: &Closing<'_>, gathered: &Gathered) -> Closed {
         let values = if closing.lane.zeros {
             self.members.len()
         } else {
@@ -176,7 +193,11 @@ impl Individual {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.members.bytes() + self.heap + self.members.len() as u64 * INDEX_BYTES
+        let each = match self.correlated {
+            Some(_) => INDEX_BYTES + Correlated::BYTES,
+            None => INDEX_BYTES,
+        };
+        self.members.bytes() + self.heap + self.members.len() as u64 * each
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -187,7 +208,11 @@ impl Individual {
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
         self.members.retain(keep);
         self.reindex();
-        super::places(keep)
+        let places = super::places(keep);
+        if let Some(correlated) = &mut self.correlated {
+            correlated.renumber(&places);
+        }
+        places
     }
 
     pub fn rename(&mut self, new: &dyn Fn(u32) -> u32) {
@@ -227,6 +252,7 @@ fn judged(slot: usize, member: &Member, value: f64, left: f64, finding: Finding)
         typical: Point::One(finding.typical),
         probability: left,
         finding,
+        correlated: None,
     }
 }
 
@@ -281,7 +307,7 @@ fn close(
 /// The index and the sums are no part of what a lane has learnt.
 impl PartialEq for Individual {
     fn eq(&self, other: &Self) -> bool {
-        self.members == other.members
+        self.members == other.members && self.correlated == other.correlated
     }
 }
 
@@ -290,9 +316,12 @@ impl<'de> Deserialize<'de> for Individual {
         #[derive(Deserialize)]
         struct Stored {
             members: Herd<Member>,
+            correlated: Option<Box<Correlated>>,
         }
+        let stored = Stored::deserialize(deserializer)?;
         let mut all = Self {
-            members: Stored::deserialize(deserializer)?.members,
+            members: stored.members,
+            correlated: stored.correlated,
             ..Self::default()
         };
         all.reindex();

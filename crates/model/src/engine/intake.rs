@@ -182,7 +182,7 @@ impl Engine {
     /// Starts a slot, if the memory limit allows.
     fn admit(&mut self, lane: usize, splits: [Option<&str>; 3], start: i64) -> Option<u32> {
         let text: usize = splits.iter().flatten().map(|text| text.len() + 20).sum();
-        let slot = self.state.lanes[lane].newborn_bytes() + self.slot_bytes();
+        let slot = self.state.lanes[lane].newborn_bytes(&self.lanes[lane]) + self.slot_bytes();
         let needed = self.bytes() + slot + 2 * text as u64;
         let limit = self.state.options.memory_limit;
         if limit > 0 && needed > limit {

@@ -28,7 +28,7 @@ use recent::{RECENT, Recent};
 use season::{DAY, Table};
 use shape::Shapes;
 use sums::Sums;
-use tail::Tail;
+pub use tail::Tail;
 use views::{sides, together};
 
 /// Residuals are cut at so many widths before they teach; each further surprise on the same side doubles it.
