@@ -39,8 +39,7 @@ pub fn group(directory: &Path) -> anyhow::Result<(Vec<Grouping>, Duration)> {
     let (mut found, mut took) = (Vec::new(), Duration::ZERO);
     for path in sets {
         let messages = read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let mut categorizers =
-            Categorizers::new(&configuration(), 4).map_err(anyhow::Error::msg)?;
+        let mut categorizers = Categorizers::new(&configuration()).map_err(anyhow::Error::msg)?;
         let started = Instant::now();
         let given = messages
             .iter()

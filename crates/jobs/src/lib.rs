@@ -2,6 +2,7 @@
 //! snapshots and their retention. It knows nothing of HTTP.
 
 mod actor;
+mod categories;
 mod clock;
 pub mod config;
 mod entry;

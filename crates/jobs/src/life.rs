@@ -106,6 +106,9 @@ impl Jobs {
         runner
             .apply(Command::Configure(job.engine_options()))
             .await?;
+        if let Some(options) = job.categorization_options() {
+            runner.apply(Command::Categorize(options)).await?;
+        }
         Ok(())
     }
 

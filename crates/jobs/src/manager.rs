@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
-use tidewatch_store::{JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
+use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
 use tokio::sync::Mutex;
 
 use crate::clock;
@@ -225,10 +225,15 @@ impl Jobs {
             (old, new, changed)
         };
         let runner = entry.runner.read().clone();
-        if let Some(runner) = runner
-            && new.plot_options() != old.plot_options()
-        {
-            runner.submit(Command::Plot(new.plot_options())).await?;
+        if let Some(runner) = runner {
+            if new.plot_options() != old.plot_options() {
+                runner.submit(Command::Plot(new.plot_options())).await?;
+            }
+            if let Some(options) = new.categorization_options()
+                && Some(options) != old.categorization_options()
+            {
+                runner.submit(Command::Categorize(options)).await?;
+            }
         }
         self.notify(
             job_id,
@@ -309,6 +314,12 @@ impl Jobs {
     pub async fn results(&self, query: &ResultQuery) -> Result<ResultPage> {
         self.entry(&query.job_id)?;
         Ok(self.0.store.results(query).await?)
+    }
+
+    /// The categories of a job, or of one of its partitions, by id; all of them or the one of an id.
+    pub async fn categories(&self, query: &CategoryQuery) -> Result<ResultPage> {
+        self.entry(&query.job_id)?;
+        Ok(self.0.store.categories(query).await?)
     }
 
     /// The model snapshots of a job, oldest first.

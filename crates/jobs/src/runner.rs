@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use tidewatch_model::categorize::CategorizationOptions;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::{Engine, Flush, Options, PlotOptions};
 use tidewatch_model::record::RecordBatch;
@@ -30,6 +31,8 @@ pub enum Command {
     /// The settings of a run, as its first command.
     Configure(Options),
     Plot(PlotOptions),
+    /// The settings of the categories, after those of the run or when they change.
+    Categorize(CategorizationOptions),
 }
 
 /// What applying a command gave.

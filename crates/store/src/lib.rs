@@ -30,7 +30,9 @@ use tokio::task::JoinHandle;
 pub use error::{Result, StoreError};
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
-pub use results::{ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort};
+pub use results::{
+    CategoryQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
+};
 pub use snapshots::SnapshotRow;
 
 use writer::{BoxFuture, Command, Writer};

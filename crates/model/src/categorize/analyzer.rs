@@ -10,7 +10,7 @@ use super::skeleton;
 use super::tokenizer::{Span, Tokenizer};
 use crate::config::AnalyzerConfig;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Analyzer {
     char_filters: Vec<CharFilter>,
     tokenizer: Tokenizer,
@@ -19,14 +19,14 @@ pub struct Analyzer {
     stopped: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum CharFilter {
     FirstLineWithLetters,
     FirstNonBlankLine,
     PatternReplace(Regex, String),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum TokenFilter {
     Lowercase,
     Stop(StopWords),
@@ -35,7 +35,7 @@ enum TokenFilter {
     Length(usize, usize),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct StopWords {
     /// Sorted; in lower case when case is ignored.
     words: Vec<String>,
@@ -77,7 +77,7 @@ impl StopWords {
 }
 
 /// The text and the tokens of one message. Kept for the next one, so that no memory is asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Analysis {
     /// What the char filters left, and behind it what token filters wrote.
     text: String,

@@ -30,6 +30,7 @@ pub enum CategorizationStatus {
 
 /// How categorisation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CategorizerStats {
     pub categorized_doc_count: u64,
     pub total_category_count: u64,

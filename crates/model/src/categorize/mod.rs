@@ -34,15 +34,32 @@ pub fn check_pattern(pattern: &str) -> Result<(), String> {
     pattern::compile(pattern, None).map(|_| ())
 }
 
+/// Settings of a run. They are part of the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CategorizationOptions {
+    /// How many a category keeps at most.
+    pub examples: u32,
+    /// A partition whose status becomes `warn` is given up.
+    pub stop_on_warn: bool,
+}
+
+impl Default for CategorizationOptions {
+    fn default() -> Self {
+        Self {
+            examples: 4,
+            stop_on_warn: false,
+        }
+    }
+}
+
 /// The categories of a job, or of each of its partitions. Category ids are unique in the job and count from 1.
+#[derive(Debug, Clone)]
 pub struct Categorizers {
     analyzer: Analyzer,
-    /// Of each category.
-    examples: usize,
-    stop_on_warn: bool,
     state: State,
     by_partition: FxHashMap<String, usize>,
     bytes: u64,
+    failed: u64,
     memo: Memo,
     analysis: Analysis,
     pieces: Vec<Piece>,
@@ -52,6 +69,7 @@ pub struct Categorizers {
 /// All that restored categorizers need to go on as if they had never stopped.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
+    options: CategorizationOptions,
     last_id: u32,
     partitions: Vec<Partition>,
 }
@@ -76,17 +94,20 @@ impl Partition {
 }
 
 impl Categorizers {
-    /// `examples`: how many a category keeps at most. Fails when the analyzer can't be used, which a configuration that
-    /// was checked excludes.
-    pub fn new(config: &CategorizationConfig, examples: usize) -> Result<Self, String> {
-        Self::with_state(config, examples, State::default())
+    /// Fails when the analyzer can't be used, which a configuration that was checked excludes.
+    pub fn new(config: &CategorizationConfig) -> Result<Self, String> {
+        let options = CategorizationOptions {
+            stop_on_warn: config.per_partition.stop_on_warn == Some(true),
+            ..CategorizationOptions::default()
+        };
+        let state = State {
+            options,
+            ..State::default()
+        };
+        Self::with_state(config, state)
     }
 
-    pub fn with_state(
-        config: &CategorizationConfig,
-        examples: usize,
-        state: State,
-    ) -> Result<Self, String> {
+    pub fn with_state(config: &CategorizationConfig, state: State) -> Result<Self, String> {
         let name =
             |(index, partition): (usize, &Partition)| Some((partition.value.clone()?, index));
         let partitions = state.partitions.iter();
@@ -95,9 +116,8 @@ impl Categorizers {
             .sum::<u64>();
         Ok(Self {
             bytes: bytes + Memo::BYTES,
+            failed: 0,
             analyzer: Analyzer::new(&config.analyzer)?,
-            examples,
-            stop_on_warn: config.per_partition.stop_on_warn == Some(true),
             by_partition: state
                 .partitions
                 .iter()
@@ -112,6 +132,11 @@ impl Categorizers {
         })
     }
 
+    /// Takes other settings for what comes next. A partition that was given up stays so.
+    pub fn configure(&mut self, options: CategorizationOptions) {
+        self.state.options = options;
+    }
+
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -121,7 +146,10 @@ impl Categorizers {
     pub fn categorize(&mut self, partition: Option<&str>, message: &str, room: u64) -> Option<u32> {
         let (message, is_whole) = cut(message);
         let before = self.bytes;
-        let index = self.partition(partition, room)?;
+        let Some(index) = self.partition(partition, room) else {
+            self.failed += 1;
+            return None;
+        };
         let room = room - (self.bytes - before);
         if self.state.partitions[index].categorizer.stopped {
             return None;
@@ -146,14 +174,15 @@ impl Categorizers {
         let categorizer = &mut self.state.partitions[index].categorizer;
         let limits = Limits {
             room,
-            examples: self.examples,
+            examples: self.state.options.examples as usize,
             last_id: &mut self.state.last_id,
         };
         let before = categorizer.bytes();
         let category = categorizer.categorize(message, &self.pieces, &self.analysis, limits);
         self.bytes = self.bytes - before + categorizer.bytes();
+        self.failed += u64::from(category.is_none());
         categorizer.stopped =
-            self.stop_on_warn && categorizer.status() == CategorizationStatus::Warn;
+            self.state.options.stop_on_warn && categorizer.status() == CategorizationStatus::Warn;
         category
     }
 
@@ -209,6 +238,11 @@ impl Categorizers {
             }
         }
         statuses
+    }
+
+    /// Times that there was no room for a message's category, since these were built.
+    pub fn failed(&self) -> u64 {
+        self.failed
     }
 
     /// Of all partitions together.

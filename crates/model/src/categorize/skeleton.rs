@@ -21,6 +21,7 @@ pub fn is_fixed(piece: Piece) -> bool {
 }
 
 /// Remembers which pieces are fixed. What it forgets is only found out again.
+#[derive(Debug, Clone)]
 pub struct Memo(Box<[Piece]>);
 
 impl Memo {

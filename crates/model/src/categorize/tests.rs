@@ -19,7 +19,7 @@ fn config(per_partition: PerPartition) -> CategorizationConfig {
 }
 
 fn categorizers() -> Categorizers {
-    Categorizers::new(&config(PerPartition::default()), 4).expect("the default analyzer")
+    Categorizers::new(&config(PerPartition::default())).expect("the default analyzer")
 }
 
 fn ids(categorizers: &mut Categorizers, messages: &[&str]) -> Vec<Option<u32>> {
@@ -211,7 +211,7 @@ fn a_partition_that_warns_is_given_up_when_so_asked() {
         enabled: true,
         stop_on_warn: Some(true),
     };
-    let mut categorizers = Categorizers::new(&config(per_partition), 4).expect("valid");
+    let mut categorizers = Categorizers::new(&config(per_partition)).expect("valid");
     let mut given = Vec::new();
     for n in 0..120 {
         given.push(categorizers.categorize(Some("a"), "link up", ROOM));
@@ -232,7 +232,7 @@ fn a_partition_that_warns_is_given_up_when_so_asked() {
     assert_eq!(categorizers.stats().total_category_count, 3);
     let state = postcard::to_stdvec(categorizers.state()).expect("serialises");
     let state = postcard::from_bytes(&state).expect("reads");
-    let mut restored = Categorizers::with_state(&config(per_partition), 4, state).expect("valid");
+    let mut restored = Categorizers::with_state(&config(per_partition), state).expect("valid");
     assert_eq!(restored.categorize(Some("a"), "link up", ROOM), None);
     assert_eq!(restored.categorize(Some("c"), "link up", ROOM), Some(4));
     assert_eq!(restored.take_changed(false).len(), 4);
@@ -320,7 +320,7 @@ proptest! {
             if n == at {
                 let state = postcard::to_stdvec(parts.state()).expect("serialises");
                 let state: State = postcard::from_bytes(&state).expect("reads");
-                parts = Categorizers::with_state(&config(PerPartition::default()), 4, state).expect("valid");
+                parts = Categorizers::with_state(&config(PerPartition::default()), state).expect("valid");
                 prop_assert_eq!(parts.bytes(), whole.bytes());
             }
             let left = |categorizers: &Categorizers| room.saturating_sub(categorizers.bytes() - Memo::BYTES);

@@ -10,7 +10,7 @@ pub struct Span {
     pub position: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Tokenizer {
     /// Words, paths and addresses; no numbers.
     MlStandard,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ConfigError, Detector};
+use super::{AnalysisConfig, ConfigError, Detector};
 use crate::categorize::Analyzer;
 
 /// The by, over or partition field that stands for the category of a record.
@@ -204,11 +204,41 @@ impl Detector {
 }
 
 impl CategorizationConfig {
+    /// The same with other filters. An analyzer that was chosen has none.
+    pub fn with_filters(self, filters: &[String]) -> Result<Self, ConfigError> {
+        let is_standard = match (&self.analyzer, AnalyzerConfig::standard(&[])) {
+            (AnalyzerConfig::Custom(own), AnalyzerConfig::Custom(standard)) => {
+                let (first, more) = own.char_filter.split_at(own.char_filter.len().min(1));
+                let plain = |filter: &Value| {
+                    let fields = filter.as_object().map_or(0, Map::len);
+                    filter.get("type") == Some(&json!("pattern_replace")) && fields == 2
+                };
+                first == standard.char_filter
+                    && more.iter().all(plain)
+                    && (&own.tokenizer, &own.filter) == (&standard.tokenizer, &standard.filter)
+            }
+            _ => false,
+        };
+        if !is_standard {
+            refuse!(
+                "categorization_filters cannot be used with categorization_analyzer - instead specify them as \
+                 pattern_replace char_filters in the analyzer"
+            );
+        }
+        Ok(Self {
+            analyzer: with_filters(filters)?,
+            ..self
+        })
+    }
+}
+
+impl AnalysisConfig {
     /// The field whose values have categories of their own.
-    pub fn partition_field<'a>(&self, detectors: &'a [Detector]) -> Option<&'a str> {
-        let categorized = detectors.iter().find(|detector| detector.uses_mlcategory());
-        let partition = categorized.and_then(|detector| detector.partition_field_name.as_deref());
-        partition.filter(|_| self.per_partition.enabled)
+    pub fn category_partition(&self) -> Option<&str> {
+        let per_partition = self.categorization.as_ref()?.per_partition;
+        let categorized = self.detectors.iter().find(|d| d.uses_mlcategory())?;
+        let partition = categorized.partition_field_name.as_deref();
+        partition.filter(|_| per_partition.enabled)
     }
 }
 
@@ -331,7 +361,6 @@ pub fn default_analyzer() -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::AnalysisConfig;
 
     fn parse(config: Value) -> Result<AnalysisConfig, String> {
         serde_json::from_value(config).map_err(|error| {

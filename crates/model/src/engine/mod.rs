@@ -3,6 +3,7 @@
 //! Time is what the records say. A bucket closes when a record at least `latency` past its end has come, or when a
 //! flush says that time has passed; it is then judged, and never changes again.
 
+mod categories;
 mod format1;
 mod intake;
 mod memory;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::AnalysisConfig;
+use crate::config::{AnalysisConfig, MLCATEGORY};
 use crate::counts::DataCounts;
 use crate::detector::{Closing, Lane, LaneState};
 use crate::gather::{Gathered, OpenBucket};
@@ -22,6 +23,7 @@ use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
 use crate::workers::{Alone, Workers};
+use categories::Categories;
 
 /// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
 const BUCKETS_A_CALL: u64 = 512;
@@ -101,6 +103,8 @@ pub struct Engine {
     spare: Vec<OpenBucket>,
     /// Influencer values of the record at hand.
     influencers: Vec<Option<u32>>,
+    /// Of a job that has categories.
+    categories: Option<Categories>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -163,12 +167,17 @@ impl Engine {
             last_pruning: 0,
             mean_bucket_records: 0.0,
         };
-        Self::with_state(analysis, state)
+        let categories = Categories::new(&analysis, None);
+        Self::with_state(analysis, state, categories)
     }
 
-    fn with_state(analysis: AnalysisConfig, state: State) -> Self {
+    fn with_state(analysis: AnalysisConfig, state: State, categories: Option<Categories>) -> Self {
         let schema = analysis.schema();
-        let column = |name: &Option<String>| name.as_ref().and_then(|name| schema.position(name));
+        let position = |name: &String| match &categories {
+            Some(categories) if name == MLCATEGORY => Some(categories.column),
+            _ => schema.position(name),
+        };
+        let column = |name: &Option<String>| name.as_ref().and_then(position);
         let lanes = Lane::of(&analysis);
         let columns = lanes.iter().map(|lane| {
             let detector = &analysis.detectors[lane.detector];
@@ -183,11 +192,7 @@ impl Engine {
         Self {
             lanes,
             columns,
-            influencer_columns: analysis
-                .influencers
-                .iter()
-                .filter_map(|name| schema.position(name))
-                .collect(),
+            influencer_columns: analysis.influencers.iter().filter_map(position).collect(),
             summary_column: column(&analysis.summary_count_field_name),
             analysis_fields: analysis.analysis_fields().len() as u64,
             most_a_record: Gathered::most_a_record(analysis.influencers.len()),
@@ -196,6 +201,7 @@ impl Engine {
             state,
             workers: Arc::new(Alone),
             spare: Vec::new(),
+            categories,
         }
     }
 
@@ -206,15 +212,18 @@ impl Engine {
         if format > FORMAT {
             return Err(StateError::Newer(format));
         }
-        let state: State = match format {
-            1 => format1::read(rest, &analysis),
-            _ => postcard::from_bytes(rest),
-        }
-        .map_err(damaged)?;
+        let (state, categories) = match format {
+            1 => (format1::read(rest, &analysis).map_err(damaged)?, None),
+            _ => {
+                let (state, rest) = postcard::take_from_bytes::<State>(rest).map_err(damaged)?;
+                (state, postcard::from_bytes(rest).map_err(damaged)?)
+            }
+        };
         if state.lanes.len() != Lane::of(&analysis).len() {
             return Err(StateError::OtherAnalysis);
         }
-        Ok(Self::with_state(analysis, state))
+        let categories = Categories::new(&analysis, categories);
+        Ok(Self::with_state(analysis, state, categories))
     }
 
     /// The state, from which [`Engine::restore`] goes on as if nothing had been between.
@@ -222,6 +231,10 @@ impl Engine {
         // Writing to memory fails for no type of ours: lengths are known and there are no foreign serialisers.
         postcard::to_stdvec(&FORMAT)
             .and_then(|head| postcard::to_extend(&self.state, head))
+            .and_then(|states| {
+                let categories = self.categories.as_ref();
+                postcard::to_extend(&categories.map(Categories::state), states)
+            })
             .unwrap_or_else(|error| unreachable!("the state can't be written: {error}"))
     }
 
