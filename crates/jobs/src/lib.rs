@@ -2,18 +2,21 @@
 //! snapshots and their retention. It knows nothing of HTTP.
 
 mod actor;
+pub mod calendars;
 mod categories;
 mod clock;
 pub mod config;
 mod entry;
 mod error;
 mod expression;
+pub mod filters;
 mod life;
 mod live;
 pub mod maintenance;
 mod manager;
 mod overall;
 mod pool;
+mod rules;
 mod runner;
 mod settings;
 mod snapshots;

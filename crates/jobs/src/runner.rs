@@ -12,6 +12,7 @@ use tidewatch_model::categorize::CategorizationOptions;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::{Engine, Flush, Options, PlotOptions};
 use tidewatch_model::record::RecordBatch;
+use tidewatch_model::rules::RuleSet;
 use tidewatch_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -31,6 +32,7 @@ pub enum Command {
     /// The settings of a run, as its first command.
     Configure(Options),
     Plot(PlotOptions),
+    Rules(RuleSet),
     /// The settings of the categories, after those of the run or when they change.
     Categorize(CategorizationOptions),
 }

@@ -20,6 +20,24 @@ pub struct BucketResults {
     pub records: Vec<Record>,
     pub influencers: Vec<Influencer>,
     pub model_plots: Vec<ModelPlot>,
+    pub annotations: Vec<Annotation>,
+}
+
+/// A remark on what became of the models in a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Annotation {
+    /// Start of the bucket, epoch milliseconds.
+    pub timestamp: i64,
+    /// Its end.
+    pub end_timestamp: i64,
+    pub annotation: String,
+    /// What it tells of, in Elasticsearch's terms.
+    pub event: &'static str,
+    pub detector_index: usize,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +55,9 @@ pub struct Bucket {
     pub bucket_influencers: Vec<BucketInfluencer>,
     /// Filled by whoever has a clock.
     pub processing_time_ms: u64,
+    /// Descriptions of the calendars' events that touch the bucket.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduled_events: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -111,6 +132,10 @@ pub struct Explanation {
     pub single_bucket_impact: u8,
     /// 0 to 5.
     pub multi_bucket_impact: u8,
+    /// 0 to 5: of a shape that was never seen.
+    pub anomaly_characteristics_impact: u8,
+    /// Buckets that have been unusual on end.
+    pub anomaly_length: u32,
     /// Bounds of 95 % about the typical value.
     pub lower_confidence_bound: f64,
     pub typical_value: f64,

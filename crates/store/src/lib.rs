@@ -8,7 +8,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod blob;
+mod calendars;
 mod error;
+mod filters;
 mod jobs;
 mod journal;
 mod notes;
@@ -27,7 +29,9 @@ use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+pub use calendars::{CalendarRow, EventRow};
 pub use error::{Result, StoreError};
+pub use filters::FilterRow;
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
 pub use results::{

@@ -8,7 +8,9 @@ use std::hash::BuildHasher;
 use super::correlated::Correlated;
 use super::herd::{Herd, PIECE};
 use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point};
+use crate::config::Metric;
 use crate::gather::{Accumulator, Gathered};
+use crate::rules::Verdict;
 use crate::series::{Finding, Series};
 use crate::workers::Part;
 
@@ -42,10 +44,12 @@ impl Member {
     }
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Individual {
     members: Herd<Member>,
     correlated: Option<Box<Correlated>>,
+    /// Bytes of a slot beside its member.
+    each: u64,
     #[serde(skip)]
     index: HashTable<u32>,
     /// Bytes of the members beside their places in the list.
@@ -58,9 +62,26 @@ fn hash(key: Key) -> u64 {
 }
 
 impl Individual {
+    pub fn new(lane: &Lane) -> Self {
+        let mut each = INDEX_BYTES;
+        if lane.multivariate {
+            each += Correlated::BYTES;
+        }
+        if lane.metric == Metric::Median {
+            each += Gathered::MEDIAN_BYTES;
+        }
+        Self {
+            members: Herd::default(),
+            correlated: lane.multivariate.then(Box::default),
+            each,
+            index: HashTable::new(),
+            heap: 0,
+        }
+    }
+
     /// Takes over members of an older format.
-    pub fn restored(members: impl IntoIterator<Item = Member>) -> Self {
-        let mut all = Self::default();
+    pub fn restored(lane: &Lane, members: impl IntoIterator<Item = Member>) -> Self {
+        let mut all = Self::new(lane);
         members
             .into_iter()
             .for_each(|member| all.members.push(member));
@@ -76,14 +97,9 @@ impl Individual {
             .copied()
     }
 
-    pub fn newborn_bytes(lane: &Lane) -> u64 {
-        let correlated = if lane.multivariate {
-            Correlated::BYTES
-        } else {
-            0
-        };
-        let member = size_of::<Member>() - size_of::<Series>() + Series::newborn_bytes();
-        member as u64 + INDEX_BYTES + correlated
+    pub fn newborn_bytes(&self) -> u64 {
+        let heap = Series::newborn_bytes() - size_of::<Series>();
+        self.members.next_bytes() + heap as u64 + self.each
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
@@ -106,10 +122,9 @@ impl Individual {
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         gathered.touched.sort_unstable();
         let mut closed = self.observe(closing, gathered);
-        if closing.lane.multivariate {
-            self.correlated
-                .get_or_insert_default()
-                .see(&mut closed.told);
+        if let Some(correlated) = &mut self.correlated {
+            correlated.see(&mut closed.told);
+            closed.rejoin();
         }
         closed
     }
@@ -141,10 +156,19 @@ impl Individual {
         for (closed, freed) in done {
             all.judged += closed.judged;
             all.told.extend(closed.told);
+            all.apart.extend(closed.apart);
+            all.changes.extend(closed.changes);
             all.hungry.extend(closed.hungry);
             self.heap = self.heap.saturating_add_signed(-freed);
         }
         all
+    }
+
+    pub fn shift_clock(&mut self, seconds: i64, is_meant: &dyn Fn(Key) -> bool) {
+        let members = self.members.iter_mut();
+        members
+            .filter(|member| is_meant(member.key()))
+            .for_each(|member| member.series.shift_clock(seconds));
     }
 
     pub fn grow(&mut self, hungry: &[u32], mut room: u64) -> Option<u64> {
@@ -172,12 +196,11 @@ impl Individual {
                 value
             };
             let finding = see(value);
-            closed.judged += 1;
-            if closing.wants(member.key(), finding.probability) {
-                let left = finding.probability;
-                closed.told.push(judged(slot, member, value, left, finding));
-            }
+            let judged = judged(slot, member, value, finding.probability, finding);
+            let said = closing.verdict(judged.key, &judged.actual, &judged.typical);
+            closed.take(closing, judged, said);
         }
+        closed.rejoin();
         closed
     }
 
@@ -193,11 +216,7 @@ impl Individual {
     }
 
     pub fn bytes(&self) -> u64 {
-        let each = match self.correlated {
-            Some(_) => INDEX_BYTES + Correlated::BYTES,
-            None => INDEX_BYTES,
-        };
-        self.members.bytes() + self.heap + self.members.len() as u64 * each
+        self.members.bytes() + self.heap + self.members.len() as u64 * self.each
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -275,12 +294,29 @@ fn close(
             return;
         };
         let before = member.heap();
-        let finding = member.series.observe(closing.bucket, value, lane.side);
-        let left = member.series.after_peak(finding.probability);
+        let (finding, said) = if closing.ruling.is_none() {
+            let finding = member.series.observe(closing.bucket, value, lane.side);
+            (finding, Verdict::default())
+        } else {
+            let mut seen = member.series.peek(closing.bucket, value, lane.side);
+            let typical = Point::One(seen.typical);
+            let said = closing.verdict(member.key(), &Point::One(value), &typical);
+            if !said.skip_update {
+                seen = member.series.observe(closing.bucket, value, lane.side);
+            }
+            (seen, said)
+        };
+        // What is not told holds nothing back.
+        let told = if said.skip_result {
+            1.0
+        } else {
+            finding.probability
+        };
+        let left = member.series.after_peak(told);
         freed += before as i64 - member.heap() as i64;
-        closed.judged += 1;
-        if closing.wants(member.key(), left) {
-            closed.told.push(judged(slot, member, value, left, finding));
+        closed.take(closing, judged(slot, member, value, left, finding), said);
+        if let Some(change) = finding.change {
+            closed.changes.push((member.key(), change));
         }
         if member.series.wants() > 0 {
             closed.hungry.push(slot as u32);
@@ -317,12 +353,15 @@ impl<'de> Deserialize<'de> for Individual {
         struct Stored {
             members: Herd<Member>,
             correlated: Option<Box<Correlated>>,
+            each: u64,
         }
         let stored = Stored::deserialize(deserializer)?;
         let mut all = Self {
             members: stored.members,
             correlated: stored.correlated,
-            ..Self::default()
+            each: stored.each,
+            index: HashTable::new(),
+            heap: 0,
         };
         all.reindex();
         Ok(all)

@@ -105,7 +105,7 @@ impl Engine {
         }
         let room = match self.state.options.memory_limit {
             0 => u64::MAX,
-            limit => limit.saturating_sub(self.bytes()),
+            limit => limit.saturating_sub(self.reserved_bytes()),
         };
         let mut text = String::new();
         if let Some(categories) = &mut self.categories {

@@ -7,9 +7,10 @@ mod categories;
 mod format1;
 mod intake;
 mod memory;
+mod rules;
 mod time;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ use crate::intern::Interner;
 use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
+use crate::rules::{RuleSet, Rules, Shift};
 use crate::workers::{Alone, Workers};
 use categories::Categories;
 
@@ -142,12 +144,15 @@ struct State {
     last_pruning: i64,
     /// Mean records of a bucket that had some.
     mean_bucket_records: f64,
+    rules: Rules,
+    /// Moves of a detector's clocks that have been made, of those that the rules ask for.
+    shifted: Vec<(usize, Shift)>,
 }
 
 impl Engine {
     pub fn new(analysis: AnalysisConfig, options: Options) -> Self {
         let lanes = Lane::of(&analysis);
-        let lanes = lanes.iter().map(|_| LaneState::new()).collect();
+        let lanes = lanes.iter().map(LaneState::new).collect();
         let state = State {
             options,
             counts: DataCounts::default(),
@@ -166,6 +171,8 @@ impl Engine {
             gathered_bytes: 0,
             last_pruning: 0,
             mean_bucket_records: 0.0,
+            rules: RuleSet::new(&analysis, BTreeMap::new(), Vec::new()).into(),
+            shifted: Vec::new(),
         };
         let categories = Categories::new(&analysis, None);
         Self::with_state(analysis, state, categories)
@@ -336,13 +343,16 @@ impl Engine {
                     bucket: bucket.start,
                     plotted: None,
                     workers: &Alone,
+                    ruling: self.ruling(lane, bucket.start),
                 };
                 let mut gathered = bucket.lanes[number].clone();
                 gathered.settle(lane.metric, &bucket.names);
                 let closed = self.state.lanes[number].peek(&closing, &gathered, complete);
                 reporter.see(number, &closing, closed);
             }
-            results.push(reporter.finish(bucket, &self.state.lanes));
+            let mut result = reporter.finish(bucket, &self.state.lanes);
+            result.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
+            results.push(result);
         }
         results
     }

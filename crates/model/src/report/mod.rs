@@ -8,16 +8,19 @@ use crate::detector::{Closed, Closing, Judged, Key, Lane, LaneState, MAX_PROBABI
 use crate::gather::OpenBucket;
 use crate::intern::Interner;
 use crate::results::{
-    Bucket, BucketInfluencer, BucketResults, ByField, Echoed, Explanation, ModelPlot,
+    Annotation, Bucket, BucketInfluencer, BucketResults, ByField, Echoed, Explanation, ModelPlot,
     PartitionField, Record,
 };
 use crate::score::score;
+use crate::series::Change;
 use crate::workers::Alone;
 
 use influence::Influence;
 
 /// Records that a bucket may have, as in Elasticsearch.
 const MAX_RECORDS: usize = 500;
+/// Changes of models that a bucket tells of: a step that all of a large job's series take needs no thousand notes.
+const MAX_CHANGES: usize = 20;
 
 /// A value that was unusual enough to be told.
 struct Surprise {
@@ -35,6 +38,7 @@ pub struct Reporter<'a> {
     judged: usize,
     surprises: Vec<Surprise>,
     plots: Vec<ModelPlot>,
+    annotations: Vec<Annotation>,
 }
 
 impl<'a> Reporter<'a> {
@@ -54,6 +58,7 @@ impl<'a> Reporter<'a> {
             judged: 0,
             surprises: Vec::new(),
             plots: Vec::new(),
+            annotations: Vec::new(),
         }
     }
 
@@ -64,12 +69,19 @@ impl<'a> Reporter<'a> {
             bucket: self.start,
             plotted: None,
             workers: &Alone,
+            ruling: None,
         }
     }
 
     /// Takes what the values of a lane came to.
     pub fn see(&mut self, lane: usize, closing: &Closing<'_>, closed: Closed) {
         self.judged += closed.judged;
+        let changes = closed.changes.iter();
+        let changes = changes.map(|&(key, change)| self.model_change(lane, key, change));
+        let changes: Vec<Annotation> = changes
+            .take(MAX_CHANGES.saturating_sub(self.annotations.len()))
+            .collect();
+        self.annotations.extend(changes);
         for judged in closed.told {
             if closing.plots(judged.key) {
                 self.plots.push(self.model_plot(lane, &judged));
@@ -77,6 +89,21 @@ impl<'a> Reporter<'a> {
             if judged.probability < MAX_PROBABILITY {
                 self.surprises.push(Surprise { lane, judged });
             }
+        }
+    }
+
+    fn model_change(&self, lane: usize, key: Key, change: Change) -> Annotation {
+        let Change::Level { from, to } = change;
+        let index = self.lanes[lane].detector;
+        let (by, partition) = self.split_fields(index, key);
+        Annotation {
+            timestamp: self.start * 1_000,
+            end_timestamp: (self.start + self.analysis.span()) * 1_000,
+            annotation: format!("The level has changed from [{from:.4}] to [{to:.4}]"),
+            event: "model_change",
+            detector_index: index,
+            by,
+            partition,
         }
     }
 
@@ -134,10 +161,12 @@ impl<'a> Reporter<'a> {
                 is_interim: self.is_interim,
                 bucket_influencers,
                 processing_time_ms: 0,
+                scheduled_events: Vec::new(),
             },
             records,
             influencers,
             model_plots: self.plots,
+            annotations: self.annotations,
         }
     }
 
@@ -257,6 +286,8 @@ fn explain(judged: &Judged) -> Explanation {
         anomaly_type: if below { "dip" } else { "spike" },
         single_bucket_impact: digits(finding.single),
         multi_bucket_impact: digits(finding.multiple),
+        anomaly_characteristics_impact: digits(finding.shape),
+        anomaly_length: finding.length.max(1),
         lower_confidence_bound: finding.lower,
         typical_value: finding.typical,
         upper_confidence_bound: finding.upper,

@@ -8,11 +8,15 @@
 
 mod bar;
 mod day;
+pub(crate) mod format1;
+mod grow;
 mod link;
 mod period;
 mod predict;
 mod recent;
+mod row;
 mod season;
+mod seasons;
 mod shape;
 mod sums;
 mod tail;
@@ -22,10 +26,12 @@ use serde::{Deserialize, Serialize};
 
 use bar::Bar;
 use day::Days;
+use grow::Phase;
 pub use link::Link;
-use predict::{Cuts, Predictors};
-use recent::{RECENT, Recent};
-use season::{DAY, Table};
+use predict::Predictors;
+use recent::Recent;
+use row::Cuts;
+use season::{DAY, Visit};
 use shape::Shapes;
 use sums::Sums;
 pub use tail::Tail;
@@ -63,9 +69,22 @@ pub struct Finding {
     pub single: f64,
     /// Of the last buckets together.
     pub multiple: f64,
+    /// Of the shape of the last values, whatever their height.
+    pub shape: f64,
     pub typical: f64,
     pub lower: f64,
     pub upper: f64,
+    /// Buckets that have been far out on end, this one among them.
+    pub length: u32,
+    /// What the series has taken for its new normal with this value.
+    pub change: Option<Change>,
+}
+
+/// A change for good.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// Of the level, from what was expected to what has come to be.
+    Level { from: f64, to: f64 },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,19 +99,22 @@ pub struct Series {
     predictors: Predictors,
     /// Mean absolute residual, over a short and a long time.
     width: [f32; 2],
-    spread: Option<Table>,
     sums: Sums,
-    days: Days,
+    days: Option<Box<Days>>,
     /// Of single residuals and of sums, below and above.
     tails: [[Tail; 2]; 2],
-    shapes: Shapes,
+    shapes: Option<Box<Shapes>>,
     /// Surprises on end, negative below.
     run: i32,
     /// Whether the last bucket was anomalous, and the anomalies of late, decayed.
     flagged: bool,
     flags: f32,
     bar: Bar,
-    recent: Recent,
+    /// Until nothing more is asked of it.
+    recent: Option<Box<Recent>>,
+    phase: Phase,
+    /// Seconds that the clock of the seasons is ahead.
+    ahead: i32,
 }
 
 impl Series {
@@ -106,32 +128,37 @@ impl Series {
             seen: 0,
             negative: false,
             last: 0,
-            predictors: Predictors::new(span),
+            predictors: Predictors::new(),
             width: [0.0; 2],
-            spread: Table::new(DAY, 0, span, 24),
             sums: Sums::default(),
-            days: Days::new(span),
+            days: None,
             tails: [[single; 2], [multiple; 2]],
-            shapes: Shapes::default(),
+            shapes: None,
             run: 0,
             flagged: false,
             flags: 0.0,
             bar: Bar::default(),
-            recent: Recent::default(),
+            recent: Some(Box::default()),
+            phase: Phase::default(),
+            ahead: 0,
         }
     }
 
-    /// Judges the value of the bucket at `time` and learns it. Times must grow.
+    /// Judges the value of the bucket at `time` and learns it, in what the series has. Times must grow.
     pub fn observe(&mut self, time: i64, value: f64, side: Side) -> Finding {
-        let judged = self.judge(time, value, side);
-        self.learn(time, value, &judged);
-        if [48, 192, RECENT as u32].contains(&self.seen) {
-            self.choose_link();
-        }
-        if self.seen >= 192 && self.seen.is_multiple_of(RECENT as u32 / 2) {
-            self.find_period();
-        }
+        let mut judged = self.judge(time, value, side);
+        judged.finding.change = self.learn(time, value, &judged);
+        self.shrink();
         judged.finding
+    }
+
+    /// Observes a value and grows as the series likes, where nobody counts the memory.
+    pub fn follow(&mut self, time: i64, value: f64, side: Side) -> Finding {
+        let finding = self.observe(time, value, side);
+        if self.wants() > 0 {
+            self.grow();
+        }
+        finding
     }
 
     /// Judges a value without learning it.
@@ -141,7 +168,7 @@ impl Series {
 
     fn judge(&self, time: i64, value: f64, side: Side) -> Judgement {
         let y = self.link.apply(value.clamp(-LARGEST, LARGEST));
-        let forecast = self.predictors.forecast(time);
+        let forecast = self.predictors.forecast(self.clock(time), self.span);
         let mean = if self.seen == 0 { y } else { forecast.mean };
         let spread = self.spread_at(time);
         let width = self.base_width(mean) * spread;
@@ -152,9 +179,12 @@ impl Series {
             probability: 1.0,
             single: 1.0,
             multiple: 1.0,
+            shape: 1.0,
             typical: 0.0,
             lower: 0.0,
             upper: 0.0,
+            length: self.length(z),
+            change: None,
         };
         // What is told as typical is what the value was found to be unusual against.
         let mut typical = mean;
@@ -165,8 +195,10 @@ impl Series {
         };
         let least = self.least_width(mean);
         let sums = self.sums.add(error / spread, least);
-        let day = self.days.add(firm_error / spread, least, self.span);
-        let shape = self.shapes.see(self.predictors.standardised(y));
+        let day = self.days.as_ref();
+        let day = day.map(|days| days.add(firm_error / spread, least, self.span));
+        let shape = self.shapes.as_ref();
+        let shape = shape.map(|shapes| shapes.see(self.predictors.standardised(y)));
         if self.seen >= WARM {
             let either = |[below, above]: [f64; 2]| match side {
                 Side::Low => below,
@@ -181,9 +213,12 @@ impl Series {
             let floor = (0.1 / n).powi(2) / n.sqrt();
             finding.single = sided(&self.tails[0], sides(z)).max(floor);
             finding.multiple = sided(&self.tails[1], sums.extremes).max(floor);
-            let shape = self.shapes.probability(&shape).max(floor);
-            let days = self.days.probabilities(&day, self.span);
+            let known = self.shapes.as_ref().zip(shape.as_ref());
+            let shape = known.map_or(1.0, |(shapes, seen)| shapes.probability(seen).max(floor));
+            let known = self.days.as_ref().zip(day.as_ref());
+            let days = known.and_then(|(days, day)| days.probabilities(day, self.span));
             let half_day = days.map_or(1.0, |both| either(both).max(floor));
+            finding.shape = shape;
             finding.probability = together(finding.single, finding.multiple, shape, half_day);
             if finding.multiple.min(half_day) < finding.single {
                 typical = if half_day < finding.multiple {
@@ -210,25 +245,37 @@ impl Series {
         }
     }
 
+    /// Buckets far out on end with one that is `z` widths out.
+    fn length(&self, z: f64) -> u32 {
+        let same_side = f64::from(self.run) * z > 0.0;
+        match z.abs() > TAME {
+            true if same_side => self.run.unsigned_abs().saturating_add(1),
+            far => u32::from(far),
+        }
+    }
+
     /// A modelled value as it is told: on the scale of the data, and not below zero where they never were.
     fn told(&self, y: f64) -> f64 {
         let value = self.link.invert(y);
         if self.negative { value } else { value.max(0.0) }
     }
 
-    fn learn(&mut self, time: i64, value: f64, judged: &Judgement) {
+    fn learn(&mut self, time: i64, value: f64, judged: &Judgement) -> Option<Change> {
         self.negative |= value < 0.0;
         let missed = if self.seen == 0 {
             0
         } else {
             (time - self.last) / self.span - 1
         };
-        self.recent
-            .push(missed, value.clamp(-LARGEST, LARGEST) as f32);
+        if let Some(recent) = &mut self.recent {
+            recent.push(missed, value.clamp(-LARGEST, LARGEST));
+        }
         let Judgement {
             y, mean, width, z, ..
         } = *judged;
         let floor = self.link.resolution(mean);
+        // The level that is given up for good, if one is.
+        let mut left = None;
 
         let surprised = z.abs() > TAME;
         self.run = match (surprised, z > 0.0) {
@@ -246,10 +293,11 @@ impl Series {
         let cuts = Cuts {
             seasons: TAME * width,
             levels: cut,
-            firm: self.days.tame(floor),
+            firm: self.days.as_ref().map_or(cut, |days| days.tame(floor)),
         };
+        let clock = self.clock(time);
         self.predictors
-            .learn(time, y, &judged.forecast, floor, &cuts);
+            .learn(clock, self.span, y, &judged.forecast, floor, &cuts);
 
         if self.seen > 0 {
             let n = f64::from(self.seen);
@@ -258,14 +306,20 @@ impl Series {
                 *width += (rate * (residual.abs() / judged.spread - f64::from(*width))) as f32;
             }
             let base = self.base_width(mean);
-            if let Some(spread) = &mut self.spread {
-                let slot = spread.slot(time);
+            if let Some(spread) = self.predictors.spread_mut() {
+                let slot = spread.slot(clock);
                 let error = (residual.abs() / base).min(4.0) - 1.0 - spread.at(slot);
-                spread.learn(slot, error, 0.02, f64::INFINITY, true);
+                let visit = Visit {
+                    time: clock,
+                    rate: 0.02,
+                    tame: f64::INFINITY,
+                    first: true,
+                };
+                spread.learn(slot, error, &visit);
             }
             let warm = self.seen >= WARM;
             if self.sums.learn(&judged.sums, floor, n, warm, self.span) {
-                self.predictors.shift();
+                left = Some(judged.forecast.steady);
             }
         }
         let mut weight = 1.0;
@@ -279,13 +333,22 @@ impl Series {
                     tail.learn(value, weight);
                 }
             }
-            self.shapes.learn(&judged.shape, weight);
+            if let Some((shapes, seen)) = self.shapes.as_mut().zip(judged.shape.as_ref()) {
+                shapes.learn(seen, weight);
+            }
         }
-        if self.days.learn(&judged.day, floor, self.span, weight) {
-            self.predictors.shift();
+        if let Some((days, day)) = self.days.as_mut().zip(judged.day.as_ref())
+            && days.learn(day, floor, self.span, weight)
+        {
+            left = left.or(Some(judged.forecast.firm));
         }
         self.seen = self.seen.saturating_add(1);
         self.last = time;
+        left.map(|level| {
+            self.predictors.shift();
+            let (from, to) = (self.told(level), self.told(mean));
+            Change::Level { from, to }
+        })
     }
 
     /// How much a bucket counts in the tails: an anomaly hardly, unless anomalies are what the series is made of.
@@ -305,6 +368,17 @@ impl Series {
         self.bar.pass(probability, self.span)
     }
 
+    /// Moves the clock of the seasons by some seconds: what is known of a time of the day is expected as much earlier.
+    pub fn shift_clock(&mut self, seconds: i64) {
+        let seconds = i32::try_from(seconds).unwrap_or(0);
+        self.ahead = self.ahead.saturating_add(seconds);
+    }
+
+    /// What the seasons take a time for.
+    fn clock(&self, time: i64) -> i64 {
+        time + i64::from(self.ahead)
+    }
+
     fn base_width(&self, mean: f64) -> f64 {
         let [short, long] = self.width.map(f64::from);
         (0.5 * (short * short + long * long))
@@ -321,58 +395,12 @@ impl Series {
 
     /// How much wider residuals are at this hour, shrunk to 1 while little is known.
     fn spread_at(&self, time: i64) -> f64 {
-        let Some(spread) = &self.spread else {
+        let Some(spread) = self.predictors.spread() else {
             return 1.0;
         };
-        let slot = spread.slot(time);
+        let slot = spread.slot(self.clock(time));
         let n = f64::from(spread.visits(slot));
         (1.0 + spread.at(slot) * n / (n + 20.0)).max(0.2)
-    }
-
-    /// Starts over from the recent values under another link, when they ask for one.
-    fn choose_link(&mut self) {
-        let recent = self.recent.in_order();
-        let link = Link::choose(&recent, self.link);
-        if link == self.link {
-            return;
-        }
-        let mut again = Self::new(self.span, link);
-        let first = self.last - (recent.len() as i64 - 1) * self.span;
-        for (i, &value) in recent
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| !value.is_nan())
-        {
-            let time = first + i as i64 * self.span;
-            let judged = again.judge(time, f64::from(value), Side::Both);
-            again.learn(time, f64::from(value), &judged);
-        }
-        again.seen = self.seen;
-        again.negative = self.negative;
-        again.bar = self.bar;
-        *self = again;
-    }
-
-    fn find_period(&mut self) {
-        let recent = self.recent.in_order();
-        let link = self.link;
-        let scaled: Vec<f32> = recent
-            .iter()
-            .map(|&v| {
-                if v.is_nan() {
-                    v
-                } else {
-                    link.apply(f64::from(v)) as f32
-                }
-            })
-            .collect();
-        if let Some(lag) = period::find(&scaled) {
-            let values = scaled
-                .iter()
-                .map(|&v| (!v.is_nan()).then_some(f64::from(v)));
-            self.predictors
-                .adopt(lag as i64 * self.span, self.span, self.last, values);
-        }
     }
 
     /// Buckets with a value so far, saturating.
@@ -380,41 +408,9 @@ impl Series {
         self.seen
     }
 
-    /// Bytes of the next step of growth that the series would like; 0 for none.
-    pub fn wants(&self) -> usize {
-        0
-    }
-
-    /// Takes the step that it wants.
-    pub fn grow(&mut self) {}
-
-    /// Bytes that a new series takes.
-    pub fn newborn_bytes() -> usize {
-        size_of::<Self>()
-    }
-
     /// Start of the last bucket with a value.
     pub fn last(&self) -> i64 {
         self.last
-    }
-
-    /// Bytes that a series may come to take, by which it is counted from its start.
-    pub fn full_bytes(span: i64) -> usize {
-        let hours = Table::new(DAY, 0, span, 24).map_or(0, |t| t.bytes());
-        size_of::<Self>()
-            + Predictors::full_bytes(span)
-            + hours
-            + Shapes::full_bytes()
-            + recent::full_bytes()
-    }
-
-    /// Bytes that the series takes now.
-    pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.predictors.bytes()
-            + self.spread.as_ref().map_or(0, Table::bytes)
-            + self.shapes.bytes()
-            + self.recent.bytes()
     }
 }
 
@@ -426,8 +422,8 @@ struct Judgement {
     spread: f64,
     z: f64,
     sums: sums::Added,
-    day: day::Day,
-    shape: shape::Seen,
+    day: Option<day::Day>,
+    shape: Option<shape::Seen>,
     forecast: predict::Forecast,
 }
 
