@@ -82,7 +82,7 @@ fn messages_are_counted_by_category_and_categories_are_told() {
         without,
         json!({
             "job_id": JOB, "category_id": 1, "terms": "Failed password for bob from port ssh2",
-            "regex": ".*?Failed.+?password.+?for.+?bob.+?from.+?port.+?ssh2.*", "max_matching_length": 62,
+            "regex": ".*?Failed.+?password.+?for.+?bob.+?from.+?port.+?ssh2.*", "max_matching_length": 59,
             "result_type": "category_definition", "mlcategory": "1",
             "grok_pattern": ".*?Failed.+?password.+?for.+?bob.+?from.+?%{IP:ipaddress}.+?port.+?%{NUMBER:field}.+?ssh2.*"
         })
@@ -200,15 +200,25 @@ fn what_does_not_fit_is_refused() {
     let server = Server::start(&[]);
     let path = Client::job_path(JOB, "");
     let create = |more: Value| server.call("PUT", &path, &config(more));
-    create(json!({"detectors": [{"function": "count"}]})).assert_error(
-        400,
-        "status_exception",
-        "categorization_field_name is set but mlcategory is not used in any detector by/over/partition field",
+    let refused = |more: Value| {
+        let reply = create(more);
+        (
+            reply.status,
+            reply.body["error"]["caused_by"]["reason"].clone(),
+        )
+    };
+    assert_eq!(
+        refused(json!({"detectors": [{"function": "count"}]})),
+        (
+            400,
+            json!(
+                "categorization_field_name is set but mlcategory is not used in any detector by/over/partition field"
+            )
+        )
     );
-    create(json!({"categorization_analyzer": {"tokenizer": "wild"}})).assert_error(
-        400,
-        "illegal_argument_exception",
-        "failed to find global tokenizer under [wild]",
+    assert_eq!(
+        refused(json!({"categorization_analyzer": {"tokenizer": "wild"}})),
+        (400, json!("failed to find global tokenizer under [wild]"))
     );
     let created = server.ok(
         "PUT",

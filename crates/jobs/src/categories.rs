@@ -94,3 +94,54 @@ impl StatusChange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_status_is_annotated_where_and_when_it_was_seen() {
+        let change = |partition: Option<(&str, &str)>| StatusChange {
+            status: CategorizationStatus::Warn,
+            partition: partition.map(|(field, value)| (field.to_owned(), value.to_owned())),
+            time: 1_000,
+        };
+        let whole = change(None).annotation("j");
+        let of_partition = change(Some(("host", "a"))).annotation("j");
+        assert_ne!(whole.annotation_id, of_partition.annotation_id);
+        let doc: Value = serde_json::from_str(&of_partition.doc).expect("JSON");
+        assert_eq!(
+            doc["annotation"],
+            "Categorization status changed to 'warn' for 'host' 'a'"
+        );
+        assert_eq!(
+            (&doc["timestamp"], &doc["partition_field_value"]),
+            (&json!(1_000), &json!("a"))
+        );
+        assert_eq!(
+            change(None).message(),
+            "Categorization status changed to 'warn'"
+        );
+    }
+
+    #[test]
+    fn a_partition_is_said_once_more_unless_its_name_is_taken() {
+        let definition = CategoryDefinition {
+            category_id: 7,
+            partition: Some("a".to_owned()),
+            terms: "link up".to_owned(),
+            regex: ".*?link.+?up.*".to_owned(),
+            max_matching_length: 7,
+            examples: vec!["link up".to_owned()],
+            num_matches: 3,
+        };
+        let of = |field| rows("j", Some(field), vec![definition.clone()]).remove(0);
+        let doc: Value = serde_json::from_str(&of("host").doc).expect("JSON");
+        assert_eq!(
+            (&doc["host"], &doc["mlcategory"], of("host").timestamp),
+            (&json!("a"), &json!("7"), 7)
+        );
+        let doc: Value = serde_json::from_str(&of("terms").doc).expect("JSON");
+        assert_eq!(doc["terms"], "link up");
+    }
+}

@@ -149,7 +149,7 @@ impl Categorizer {
                     self.failed += 1;
                     return None;
                 }
-                *limits.last_id += 1;
+                *limits.last_id = limits.last_id.saturating_add(1);
                 self.insert(key, Category::new(*limits.last_id, pieces))
             }
         };
