@@ -41,7 +41,7 @@ struct StopWords {
     words: Vec<String>,
     ignore_case: bool,
     /// Which first bytes the words have: most other words have none of them.
-    firsts: [bool; 256],
+    firsts: Box<[bool; 256]>,
 }
 
 impl StopWords {
@@ -52,7 +52,7 @@ impl StopWords {
                 .for_each(|word| *word = word.to_lowercase());
         }
         words.sort();
-        let mut firsts = [false; 256];
+        let mut firsts = Box::new([false; 256]);
         for first in words.iter().filter_map(|word| word.as_bytes().first()) {
             firsts[usize::from(*first)] = true;
         }

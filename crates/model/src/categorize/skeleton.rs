@@ -431,7 +431,7 @@ pub fn is_of_calendar(token: &str) -> bool {
     };
     match bytes.len() {
         2..=4 if bytes[1].is_ascii_uppercase() && ZONES.contains(&token) => true,
-        3..=9 => begins_as_name() && NAMES.iter().any(|name| as_in_dates(name)),
+        3..=9 => begins_as_name() && NAMES.iter().any(as_in_dates),
         _ => false,
     }
 }
