@@ -10,7 +10,9 @@ use tidewatch_model::counts::{DataCounts, MemoryStatus, ModelSize};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::results::{Annotation, BucketResults, Document};
-use tidewatch_store::{AnnotationRow, ResultKind, ResultRow, ResultWrite, Store, StoreError};
+use tidewatch_store::{
+    AnnotationRow, Rescoring, ResultKind, ResultRow, ResultWrite, Store, StoreError,
+};
 use tokio::sync::mpsc;
 
 use crate::categories::{self, StatusChange};
@@ -18,6 +20,7 @@ use crate::clock;
 use crate::error::{JobError, Result};
 use crate::live::{Live, json};
 use crate::pool::{Panicked, Pool};
+use crate::rescore::rescoring;
 use crate::runner::{Applied, Command, Request, Saved, not_open};
 
 /// Times that results are tried to be written again, with growing pauses up to half a minute, as in Elasticsearch.
@@ -46,6 +49,7 @@ enum Work {
 struct Step {
     rows: Vec<ResultRow>,
     annotations: Vec<AnnotationRow>,
+    rescoring: Option<Rescoring>,
     buckets: u64,
     took: Duration,
     size: Option<ModelSize>,
@@ -126,6 +130,7 @@ impl Actor {
             Command::Plot(plot) => self.engine()?.plot(plot),
             Command::Categorize(options) => self.engine()?.configure_categories(options),
             Command::Rules(rules) => self.engine()?.set_rules(rules),
+            Command::Renormalise(window) => self.engine()?.renormalise(window),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.work(Work::Records { batch, row: 0 }).await?;
@@ -161,7 +166,12 @@ impl Actor {
                 let took = begun.elapsed();
                 // Whoever flushes may look at the counts.
                 let counts = matches!(&work, Work::Flush(_));
+                let told = results
+                    .iter_mut()
+                    .filter_map(|of| of.renormalisation.take());
+                let told = told.map(|told| *told).collect();
                 let step = Step {
+                    rescoring: rescoring(told),
                     categories: categories_of(&job_id, engine, counts),
                     statuses: status_changes_of(engine),
                     buckets: results.len() as u64,
@@ -199,6 +209,7 @@ impl Actor {
         let write = ResultWrite {
             delete_interim: self.has_interim && !step.rows.is_empty(),
             rows: step.rows.into_iter().chain(step.categories).collect(),
+            rescoring: step.rescoring,
             stats: documents,
             annotations: (step.annotations.into_iter()).chain(statuses).collect(),
         };

@@ -3,6 +3,8 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::normalise::Renormalisation;
+
 /// A result with the job that it belongs to and its kind: the document that is stored and served.
 #[derive(Serialize)]
 pub struct Document<'a, T> {
@@ -21,6 +23,8 @@ pub struct BucketResults {
     pub influencers: Vec<Influencer>,
     pub model_plots: Vec<ModelPlot>,
     pub annotations: Vec<Annotation>,
+    /// What the bucket changes in the scores of those before it.
+    pub renormalisation: Option<Box<Renormalisation>>,
 }
 
 /// A remark on what became of the models in a bucket.

@@ -14,6 +14,7 @@ mod filters;
 mod jobs;
 mod journal;
 mod notes;
+mod rescore;
 mod results;
 mod snapshots;
 mod writer;
@@ -34,6 +35,7 @@ pub use error::{Result, StoreError};
 pub use filters::FilterRow;
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
+pub use rescore::{Rescore, Rescoring};
 pub use results::{
     CategoryQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
 };

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
 use crate::Store;
 use crate::error::Result;
 use crate::notes::{AnnotationRow, save_annotation};
+use crate::rescore::{Rescoring, rescore};
 
 pub use categories::CategoryQuery;
 
@@ -41,13 +42,15 @@ pub struct ResultRow {
 }
 
 /// What one step of a job leaves behind, written in one transaction.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct ResultWrite {
     /// First delete every interim row of the job.
     pub delete_interim: bool,
     /// A bucket among them replaces all that was there of its timestamp: older records, influencers and model
     /// plots of it go. The order of the rows doesn't matter.
     pub rows: Vec<ResultRow>,
+    /// Then give results other scores, the rows just written among them.
+    pub rescoring: Option<Rescoring>,
     /// Documents about the job, (kind, JSON), each over the one of its kind.
     pub stats: Vec<(String, String)>,
     /// Annotations, each over the one of its id.
@@ -110,6 +113,9 @@ impl Store {
                 }
                 clear_buckets(conn, &job_id, &write.rows).await?;
                 insert(conn, &job_id, write.rows).await?;
+                if let Some(rescoring) = &write.rescoring {
+                    rescore(conn, &job_id, rescoring).await?;
+                }
                 for (kind, doc) in write.stats {
                     sqlx::query(
                         "INSERT OR REPLACE INTO job_stats (job_id, kind, doc) VALUES (?, ?, ?)",

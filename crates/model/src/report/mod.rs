@@ -7,6 +7,7 @@ use crate::config::AnalysisConfig;
 use crate::detector::{Closed, Closing, Judged, Key, Lane, LaneState, MAX_PROBABILITY, NO_SPLIT};
 use crate::gather::OpenBucket;
 use crate::intern::Interner;
+use crate::normalise::BUCKET_TIME;
 use crate::results::{
     Annotation, Bucket, BucketInfluencer, BucketResults, ByField, Echoed, Explanation, ModelPlot,
     PartitionField, Record,
@@ -141,7 +142,7 @@ impl<'a> Reporter<'a> {
         let records = records.collect();
         let influencers = self.influencers(&influences);
         let mut bucket_influencers = Vec::new();
-        bucket_influencers.extend(self.bucket_influencer("bucket_time", probability));
+        bucket_influencers.extend(self.bucket_influencer(BUCKET_TIME, probability));
         for (field, name) in self.analysis.influencers.iter().enumerate() {
             let least = self.of_field(&influences, field);
             if !least.is_empty() {
@@ -167,6 +168,7 @@ impl<'a> Reporter<'a> {
             influencers,
             model_plots: self.plots,
             annotations: self.annotations,
+            renormalisation: None,
         }
     }
 
