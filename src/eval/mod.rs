@@ -2,6 +2,7 @@
 
 mod calibration;
 mod families;
+mod forecast;
 mod matching;
 mod plan;
 
@@ -35,6 +36,9 @@ pub struct Eval {
     /// Check instead that probabilities are what they say, on series where nothing happens
     #[arg(long)]
     calibration: bool,
+    /// Check instead how far forecasts are off, and how often their bounds hold, beside those of the last day and week
+    #[arg(long, conflicts_with = "calibration")]
+    forecast: bool,
 }
 
 impl Eval {
@@ -47,6 +51,13 @@ impl Eval {
                 self.print_json(&mut out, "calibration", &calibrated)?;
             } else {
                 calibration::print(&mut out, &calibrated)?;
+            }
+        } else if self.forecast {
+            let rows = forecast::measure(seeds);
+            if self.json {
+                self.print_json(&mut out, "forecasts", &rows)?;
+            } else {
+                forecast::print(&mut out, &rows)?;
             }
         } else {
             let mut report = Report::default();

@@ -8,7 +8,9 @@
 
 mod bar;
 mod day;
+mod forecast;
 mod link;
+mod outlook;
 mod period;
 mod predict;
 mod recent;
@@ -16,14 +18,17 @@ mod season;
 mod shape;
 mod sums;
 mod tail;
+mod trend;
 mod views;
 
 use serde::{Deserialize, Serialize};
 
 use bar::Bar;
 use day::Days;
+pub use forecast::{Forecast, Point};
 pub use link::Link;
-use predict::{Cuts, Predictors};
+use outlook::Outlook;
+use predict::{Cuts, FOUND, Predictors};
 use recent::{RECENT, Recent};
 use season::{DAY, Table};
 use shape::Shapes;
@@ -93,6 +98,7 @@ pub struct Series {
     flags: f32,
     bar: Bar,
     recent: Recent,
+    outlook: Outlook,
 }
 
 impl Series {
@@ -118,6 +124,7 @@ impl Series {
             flags: 0.0,
             bar: Bar::default(),
             recent: Recent::default(),
+            outlook: Outlook::default(),
         }
     }
 
@@ -248,6 +255,10 @@ impl Series {
             levels: cut,
             firm: self.days.tame(floor),
         };
+        let tamed = if self.seen == 0 { y } else { mean + residual };
+        let seasons = &judged.forecast.seasons;
+        self.outlook
+            .learn(self.seen, time, self.span, tamed, seasons, &self.predictors);
         self.predictors
             .learn(time, y, &judged.forecast, floor, &cuts);
 
@@ -370,8 +381,12 @@ impl Series {
             let values = scaled
                 .iter()
                 .map(|&v| (!v.is_nan()).then_some(f64::from(v)));
-            self.predictors
-                .adopt(lag as i64 * self.span, self.span, self.last, values);
+            let adopted =
+                self.predictors
+                    .adopt(lag as i64 * self.span, self.span, self.last, values);
+            if adopted {
+                self.outlook.adopt(FOUND, self.outlook.error(0));
+            }
         }
     }
 
@@ -388,6 +403,7 @@ impl Series {
             + hours
             + Shapes::full_bytes()
             + recent::full_bytes()
+            + outlook::full_bytes()
     }
 
     /// Bytes that the series takes now.
@@ -397,6 +413,7 @@ impl Series {
             + self.spread.as_ref().map_or(0, Table::bytes)
             + self.shapes.bytes()
             + self.recent.bytes()
+            + self.outlook.bytes()
     }
 }
 

@@ -14,10 +14,10 @@ const RATES: usize = 4;
 /// The first of them, which do not follow a spell of some hours.
 const STEADY: usize = 1;
 /// Seasons: none, daily, daily smoothed, workday/weekend, daily + weekly, found.
-const SEASONS: usize = 6;
+pub const SEASONS: usize = 6;
 const CLASS: usize = 3;
 const WEEKLY: usize = 4;
-const FOUND: usize = 5;
+pub const FOUND: usize = 5;
 /// Slots of a workday or weekend day: smoothed, so that ten minutes are fine enough.
 const CLASS_SLOTS: i64 = 144;
 /// How much a slot learns at each visit of the day or week, however many buckets share it: else an event of an hour
@@ -72,7 +72,7 @@ pub struct Forecast {
     pub firm: f64,
     /// What the kind of day says, where that is in question.
     pub class: Option<f64>,
-    seasons: [Option<f64>; SEASONS],
+    pub seasons: [Option<f64>; SEASONS],
 }
 
 /// How much of an error is learnt: by seasons (unless it comes again in its slot), by levels, by firm levels.
@@ -110,7 +110,9 @@ impl Predictors {
         (y - self.predictors[0][0].level) / self.variation().max(1e-12)
     }
 
-    pub fn forecast(&self, time: i64) -> Forecast {
+    /// What each season says of a time, past or future: its deviation from the level beside it; none where it has no
+    /// table.
+    pub fn seasons(&self, time: i64) -> [Option<f64>; SEASONS] {
         let mut seasons = [None; SEASONS];
         seasons[0] = Some(0.0);
         if let Some(daily) = &self.daily {
@@ -134,7 +136,27 @@ impl Predictors {
             seasons[WEEKLY] = Some(seasons[2].unwrap_or(0.0) + week);
         }
         seasons[FOUND] = self.found.as_ref().map(|table| table.at(table.slot(time)));
+        seasons
+    }
 
+    /// The slow level beside a season.
+    pub fn slow_level(&self, season: usize) -> f64 {
+        self.predictors[season][0].level
+    }
+
+    /// Days by which a slow level is behind.
+    pub fn slow_days(&self) -> f64 {
+        f64::from(self.day) / f64::from(self.slow)
+    }
+
+    /// Mean absolute errors of late beside a season: of the slow level and of the last value as forecasts.
+    pub fn slow_and_last_width(&self, season: usize) -> [f64; 2] {
+        let row = &self.predictors[season];
+        [row[0].width, row[RATES - 1].width].map(f64::from)
+    }
+
+    pub fn forecast(&self, time: i64) -> Forecast {
+        let seasons = self.seasons(time);
         Forecast {
             mean: self.mixed(&seasons, RATES),
             steady: self.mixed(&seasons, STEADY),
@@ -325,20 +347,20 @@ impl Predictors {
     }
 
     /// Takes up a period that the data showed, its shape folded from `values` (transformed, oldest first, the last one
-    /// at `end`). It starts with the evidence of the best without it, and must hold it.
+    /// at `end`). It starts with the evidence of the best without it, and must hold it. Tells whether it was taken up.
     pub fn adopt(
         &mut self,
         period: i64,
         span: i64,
         end: i64,
         values: impl Iterator<Item = Option<f64>> + Clone,
-    ) {
+    ) -> bool {
         let fits = |other: i64| other % period < span || period - other % period < span;
         if fits(DAY) || fits(WEEK) || self.found.as_ref().is_some_and(|t| t.period() == period) {
-            return;
+            return false;
         }
         let Some(mut table) = Table::new(period, 0, span, 512) else {
-            return;
+            return false;
         };
         let count = values.clone().count() as i64;
         let known = values.clone().flatten();
@@ -358,6 +380,7 @@ impl Predictors {
         }; RATES];
         self.firm[FOUND] = mean;
         self.found = Some(table);
+        true
     }
 
     /// Takes a lasting shift for the new level: the slow and firm levels go where the fast one is.

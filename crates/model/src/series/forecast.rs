@@ -1,0 +1,183 @@
+//! Where a series is going: its values to come with the bounds of 95 %, on the scale of the data.
+//!
+//! Far ahead there is a season and a level: the seasons are mixed by how well each has done over the last weeks beside a
+//! level that follows slowly, and the level goes on by a damped trend (Gardner & McKenzie 1985, Management Science 31,
+//! p. 1237). What the next value is expected to be beyond that fades, as fast as the series forgets. The bounds widen
+//! from the errors of the next value to those of the season and by what the level is seen to do from day to day.
+
+use super::outlook::unit;
+use super::predict::SEASONS;
+use super::trend::{self, Trend};
+use super::{BOUND, LARGEST, Series};
+
+/// What remains of a trend after a day.
+const DAMPING: f64 = 0.98;
+/// How sharply the better season is preferred: the weight of one goes with this power of its error.
+const PREFERENCE: i32 = 24;
+/// Standard deviation of a normal law, in mean absolute deviations.
+const DEVIATION: f64 = 1.2533;
+/// Times of a day at which a season is looked at to know its mean.
+const LOOKS: i64 = 24;
+/// A level of which nothing is known yet wanders by this part of an error's variance a day.
+const UNKNOWN: f64 = 0.05;
+
+/// One value to come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// The median.
+    pub prediction: f64,
+    pub lower: f64,
+    pub upper: f64,
+}
+
+/// The forecast of a series as it stands.
+#[derive(Debug)]
+pub struct Forecast<'a> {
+    series: &'a Series,
+    weights: [f64; SEASONS],
+    level: f64,
+    trend: Trend,
+    wander: f64,
+    /// Mean absolute error of the season beside the level.
+    error: f64,
+    /// Width of the errors of the next value.
+    next: f64,
+    /// What the next value is expected to be beyond season and level, and how much of that a bucket keeps.
+    excess: f64,
+    keep: f64,
+}
+
+impl<'a> Forecast<'a> {
+    /// None before the first value.
+    pub fn new(series: &'a Series) -> Option<Self> {
+        if series.seen == 0 {
+            return None;
+        }
+        let next = series.last + series.span;
+        let seasons = series.predictors.seasons(next);
+        let weights = weights(series, &seasons);
+        let mixed = |of: &dyn Fn(usize) -> f64| -> f64 {
+            let known = weights.iter().enumerate().filter(|(_, w)| **w > 0.0);
+            known.map(|(season, weight)| weight * of(season)).sum()
+        };
+        let error = mixed(&|season| series.outlook.error(season));
+        let trend = trend::fit(&levels(series, &weights));
+        // A level without a season stays behind a trend; a season has learnt to make up for it.
+        let behind = trend.slope * series.predictors.slow_days();
+        let level = mixed(&|season| series.predictors.slow_level(season)) + weights[0] * behind;
+        let unknown = UNKNOWN * (DEVIATION * error).powi(2);
+        let mut forecast = Self {
+            series,
+            weights,
+            level,
+            trend,
+            wander: trend.wander.unwrap_or(unknown),
+            error,
+            next: 0.0,
+            excess: 0.0,
+            keep: 0.0,
+        };
+        let expected = series.predictors.forecast(next).mean;
+        forecast.excess = expected - forecast.median(next);
+        forecast.next = series.base_width(expected);
+        forecast.keep = forecast.persistence();
+        Some(forecast)
+    }
+
+    /// The value of the bucket at `time`, which is best later than the last one.
+    pub fn at(&self, time: i64) -> Point {
+        let series = self.series;
+        let ahead = self.buckets_ahead(time);
+        let days = self.days_ahead(time);
+        let kept = self.keep.powf(ahead);
+        let median = self.median(time) + self.excess * kept;
+        let far = DEVIATION * self.error;
+        let own = (far * far * (1.0 - kept * kept)).max((DEVIATION * self.next).powi(2));
+        let spread = series.spread_at(time);
+        let variance =
+            own * spread * spread + self.wander * days + self.trend.slope_variance * days * days;
+        let width = BOUND / DEVIATION * variance.sqrt();
+        let [lower, prediction, upper] = [-width, 0.0, width].map(|away| {
+            let y = (median + away).clamp(-LARGEST, LARGEST);
+            series.told(y).clamp(-LARGEST, LARGEST)
+        });
+        Point {
+            prediction,
+            lower,
+            upper,
+        }
+    }
+
+    /// By season, level and trend.
+    fn median(&self, time: i64) -> f64 {
+        let days = self.days_ahead(time);
+        let trend = self.trend.slope * (1.0 - DAMPING.powf(days)) / -DAMPING.ln();
+        self.level + trend + season(self.series, &self.weights, time)
+    }
+
+    /// How much of what is beyond season and level is still there a bucket later: of a series that forgets by a share at
+    /// each step, the square of the last value's error goes with twice what it forgets.
+    fn persistence(&self) -> f64 {
+        let best = (0..SEASONS).max_by(|&a, &b| self.weights[a].total_cmp(&self.weights[b]));
+        let [slow, last] = self
+            .series
+            .predictors
+            .slow_and_last_width(best.unwrap_or(0));
+        if slow > 0.0 {
+            (1.0 - 0.5 * (last / slow).powi(2)).clamp(0.0, 0.9999)
+        } else {
+            0.0
+        }
+    }
+
+    fn buckets_ahead(&self, time: i64) -> f64 {
+        let ahead = time.saturating_sub(self.series.last) as f64 / self.series.span as f64;
+        (ahead - 1.0).max(0.0)
+    }
+
+    fn days_ahead(&self, time: i64) -> f64 {
+        time.saturating_sub(self.series.last).max(0) as f64 / unit(self.series.span) as f64
+    }
+}
+
+/// How much each season counts, together 1.
+fn weights(series: &Series, seasons: &[Option<f64>; SEASONS]) -> [f64; SEASONS] {
+    let errors: [Option<f64>; SEASONS] = std::array::from_fn(|season| {
+        let error = series.outlook.error(season).max(series.least_width(0.0));
+        seasons[season].map(|_| error)
+    });
+    let best = errors
+        .iter()
+        .flatten()
+        .fold(f64::INFINITY, |a, &b| a.min(b));
+    let mut weights =
+        errors.map(|error| error.map_or(0.0, |error| (best / error).powi(PREFERENCE)));
+    let sum: f64 = weights.iter().sum();
+    for weight in &mut weights {
+        *weight /= sum;
+    }
+    weights
+}
+
+fn season(series: &Series, weights: &[f64; SEASONS], time: i64) -> f64 {
+    let seasons = series.predictors.seasons(time);
+    let known = seasons.iter().zip(weights);
+    known
+        .map(|(shape, weight)| weight * shape.unwrap_or(0.0))
+        .sum()
+}
+
+/// The means of the days that are over, without what the season says of them.
+fn levels(series: &Series, weights: &[f64; SEASONS]) -> Vec<(f64, f64)> {
+    let unit = unit(series.span);
+    let looks = (unit / series.span).clamp(1, LOOKS);
+    let now = series.last as f64 / unit as f64;
+    let level = |(day, mean): (i64, f64)| {
+        let at = |look: i64| day.saturating_mul(unit) + look * unit / looks;
+        let shape = (0..looks)
+            .map(|look| season(series, weights, at(look)))
+            .sum::<f64>();
+        (day as f64 - now, mean - shape / looks as f64)
+    };
+    series.outlook.days().map(level).collect()
+}
