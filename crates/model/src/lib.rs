@@ -16,3 +16,4 @@ pub mod score;
 pub mod series;
 pub mod time_format;
 pub mod units;
+pub mod workers;

@@ -72,6 +72,15 @@ impl TryFrom<RawDetector> for Detector {
                 function.name()
             );
         }
+        if matches!(
+            function.metric(),
+            Metric::Presence | Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Place
+        ) {
+            refuse!(
+                "Function '{}' is not supported by this version of tidewatch",
+                function.name()
+            );
+        }
         let splits = [
             ("by_field_name", &by_field_name),
             ("over_field_name", &over_field_name),
@@ -104,7 +113,7 @@ impl TryFrom<RawDetector> for Detector {
                 );
             }
         }
-        if function.metric() == Metric::Count && !function.zeros() && over_field_name.is_some() {
+        if function.refuses_over() && over_field_name.is_some() {
             refuse!(
                 "over_field_name cannot be used with function '{}'",
                 function.name()
@@ -161,6 +170,13 @@ impl TryFrom<RawDetector> for Detector {
             use_null,
             detector_index,
         })
+    }
+}
+
+impl Detector {
+    /// Whether it has a slot for each split value, not one in all.
+    pub fn is_split(&self) -> bool {
+        self.by_field_name.is_some() || self.partition_field_name.is_some()
     }
 }
 
@@ -370,7 +386,8 @@ impl AnalysisConfig {
         let mut schema = Schema::default();
         for detector in &self.detectors {
             if let Some(name) = &detector.field_name {
-                schema.column(name, true, false);
+                let numeric = detector.function.metric().is_numeric();
+                schema.column(name, numeric, !numeric);
             }
             for name in [&detector.by_field_name, &detector.partition_field_name]
                 .into_iter()

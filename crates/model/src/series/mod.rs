@@ -390,6 +390,24 @@ impl Series {
         }
     }
 
+    /// Buckets with a value so far, saturating.
+    pub fn seen(&self) -> u32 {
+        self.seen
+    }
+
+    /// Bytes of the next step of growth that the series would like; 0 for none.
+    pub fn wants(&self) -> usize {
+        0
+    }
+
+    /// Takes the step that it wants.
+    pub fn grow(&mut self) {}
+
+    /// Bytes that a new series takes.
+    pub fn newborn_bytes() -> usize {
+        size_of::<Self>()
+    }
+
     /// Start of the last bucket with a value.
     pub fn last(&self) -> i64 {
         self.last

@@ -1,0 +1,262 @@
+//! From what the lanes found in one bucket to its results: records, influencers, bucket.
+
+mod influence;
+
+use crate::aggregate::{joint, raw_score, record_score};
+use crate::config::AnalysisConfig;
+use crate::detector::{Closed, Closing, Judged, Key, Lane, LaneState, MAX_PROBABILITY, NO_SPLIT};
+use crate::gather::OpenBucket;
+use crate::intern::Interner;
+use crate::results::{
+    Bucket, BucketInfluencer, BucketResults, ByField, Echoed, Explanation, ModelPlot,
+    PartitionField, Record,
+};
+use crate::score::score;
+use crate::workers::Alone;
+
+use influence::Influence;
+
+/// Records that a bucket may have, as in Elasticsearch.
+const MAX_RECORDS: usize = 500;
+
+/// A value that was unusual enough to be told.
+struct Surprise {
+    lane: usize,
+    judged: Judged,
+}
+
+/// The results of one bucket in the making.
+pub struct Reporter<'a> {
+    analysis: &'a AnalysisConfig,
+    lanes: &'a [Lane],
+    names: &'a Interner,
+    start: i64,
+    is_interim: bool,
+    judged: usize,
+    surprises: Vec<Surprise>,
+    plots: Vec<ModelPlot>,
+}
+
+impl<'a> Reporter<'a> {
+    pub fn new(
+        analysis: &'a AnalysisConfig,
+        lanes: &'a [Lane],
+        names: &'a Interner,
+        start: i64,
+        is_interim: bool,
+    ) -> Self {
+        Self {
+            analysis,
+            lanes,
+            names,
+            start,
+            is_interim,
+            judged: 0,
+            surprises: Vec::new(),
+            plots: Vec::new(),
+        }
+    }
+
+    /// The bucket as a lane sees it, nothing plotted.
+    fn closing(&self, lane: usize) -> Closing<'a> {
+        Closing {
+            lane: &self.lanes[lane],
+            bucket: self.start,
+            plotted: None,
+            workers: &Alone,
+        }
+    }
+
+    /// Takes what the values of a lane came to.
+    pub fn see(&mut self, lane: usize, closing: &Closing<'_>, closed: Closed) {
+        self.judged += closed.judged;
+        for judged in closed.told {
+            if closing.plots(judged.key) {
+                self.plots.push(self.model_plot(lane, &judged));
+            }
+            if judged.probability < MAX_PROBABILITY {
+                self.surprises.push(Surprise { lane, judged });
+            }
+        }
+    }
+
+    fn model_plot(&self, lane: usize, judged: &Judged) -> ModelPlot {
+        let Lane {
+            detector, metric, ..
+        } = self.lanes[lane];
+        let (by, partition) = self.split_fields(detector, judged.key);
+        ModelPlot {
+            timestamp: self.start * 1_000,
+            bucket_span: self.analysis.span(),
+            detector_index: detector,
+            by,
+            partition,
+            model_feature: metric.feature(),
+            model_lower: judged.finding.lower,
+            model_upper: judged.finding.upper,
+            model_median: judged.finding.typical,
+            actual: judged.actual.values().first().copied(),
+        }
+    }
+
+    pub fn finish(mut self, bucket: &OpenBucket, states: &[LaneState]) -> BucketResults {
+        // Ties are told in the order of lanes and slots.
+        self.surprises
+            .sort_by(|a, b| a.judged.probability.total_cmp(&b.judged.probability));
+        let each = self.surprises.iter();
+        let least: Vec<f64> = each.map(|surprise| surprise.judged.probability).collect();
+        let probability = joint(&least, self.judged);
+        self.surprises.truncate(MAX_RECORDS);
+
+        let influences = self.influences(bucket, states);
+        let each = self.surprises.iter().zip(&influences);
+        let records = each.map(|(surprise, of)| self.record(surprise, of));
+        let records = records.collect();
+        let influencers = self.influencers(&influences);
+        let mut bucket_influencers = Vec::new();
+        bucket_influencers.extend(self.bucket_influencer("bucket_time", probability));
+        for (field, name) in self.analysis.influencers.iter().enumerate() {
+            let least = self.of_field(&influences, field);
+            if !least.is_empty() {
+                // No part of a bucket is odder than the whole.
+                let of_field = joint(&least, self.judged).max(probability);
+                bucket_influencers.extend(self.bucket_influencer(name, of_field));
+            }
+        }
+        let anomaly_score = score(probability);
+        BucketResults {
+            bucket: Bucket {
+                timestamp: self.start * 1_000,
+                anomaly_score,
+                bucket_span: self.analysis.span(),
+                initial_anomaly_score: anomaly_score,
+                event_count: bucket.events as u64,
+                is_interim: self.is_interim,
+                bucket_influencers,
+                processing_time_ms: 0,
+            },
+            records,
+            influencers,
+            model_plots: self.plots,
+        }
+    }
+
+    fn record(&self, surprise: &Surprise, influences: &[Influence]) -> Record {
+        let Lane {
+            detector: index,
+            metric,
+            ..
+        } = self.lanes[surprise.lane];
+        let detector = &self.analysis.detectors[index];
+        let Judged {
+            key,
+            actual,
+            typical,
+            probability,
+            finding,
+            ..
+        } = surprise.judged;
+        let record_score = record_score(probability, self.judged);
+        let (by, partition) = self.split_fields(index, key);
+        let of_by = by.iter().map(|by| (&by.by_field_name, &by.by_field_value));
+        let of_partition = partition
+            .iter()
+            .map(|of| (&of.partition_field_name, &of.partition_field_value));
+        let splits = of_by.chain(of_partition);
+        let mut echoed = echo(splits.map(|(name, value)| (name.as_str(), value.as_str())));
+        let influencers = self.record_influencers(influences, &mut echoed);
+        Record {
+            probability: finding.probability,
+            multi_bucket_impact: multi_bucket_impact(finding.single, finding.multiple),
+            record_score,
+            initial_record_score: record_score,
+            bucket_span: self.analysis.span(),
+            detector_index: index,
+            is_interim: self.is_interim,
+            timestamp: self.start * 1_000,
+            by,
+            partition,
+            function: detector.function.name(),
+            function_description: metric.description(),
+            typical: typical.values().to_vec(),
+            actual: actual.values().to_vec(),
+            field_name: detector.field_name.clone(),
+            influencers,
+            anomaly_score_explanation: explain(&surprise.judged),
+            echoed,
+        }
+    }
+
+    /// None where there is nothing to tell.
+    fn bucket_influencer(&self, name: &str, probability: f64) -> Option<BucketInfluencer> {
+        let anomaly_score = score(probability);
+        (anomaly_score > 0.0).then(|| BucketInfluencer {
+            result_type: "bucket_influencer",
+            influencer_field_name: name.to_owned(),
+            initial_anomaly_score: anomaly_score,
+            anomaly_score,
+            raw_anomaly_score: raw_score(probability),
+            probability,
+            timestamp: self.start * 1_000,
+            bucket_span: self.analysis.span(),
+            is_interim: self.is_interim,
+        })
+    }
+
+    fn split_fields(&self, detector: usize, key: Key) -> (Option<ByField>, Option<PartitionField>) {
+        let detector = &self.analysis.detectors[detector];
+        let name = |id: u32| {
+            if id == NO_SPLIT {
+                String::new()
+            } else {
+                self.names.name(id).to_owned()
+            }
+        };
+        let by = detector.by_field_name.as_ref().map(|field| ByField {
+            by_field_name: field.clone(),
+            by_field_value: name(key.by),
+        });
+        let partition = detector
+            .partition_field_name
+            .as_ref()
+            .map(|field| PartitionField {
+                partition_field_name: field.clone(),
+                partition_field_value: name(key.partition),
+            });
+        (by, partition)
+    }
+}
+
+/// Fields and values said once more at the top of a result.
+fn echo<'f>(fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> Echoed {
+    let mut echoed = Echoed::default();
+    for (field, value) in fields {
+        echoed.add(field, [value.to_owned()]);
+    }
+    echoed
+}
+
+/// -5 where the bucket alone is unusual, 5 where only several together are.
+fn multi_bucket_impact(single: f64, multiple: f64) -> f64 {
+    let (single, multiple) = (single.max(1e-300).ln(), multiple.max(1e-300).ln());
+    let most = single.min(multiple);
+    if most >= 0.0 {
+        return 0.0;
+    }
+    let impact = 5.0 * (single - multiple) / -most;
+    (impact.clamp(-5.0, 5.0) * 100.0).round() / 100.0
+}
+
+fn explain(judged: &Judged) -> Explanation {
+    let finding = judged.finding;
+    let digits = |p: f64| (-p.max(1e-300).log10()).round().clamp(0.0, 5.0) as u8;
+    let below = judged.actual.values().first() < judged.typical.values().first();
+    Explanation {
+        anomaly_type: if below { "dip" } else { "spike" },
+        single_bucket_impact: digits(finding.single),
+        multi_bucket_impact: digits(finding.multiple),
+        lower_confidence_bound: finding.lower,
+        typical_value: finding.typical,
+        upper_confidence_bound: finding.upper,
+    }
+}
