@@ -93,7 +93,7 @@ const FAMILIES: [Family; 10] = [
     }),
     ("other period", 21, Link::Identity, |random, growth| {
         let base = level(random, 0.0, 4.0);
-        let period = (random.between(3.0, 11.0) * 3.0).round() / 3.0;
+        let period = [5.0, 7.0, 9.0, 10.0][(random.uniform() * 4.0) as usize];
         let noise = random.between(0.05, 0.15);
         Box::new(move |random, time, days| {
             let hours = time.div_euclid(DAY) as f64 * 24.0 + hour(time);

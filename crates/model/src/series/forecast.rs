@@ -7,6 +7,7 @@
 
 use super::outlook::unit;
 use super::predict::SEASONS;
+use super::season::DAY;
 use super::trend::{self, Trend};
 use super::{BOUND, LARGEST, Series};
 
@@ -45,6 +46,8 @@ pub struct Forecast<'a> {
     /// What the next value is expected to be beyond season and level, and how much of that a bucket keeps.
     excess: f64,
     keep: f64,
+    /// How much of it stays for good, because the level wanders.
+    stays: f64,
 }
 
 impl<'a> Forecast<'a> {
@@ -54,7 +57,7 @@ impl<'a> Forecast<'a> {
             return None;
         }
         let next = series.last + series.span;
-        let seasons = series.predictors.seasons(next);
+        let [_, seasons] = series.predictors.seasons(next);
         let weights = weights(series, &seasons);
         let mixed = |of: &dyn Fn(usize) -> f64| -> f64 {
             let known = weights.iter().enumerate().filter(|(_, w)| **w > 0.0);
@@ -76,11 +79,23 @@ impl<'a> Forecast<'a> {
             next: 0.0,
             excess: 0.0,
             keep: 0.0,
+            stays: 0.0,
         };
+        // The level has followed what of today was off the season, and of yesterday, as far as it still remembers it.
+        let today = 1.0 - (-(series.last.rem_euclid(DAY) as f64) / DAY as f64).exp();
+        forecast.level -= today * forecast.of_week(series.last)
+            + (1.0 - today) * forecast.of_week(series.last - DAY);
         let expected = series.predictors.forecast(next).mean;
         forecast.excess = expected - forecast.median(next);
         forecast.next = series.base_width(expected);
         forecast.keep = forecast.persistence();
+        let far = (DEVIATION * error).powi(2);
+        // A level that follows a random walk by a day is off by half of what the walk adds a day.
+        let beyond = far - (DEVIATION * forecast.next).powi(2);
+        let walk = 0.5 * forecast.wander;
+        if walk > 0.0 {
+            forecast.stays = walk / walk.max(beyond);
+        }
         Some(forecast)
     }
 
@@ -89,7 +104,7 @@ impl<'a> Forecast<'a> {
         let series = self.series;
         let ahead = self.buckets_ahead(time);
         let days = self.days_ahead(time);
-        let kept = self.keep.powf(ahead);
+        let kept = self.stays + (1.0 - self.stays) * self.keep.powf(ahead);
         let median = self.median(time) + self.excess * kept;
         let far = DEVIATION * self.error;
         let own = (far * far * (1.0 - kept * kept)).max((DEVIATION * self.next).powi(2));
@@ -112,7 +127,15 @@ impl<'a> Forecast<'a> {
     fn median(&self, time: i64) -> f64 {
         let days = self.days_ahead(time);
         let trend = self.trend.slope * (1.0 - DAMPING.powf(days)) / -DAMPING.ln();
-        self.level + trend + season(self.series, &self.weights, time)
+        self.level + trend + self.of_week(time) + season(self.series, &self.weights, time)
+    }
+
+    /// What the day of the week is off its season.
+    fn of_week(&self, time: i64) -> f64 {
+        if unit(self.series.span) > DAY {
+            return 0.0;
+        }
+        self.trend.week[trend::of_week(time.div_euclid(DAY) as f64)]
     }
 
     /// How much of what is beyond season and level is still there a bucket later: of a series that forgets by a share at
@@ -160,7 +183,7 @@ fn weights(series: &Series, seasons: &[Option<f64>; SEASONS]) -> [f64; SEASONS] 
 }
 
 fn season(series: &Series, weights: &[f64; SEASONS], time: i64) -> f64 {
-    let seasons = series.predictors.seasons(time);
+    let [_, seasons] = series.predictors.seasons(time);
     let known = seasons.iter().zip(weights);
     known
         .map(|(shape, weight)| weight * shape.unwrap_or(0.0))
@@ -171,13 +194,12 @@ fn season(series: &Series, weights: &[f64; SEASONS], time: i64) -> f64 {
 fn levels(series: &Series, weights: &[f64; SEASONS]) -> Vec<(f64, f64)> {
     let unit = unit(series.span);
     let looks = (unit / series.span).clamp(1, LOOKS);
-    let now = series.last as f64 / unit as f64;
     let level = |(day, mean): (i64, f64)| {
         let at = |look: i64| day.saturating_mul(unit) + look * unit / looks;
         let shape = (0..looks)
             .map(|look| season(series, weights, at(look)))
             .sum::<f64>();
-        (day as f64 - now, mean - shape / looks as f64)
+        (day as f64, mean - shape / looks as f64)
     };
     series.outlook.days().map(level).collect()
 }

@@ -256,7 +256,7 @@ impl Series {
             firm: self.days.tame(floor),
         };
         let tamed = if self.seen == 0 { y } else { mean + residual };
-        let seasons = &judged.forecast.seasons;
+        let seasons = &judged.forecast.far;
         self.outlook
             .learn(self.seen, time, self.span, tamed, seasons, &self.predictors);
         self.predictors
@@ -421,7 +421,6 @@ impl Series {
             + hours
             + Shapes::full_bytes()
             + recent::full_bytes()
-            + outlook::full_bytes()
     }
 
     /// Bytes that the series takes now.
@@ -431,7 +430,6 @@ impl Series {
             + self.spread.as_ref().map_or(0, Table::bytes)
             + self.shapes.bytes()
             + self.recent.bytes()
-            + self.outlook.bytes()
     }
 }
 

@@ -9,6 +9,10 @@ use super::season::DAY;
 pub const DAYS: usize = 14;
 /// Days after which an error is forgotten, to 1/e: a weekend must be known until the next.
 const ERROR_DAYS: f64 = 7.0;
+/// No day yet.
+const UNKNOWN: i64 = i64::MIN;
+/// The mean of a day without values, and of the first, which is most often a part of one.
+const NONE: f32 = f32::NEG_INFINITY;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outlook {
@@ -18,8 +22,8 @@ pub struct Outlook {
     day: i64,
     count: u32,
     mean: f64,
-    /// Means of the days before it, the last one first; NaN for a day without values. Empty before the second day.
-    days: Vec<f32>,
+    /// Means of the days before it, the last one first; [`NONE`] where there is none.
+    days: [f32; DAYS],
 }
 
 /// Seconds of what counts as a day: a bucket, where that is longer.
@@ -31,10 +35,10 @@ impl Default for Outlook {
     fn default() -> Self {
         Self {
             errors: [0.0; SEASONS],
-            day: i64::MIN,
+            day: UNKNOWN,
             count: 0,
-            mean: 0.0,
-            days: Vec::new(),
+            mean: f64::from(NONE),
+            days: [NONE; DAYS],
         }
     }
 }
@@ -63,29 +67,23 @@ impl Outlook {
             }
         }
         let day = time.div_euclid(unit(span));
-        if day != self.day {
-            self.close_day(day);
+        if self.day == UNKNOWN {
+            self.day = day;
+        } else if day != self.day {
+            self.begin(day);
         }
-        self.count += 1;
-        self.mean += (y - self.mean) / f64::from(self.count);
+        if self.mean.is_finite() {
+            self.count = self.count.saturating_add(1);
+            self.mean += (y - self.mean) / f64::from(self.count);
+        }
     }
 
-    fn close_day(&mut self, day: i64) {
-        if self.count > 0 {
-            // The first day is most often a part of one.
-            let first = self.days.is_empty();
-            let mean = if first { f32::NAN } else { self.mean as f32 };
-            let missed = day.saturating_sub(self.day).saturating_sub(1);
-            let missed = usize::try_from(missed).unwrap_or(DAYS).min(DAYS);
-            if first {
-                self.days.reserve_exact(DAYS);
-            }
-            self.days.truncate(DAYS - 1);
-            self.days.insert(0, mean);
-            for _ in 0..missed {
-                self.days.truncate(DAYS - 1);
-                self.days.insert(0, f32::NAN);
-            }
+    fn begin(&mut self, day: i64) {
+        let passed = usize::try_from(day.saturating_sub(self.day)).unwrap_or(DAYS);
+        self.days.rotate_right(passed.min(DAYS) % DAYS);
+        self.days[..passed.min(DAYS)].fill(NONE);
+        if (1..=DAYS).contains(&passed) {
+            self.days[passed - 1] = self.mean as f32;
         }
         (self.day, self.count, self.mean) = (day, 0, 0.0);
     }
@@ -103,16 +101,7 @@ impl Outlook {
     pub fn days(&self) -> impl Iterator<Item = (i64, f64)> {
         let numbers = (1..).map(|back| self.day - back);
         let days = numbers.zip(&self.days);
-        days.filter(|(_, mean)| !mean.is_nan())
+        days.filter(|(_, mean)| mean.is_finite())
             .map(|(day, &mean)| (day, f64::from(mean)))
     }
-
-    pub fn bytes(&self) -> usize {
-        self.days.capacity() * size_of::<f32>()
-    }
-}
-
-/// What `bytes` may come to.
-pub const fn full_bytes() -> usize {
-    DAYS * size_of::<f32>()
 }

@@ -28,6 +28,8 @@ const WEEK_RATE: f64 = 0.2;
 const EVIDENCE_DAYS: f64 = 3.0;
 /// The week learns what the day leaves, so not before the day is known.
 const SETTLED_DAYS: f64 = 1.5;
+/// Weeks that a week's shape must have been seen to count half, far ahead.
+const FAR_DOUBT: f64 = 0.2;
 /// The firm levels are so many times as slow as the slow mean.
 const FIRM: f64 = 3.0;
 /// A forecast by the kind of day is still in question when it is worse by no more than this a bucket, in nats.
@@ -72,7 +74,9 @@ pub struct Forecast {
     pub firm: f64,
     /// What the kind of day says, where that is in question.
     pub class: Option<f64>,
-    pub seasons: [Option<f64>; SEASONS],
+    seasons: [Option<f64>; SEASONS],
+    /// The same for times far ahead.
+    pub far: [Option<f64>; SEASONS],
 }
 
 /// How much of an error is learnt: by seasons (unless it comes again in its slot), by levels, by firm levels.
@@ -111,8 +115,8 @@ impl Predictors {
     }
 
     /// What each season says of a time, past or future: its deviation from the level beside it; none where it has no
-    /// table.
-    pub fn seasons(&self, time: i64) -> [Option<f64>; SEASONS] {
+    /// table. The second form is for times far ahead, where nothing else makes up for a week that is held back.
+    pub fn seasons(&self, time: i64) -> [[Option<f64>; SEASONS]; 2] {
         let mut seasons = [None; SEASONS];
         seasons[0] = Some(0.0);
         if let Some(daily) = &self.daily {
@@ -130,13 +134,15 @@ impl Predictors {
                 seasons[2]
             };
         }
-        if let Some(weekly) = &self.weekly {
-            let seen = self.weeks() / (self.weeks() + 1.0);
-            let week = seen * weekly.at(weekly.slot(time));
-            seasons[WEEKLY] = Some(seasons[2].unwrap_or(0.0) + week);
-        }
         seasons[FOUND] = self.found.as_ref().map(|table| table.at(table.slot(time)));
-        seasons
+        let mut far = seasons;
+        if let Some(weekly) = &self.weekly {
+            let (weeks, week) = (self.weeks(), weekly.at(weekly.slot(time)));
+            let day = seasons[2].unwrap_or(0.0);
+            seasons[WEEKLY] = Some(day + week * weeks / (weeks + 1.0));
+            far[WEEKLY] = Some(day + week * weeks / (weeks + FAR_DOUBT));
+        }
+        [seasons, far]
     }
 
     /// The slow level beside a season.
@@ -156,13 +162,14 @@ impl Predictors {
     }
 
     pub fn forecast(&self, time: i64) -> Forecast {
-        let seasons = self.seasons(time);
+        let [seasons, far] = self.seasons(time);
         Forecast {
             mean: self.mixed(&seasons, RATES),
             steady: self.mixed(&seasons, STEADY),
             firm: self.firmly(&seasons),
             class: self.by_class(time, &seasons),
             seasons,
+            far,
         }
     }
 

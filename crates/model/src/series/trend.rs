@@ -9,17 +9,27 @@ pub struct Trend {
     pub slope_variance: f64,
     /// Variance that the level gathers a day beside the line, as a random walk does; none where too little is known.
     pub wander: Option<f64>,
+    /// How far each day of the week (the number of the day modulo 7) is off the line again and again.
+    pub week: [f64; 7],
 }
 
 /// Fewer days show no trend.
 const LEAST: usize = 4;
 /// A slope is taken for as large as it is likely to be, given that most series have none: so many variances of its
 /// estimate are held against its square.
-const DOUBT: f64 = 2.0;
+const DOUBT: f64 = 4.0;
+/// Parameters that a step counts for: a random walk always looks as if it had one.
+const STEP: f64 = 10.0;
+/// What a few days show of a random walk is less than what it will do, by this over their number.
+const FEW: f64 = 16.0;
+/// Days and the same ones a week before, that there must be to tell what a week leaves, and how alike they may be by
+/// chance.
+const WEEK_PAIRS: i32 = 5;
+const BY_CHANCE: f64 = 0.3;
 /// Differences over up to so many days tell noise from wandering.
 const LAGS: usize = 5;
 
-/// Fits levels (day, level), in any order. A lasting step between two days may be taken out first, where the levels ask
+/// Fits levels (number of the day, level), in any order. A lasting step between two days may be taken out first, where the levels ask
 /// for it by the Bayesian information criterion: it says nothing of where they go.
 pub fn fit(levels: &[(f64, f64)]) -> Trend {
     let n = levels.len();
@@ -37,8 +47,7 @@ pub fn fit(levels: &[(f64, f64)]) -> Trend {
     for at in 2..n - 1 {
         let (before, after) = levels.split_at(at);
         let line = Line::through(&[before, after]);
-        // The place of the step is a parameter as well.
-        let cost = cost(&line, 4.5);
+        let cost = cost(&line, STEP);
         if cost < least {
             (best, least, split) = (line, cost, at);
         }
@@ -46,7 +55,12 @@ pub fn fit(levels: &[(f64, f64)]) -> Trend {
     let (before, after) = levels.split_at(split);
     let mut left = best.residuals(before);
     left.extend(best.residuals(after));
+    let week = week(&left);
+    for (day, left) in &mut left {
+        *left -= week[of_week(*day)];
+    }
     let (noise, wander) = parts(&left);
+    let wander = wander * (1.0 + FEW / n as f64);
     let slope_variance = noise / best.spread + 1.2 * wander / n as f64;
     let kept =
         best.slope.powi(2) / (best.slope.powi(2) + DOUBT * slope_variance + f64::MIN_POSITIVE);
@@ -54,7 +68,39 @@ pub fn fit(levels: &[(f64, f64)]) -> Trend {
         slope: best.slope * kept,
         slope_variance: slope_variance * kept,
         wander: Some(wander),
+        week,
     }
+}
+
+pub fn of_week(day: f64) -> usize {
+    (day.floor() as i64).rem_euclid(7) as usize
+}
+
+/// What each day of the week has left, as far as one week's tells the next one's.
+fn week(left: &[(f64, f64)]) -> [f64; 7] {
+    let (mut both, mut squares, mut pairs) = (0.0, 0.0, 0);
+    for (day, late) in left {
+        let week_before = left.iter().find(|(other, _)| day - other == 7.0);
+        if let Some((_, early)) = week_before {
+            both += 2.0 * late * early;
+            squares += late * late + early * early;
+            pairs += 1;
+        }
+    }
+    let mut week = [0.0; 7];
+    if pairs < WEEK_PAIRS || squares <= 0.0 {
+        return week;
+    }
+    let alike = ((both / squares - BY_CHANCE) / (1.0 - BY_CHANCE)).max(0.0);
+    let mut seen = [0.0; 7];
+    for (day, left) in left {
+        week[of_week(*day)] += left;
+        seen[of_week(*day)] += 1.0;
+    }
+    for (sum, seen) in week.iter_mut().zip(seen) {
+        *sum *= alike / f64::max(seen, 1.0);
+    }
+    week
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -105,8 +151,9 @@ fn means(part: &[(f64, f64)]) -> [f64; 2] {
     [x / n, y / n]
 }
 
-/// Variances of a day's own noise and of what a random walk adds each day: the mean square of differences over `k` days
-/// is twice the one and `k` times the other.
+/// Variances of a day's own noise and of what a random walk adds each day, of what a line has left of `n` days: the mean
+/// square of differences over `k` days is twice the one and `k` times the other, less what the line took with it, which
+/// is the variance of a walk's slope, `6/5 n`, times `k` squared.
 fn parts(levels: &[(f64, f64)]) -> (f64, f64) {
     let mut lags = [(0.0, 0.0); LAGS];
     for (i, late) in levels.iter().enumerate() {
@@ -118,12 +165,14 @@ fn parts(levels: &[(f64, f64)]) -> (f64, f64) {
             }
         }
     }
+    let n = levels.len() as f64;
+    let walk = |lag: u8| f64::from(lag) - 1.2 * f64::from(lag).powi(2) / n;
     let known = || (1u8..).zip(&lags).filter(|(_, (_, pairs))| *pairs > 0.0);
     // A line through them, each with the weight of its pairs.
     let (mut w, mut k, mut d) = (0.0, 0.0, 0.0);
     for (lag, (squares, pairs)) in known() {
         w += pairs;
-        k += pairs * f64::from(lag);
+        k += pairs * walk(lag);
         d += squares;
     }
     if w == 0.0 {
@@ -132,7 +181,7 @@ fn parts(levels: &[(f64, f64)]) -> (f64, f64) {
     let (k, d) = (k / w, d / w);
     let (mut kk, mut kd) = (0.0, 0.0);
     for (lag, (squares, pairs)) in known() {
-        let away = f64::from(lag) - k;
+        let away = walk(lag) - k;
         kk += pairs * away * away;
         kd += away * (squares - pairs * d);
     }
