@@ -204,7 +204,7 @@ pub fn page_window(page: &Page) -> Result<(i64, i64)> {
 }
 
 /// A page of documents, which are JSON already.
-fn page_of(count: i64, plural: &str, docs: &[String]) -> Response {
+pub fn page_of(count: i64, plural: &str, docs: &[String]) -> Response {
     json_response(
         StatusCode::OK,
         format!("{{\"count\":{count},\"{plural}\":[{}]}}", docs.join(",")),

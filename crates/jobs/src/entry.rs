@@ -6,6 +6,7 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::config::Job;
+use crate::forecasts::Forecasts;
 use crate::live::Live;
 use crate::runner::Runner;
 
@@ -61,6 +62,7 @@ pub struct Entry {
     pub life: Mutex<()>,
     /// Guards reading, changing and storing the configuration.
     pub configuration: Mutex<()>,
+    pub forecasts: Forecasts,
 }
 
 impl Entry {
@@ -72,6 +74,7 @@ impl Entry {
             live: Arc::new(RwLock::new(live)),
             life: Mutex::default(),
             configuration: Mutex::default(),
+            forecasts: Forecasts::default(),
         }
     }
 }

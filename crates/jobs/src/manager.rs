@@ -78,6 +78,7 @@ impl Jobs {
             room: Mutex::default(),
         };
         let jobs = Self(Arc::new(inner));
+        jobs.fail_forecasts().await?;
         let mut active = Vec::new();
         for row in jobs.0.store.jobs().await? {
             let entry = jobs.take_up(&row).await?;

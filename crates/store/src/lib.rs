@@ -9,6 +9,7 @@
 
 mod blob;
 mod error;
+mod forecasts;
 mod jobs;
 mod journal;
 mod notes;
@@ -28,6 +29,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 pub use error::{Result, StoreError};
+pub use forecasts::{ForecastPage, ForecastPoint, ForecastRow, ForecastSeriesRow};
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
 pub use results::{ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort};

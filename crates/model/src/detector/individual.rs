@@ -184,6 +184,10 @@ impl Individual {
         (member.key(), member.last_record, member.series.seen())
     }
 
+    pub fn series(&self, slot: usize) -> &Series {
+        &self.members.get(slot).series
+    }
+
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
         self.members.retain(keep);
         self.reindex();

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{AnalysisConfig, Metric};
 use crate::gather::Gathered;
-use crate::series::{Finding, Side};
+use crate::series::{Finding, Series, Side};
 use crate::workers::Workers;
 
 pub use individual::{Individual, Member};
@@ -222,6 +222,20 @@ impl LaneState {
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
         match self {
             Self::Individual(series) => series.slot(slot),
+        }
+    }
+
+    /// Whether slots are series, which can be forecast.
+    pub fn has_series(&self) -> bool {
+        match self {
+            Self::Individual(_) => true,
+        }
+    }
+
+    /// The series of a slot, where it is one.
+    pub fn series(&self, slot: usize) -> Option<&Series> {
+        match self {
+            Self::Individual(series) => Some(series.series(slot)),
         }
     }
 

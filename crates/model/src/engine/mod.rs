@@ -3,6 +3,7 @@
 //! Time is what the records say. A bucket closes when a record at least `latency` past its end has come, or when a
 //! flush says that time has passed; it is then judged, and never changes again.
 
+mod forecast;
 mod format1;
 mod intake;
 mod memory;
@@ -22,6 +23,8 @@ use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
 use crate::workers::{Alone, Workers};
+
+pub use forecast::{ForecastPlace, ForecastPlan, Forecaster, NoForecast};
 
 /// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
 const BUCKETS_A_CALL: u64 = 512;
@@ -99,6 +102,8 @@ pub struct Engine {
     workers: Arc<dyn Workers>,
     /// Emptied buckets, to be used again.
     spare: Vec<OpenBucket>,
+    /// Slots dropped since this engine was made.
+    dropped: u64,
     /// Influencer values of the record at hand.
     influencers: Vec<Option<u32>>,
 }
@@ -196,6 +201,7 @@ impl Engine {
             state,
             workers: Arc::new(Alone),
             spare: Vec::new(),
+            dropped: 0,
         }
     }
 
