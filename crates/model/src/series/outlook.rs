@@ -8,7 +8,9 @@ use super::season::DAY;
 /// Days whose means are kept: two weeks, so that each day has one of its kind to be compared with.
 pub const DAYS: usize = 14;
 /// Days after which an error is forgotten, to 1/e: a weekend must be known until the next.
-const ERROR_DAYS: f64 = 7.0;
+pub const ERROR_DAYS: f64 = 7.0;
+/// Seconds between errors: a table's slot that several buckets share has learnt of today by the second of them.
+const APART: i64 = 3_600;
 /// No day yet.
 const UNKNOWN: i64 = i64::MIN;
 /// The mean of a day without values, and of the first, which is most often a part of one.
@@ -54,10 +56,12 @@ impl Outlook {
         seasons: &[Option<f64>; SEASONS],
         predictors: &Predictors,
     ) {
-        if seen > 0 {
-            let forget = (span as f64 / (ERROR_DAYS * DAY as f64)).min(0.2);
+        if seen > 0 && time.rem_euclid(APART) < span {
+            let every = span.max(APART) as f64;
+            let forget = (every / (ERROR_DAYS * DAY as f64)).min(0.2);
+            let errors = f64::from(seen) * span as f64 / every;
             // The first errors are of seasons that were not known yet.
-            let rate = (2.0 / (f64::from(seen) + 1.0)).max(forget);
+            let rate = (2.0 / (errors + 1.0)).clamp(forget, 1.0);
             for (season, shape) in seasons.iter().enumerate() {
                 if let Some(shape) = shape {
                     let error = (y - shape - predictors.slow_level(season)).abs();

@@ -7,8 +7,9 @@ pub struct Trend {
     pub slope: f64,
     /// Variance of the slope.
     pub slope_variance: f64,
-    /// Variance that the level gathers a day beside the line, as a random walk does; none where too little is known.
-    pub wander: Option<f64>,
+    /// Variance that the level gathers a day beside the line, as a random walk does: as it was seen, and as much as it
+    /// may be. None where too little is known.
+    pub walk: Option<[f64; 2]>,
     /// How far each day of the week (the number of the day modulo 7) is off the line again and again.
     pub week: [f64; 7],
 }
@@ -22,6 +23,8 @@ const DOUBT: f64 = 4.0;
 const STEP: f64 = 10.0;
 /// What a few days show of a random walk is less than what it will do, by this over their number.
 const FEW: f64 = 16.0;
+/// A walk that noise hides, as a part of the noise.
+const UNSEEN: f64 = 0.3;
 /// Days and the same ones a week before, that there must be to tell what a week leaves, and how alike they may be by
 /// chance.
 const WEEK_PAIRS: i32 = 5;
@@ -60,14 +63,14 @@ pub fn fit(levels: &[(f64, f64)]) -> Trend {
         *left -= week[of_week(*day)];
     }
     let (noise, wander) = parts(&left);
-    let wander = wander * (1.0 + FEW / n as f64);
-    let slope_variance = noise / best.spread + 1.2 * wander / n as f64;
+    let most = (wander + UNSEEN * noise) * (1.0 + FEW / n as f64);
+    let slope_variance = noise / best.spread + 1.2 * most / n as f64;
     let kept =
         best.slope.powi(2) / (best.slope.powi(2) + DOUBT * slope_variance + f64::MIN_POSITIVE);
     Trend {
         slope: best.slope * kept,
         slope_variance: slope_variance * kept,
-        wander: Some(wander),
+        walk: Some([wander, most]),
         week,
     }
 }
@@ -189,4 +192,66 @@ fn parts(levels: &[(f64, f64)]) -> (f64, f64) {
     // Both are variances: what the walk alone explains is no noise.
     let wander = wander.min(d / k);
     (((d - wander * k) / 2.0).max(0.0), wander)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(day: u32) -> f64 {
+        // Of no period that fits into two weeks.
+        (f64::from(day) * 2.4).sin() * 0.3
+    }
+
+    fn days(level: impl Fn(u32) -> f64) -> Vec<(f64, f64)> {
+        (0..14).map(|day| (f64::from(day), level(day))).collect()
+    }
+
+    #[test]
+    fn a_steady_growth_is_taken_on_and_a_level_is_left() {
+        let trend = fit(&days(|day| 50.0 + 2.0 * f64::from(day) + wave(day)));
+        assert!((trend.slope - 2.0).abs() < 0.05, "{trend:?}");
+        assert!(trend.walk < Some([0.05, 0.0]), "{trend:?}");
+        let level = fit(&days(|day| 50.0 + wave(day)));
+        assert!(level.slope.abs() < 0.02, "{level:?}");
+        assert_eq!(fit(&days(wave)[..3]), Trend::default());
+    }
+
+    #[test]
+    fn a_step_is_no_growth() {
+        let step = |day| if day < 6 { 0.0 } else { 20.0 };
+        let trend = fit(&days(|day| 50.0 + step(day) + wave(day)));
+        assert!(trend.slope.abs() < 0.05, "{trend:?}");
+        let both = fit(&days(|day| 50.0 + step(day) + f64::from(day) + wave(day)));
+        assert!((both.slope - 1.0).abs() < 0.15, "{both:?}");
+    }
+
+    #[test]
+    fn what_a_weekday_leaves_again_and_again_is_its_own() {
+        let trend = fit(&days(|day| {
+            100.0 + f64::from(u8::from(day % 7 == 2)) * 30.0 + wave(day)
+        }));
+        let others = trend.week.iter().sum::<f64>() / 6.0 - trend.week[2] / 6.0;
+        assert!((trend.week[2] - others - 30.0).abs() < 3.0, "{trend:?}");
+        let once = fit(&days(|day| 100.0 + f64::from(u8::from(day == 9)) * 30.0));
+        assert_eq!(once.week, [0.0; 7]);
+    }
+
+    #[test]
+    fn a_walk_is_told_from_noise() {
+        // Steps of 1 a day, of mixed signs, against a level that comes back.
+        let mut at = 0.0;
+        let walk: Vec<f64> = [1, 1, -1, 1, 1, 1, -1, -1, 1, -1, -1, -1, 1, 1]
+            .map(|step: i8| {
+                at += f64::from(step);
+                at
+            })
+            .into();
+        let walk = fit(&days(|day| walk[day as usize]));
+        let noise = fit(&days(|day| f64::from(u8::from(day % 2 == 0))));
+        assert!(
+            walk.walk > Some([0.4, 0.0]) && noise.walk < Some([0.05, 0.0]),
+            "{walk:?} {noise:?}"
+        );
+    }
 }
