@@ -107,7 +107,7 @@ fn observe(random: &mut Random, link: Link, draw: Draw, buckets: i64) -> Seen {
     for bucket in 0..buckets {
         let time = START + bucket * SPAN;
         let value = draw(random, &mut memory, time);
-        let probability = series.observe(time, value, Side::Both).probability;
+        let probability = series.follow(time, value, Side::Both).probability;
         // A score is of what the bar after an alarm lets pass, a probability is not.
         let passed = series.after_peak(probability);
         if bucket >= LEARNING {

@@ -198,7 +198,7 @@ fn one(random: &mut Random, family: &Family, number: usize, span: i64) -> [Error
         .collect();
     let mut series = Series::new(span, link);
     for (bucket, &value) in (0..).zip(&past) {
-        series.observe(START + bucket * span, value, Side::Both);
+        series.follow(START + bucket * span, value, Side::Both);
     }
     let forecast = Forecast::new(&series);
     let points: Vec<_> = (learnt..)

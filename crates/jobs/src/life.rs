@@ -194,7 +194,7 @@ impl Jobs {
             Some(state) => Engine::restore(analysis, &state),
             None => Ok(Engine::new(analysis, options)),
         });
-        let engine = engine
+        let mut engine = engine
             .await
             .map_err(|error| JobError::internal(error.to_string()))?
             .map_err(|error| {
@@ -203,6 +203,7 @@ impl Jobs {
                     job.job_id
                 ))
             })?;
+        engine.employ(Arc::new(self.0.pool.clone()));
         {
             let mut live = entry.live.write();
             live.counts = engine.counts().clone();

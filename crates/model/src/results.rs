@@ -66,6 +66,8 @@ pub struct Record {
     pub timestamp: i64,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub by: Option<ByField>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlated_by_field_value: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub partition: Option<PartitionField>,
     pub function: &'static str,

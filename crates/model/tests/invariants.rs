@@ -20,9 +20,15 @@ fn analysis(latency: &str) -> AnalysisConfig {
             {"function": "mean", "field_name": "v", "partition_field_name": "host"},
             {"function": "high_sum", "field_name": "v", "by_field_name": "host"},
             {"function": "min", "field_name": "v"},
-            {"function": "non_zero_count", "partition_field_name": "host"}
+            {"function": "non_zero_count", "partition_field_name": "host"},
+            {"function": "median", "field_name": "v", "by_field_name": "host"},
+            {"function": "varp", "field_name": "v"},
+            {"function": "metric", "field_name": "v"},
+            {"function": "distinct_count", "field_name": "zone"},
+            {"function": "info_content", "field_name": "zone", "partition_field_name": "host"}
         ],
-        "influencers": ["host", "zone"]
+        "influencers": ["host", "zone"],
+        "multivariate_by_fields": true
     }))
     .expect("a valid analysis")
 }

@@ -218,6 +218,9 @@ pub struct AnalysisConfig {
     pub summary_count_field_name: Option<String>,
     pub detectors: Vec<Detector>,
     pub influencers: Vec<String>,
+    /// By values of a partition are also judged beside each other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub multivariate_by_fields: bool,
     pub model_prune_window: TimeSpan,
 }
 
@@ -297,10 +300,6 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
                 raw.per_partition_categorization
                     .is_some_and(|c| c.get("enabled") == Some(&true.into())),
             ),
-            (
-                "multivariate_by_fields",
-                raw.multivariate_by_fields == Some(true),
-            ),
         ];
         if let Some((name, _)) = unsupported.iter().find(|(_, used)| *used) {
             refuse!("{name} is not supported by this version of tidewatch");
@@ -323,6 +322,7 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
             summary_count_field_name,
             detectors,
             influencers,
+            multivariate_by_fields: raw.multivariate_by_fields.unwrap_or(false),
             model_prune_window,
         };
         config.check_nested_names()?;

@@ -46,6 +46,19 @@ impl<T> Herd<T> {
         self.len += 1;
     }
 
+    /// Bytes that the list grows by with the next item.
+    pub fn next_bytes(&self) -> u64 {
+        let places = match self.pieces.as_slice() {
+            [] => 1,
+            [only] if only.len() < PIECE && only.len() == only.capacity() => {
+                only.len().min(PIECE - only.len())
+            }
+            [.., last] if last.len() == PIECE => PIECE,
+            _ => 0,
+        };
+        (places * size_of::<T>() + size_of::<Vec<T>>()) as u64
+    }
+
     pub fn get(&self, at: usize) -> &T {
         &self.pieces[at / PIECE][at % PIECE]
     }

@@ -5,8 +5,10 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::hash::BuildHasher;
 
+use super::correlated::Correlated;
 use super::herd::{Herd, PIECE};
 use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point};
+use crate::config::Metric;
 use crate::gather::{Accumulator, Gathered};
 use crate::series::{Finding, Series};
 use crate::workers::Part;
@@ -41,9 +43,12 @@ impl Member {
     }
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Individual {
     members: Herd<Member>,
+    correlated: Option<Box<Correlated>>,
+    /// Bytes of a slot beside its member.
+    each: u64,
     #[serde(skip)]
     index: HashTable<u32>,
     /// Bytes of the members beside their places in the list.
@@ -56,9 +61,26 @@ fn hash(key: Key) -> u64 {
 }
 
 impl Individual {
+    pub fn new(lane: &Lane) -> Self {
+        let mut each = INDEX_BYTES;
+        if lane.multivariate {
+            each += Correlated::BYTES;
+        }
+        if lane.metric == Metric::Median {
+            each += Gathered::MEDIAN_BYTES;
+        }
+        Self {
+            members: Herd::default(),
+            correlated: lane.multivariate.then(Box::default),
+            each,
+            index: HashTable::new(),
+            heap: 0,
+        }
+    }
+
     /// Takes over members of an older format.
-    pub fn restored(members: impl IntoIterator<Item = Member>) -> Self {
-        let mut all = Self::default();
+    pub fn restored(lane: &Lane, members: impl IntoIterator<Item = Member>) -> Self {
+        let mut all = Self::new(lane);
         members
             .into_iter()
             .for_each(|member| all.members.push(member));
@@ -74,8 +96,9 @@ impl Individual {
             .copied()
     }
 
-    pub fn newborn_bytes() -> u64 {
-        (size_of::<Member>() - size_of::<Series>() + Series::newborn_bytes()) as u64 + INDEX_BYTES
+    pub fn newborn_bytes(&self) -> u64 {
+        let heap = Series::newborn_bytes() - size_of::<Series>();
+        self.members.next_bytes() + heap as u64 + self.each
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
@@ -97,7 +120,14 @@ impl Individual {
 
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         gathered.touched.sort_unstable();
-        let gathered = &*gathered;
+        let mut closed = self.observe(closing, gathered);
+        if let Some(correlated) = &mut self.correlated {
+            correlated.see(&mut closed.told);
+        }
+        closed
+    }
+
+    fn observe(&mut self, closing: &Closing<'_>, gathered: &Gathered) -> Closed {
         let values = if closing.lane.zeros {
             self.members.len()
         } else {
@@ -176,7 +206,7 @@ impl Individual {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.members.bytes() + self.heap + self.members.len() as u64 * INDEX_BYTES
+        self.members.bytes() + self.heap + self.members.len() as u64 * self.each
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -191,7 +221,11 @@ impl Individual {
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
         self.members.retain(keep);
         self.reindex();
-        super::places(keep)
+        let places = super::places(keep);
+        if let Some(correlated) = &mut self.correlated {
+            correlated.renumber(&places);
+        }
+        places
     }
 
     pub fn rename(&mut self, new: &dyn Fn(u32) -> u32) {
@@ -231,6 +265,7 @@ fn judged(slot: usize, member: &Member, value: f64, left: f64, finding: Finding)
         typical: Point::One(finding.typical),
         probability: left,
         finding,
+        correlated: None,
     }
 }
 
@@ -285,7 +320,7 @@ fn close(
 /// The index and the sums are no part of what a lane has learnt.
 impl PartialEq for Individual {
     fn eq(&self, other: &Self) -> bool {
-        self.members == other.members
+        self.members == other.members && self.correlated == other.correlated
     }
 }
 
@@ -294,10 +329,16 @@ impl<'de> Deserialize<'de> for Individual {
         #[derive(Deserialize)]
         struct Stored {
             members: Herd<Member>,
+            correlated: Option<Box<Correlated>>,
+            each: u64,
         }
+        let stored = Stored::deserialize(deserializer)?;
         let mut all = Self {
-            members: Stored::deserialize(deserializer)?.members,
-            ..Self::default()
+            members: stored.members,
+            correlated: stored.correlated,
+            each: stored.each,
+            index: HashTable::new(),
+            heap: 0,
         };
         all.reindex();
         Ok(all)

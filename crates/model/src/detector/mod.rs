@@ -8,6 +8,7 @@
 //! To add a kind: a module with the state and the methods that [`LaneState`] calls, a variant, and a line in each
 //! method's `match`.
 
+mod correlated;
 mod herd;
 mod individual;
 
@@ -59,6 +60,8 @@ pub struct Lane {
     pub side: Side,
     /// A bucket without records is a value of zero.
     pub zeros: bool,
+    /// By values are also judged beside each other.
+    pub multivariate: bool,
     /// Seconds of a bucket.
     pub span: i64,
 }
@@ -68,11 +71,13 @@ impl Lane {
     pub fn of(analysis: &AnalysisConfig) -> Vec<Self> {
         let of_detector = |(detector, config): (usize, &crate::config::Detector)| {
             let function = config.function;
+            let by = config.by_field_name.is_some();
             function.features().iter().map(move |&(metric, side)| Self {
                 detector,
                 metric,
                 side,
                 zeros: function.zeros(),
+                multivariate: analysis.multivariate_by_fields && by,
                 span: analysis.span(),
             })
         };
@@ -107,6 +112,8 @@ pub struct Judged {
     /// What the recent peak has left of the finding's probability.
     pub probability: f64,
     pub finding: Finding,
+    /// By value of the series beside which this one is odd.
+    pub correlated: Option<u32>,
 }
 
 /// The bucket at hand, as lanes see it.
@@ -121,9 +128,9 @@ pub struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// Whether a value is told, or plotted.
+    /// Whether a value is told, plotted, or looked at beside others.
     fn wants(&self, key: Key, probability: f64) -> bool {
-        probability < MAX_PROBABILITY || self.plots(key)
+        probability < MAX_PROBABILITY || self.lane.multivariate || self.plots(key)
     }
 
     /// Whether the models of some split values are plotted.
@@ -152,8 +159,8 @@ pub enum LaneState {
 }
 
 impl LaneState {
-    pub fn new() -> Self {
-        Self::Individual(Individual::default())
+    pub fn new(lane: &Lane) -> Self {
+        Self::Individual(Individual::new(lane))
     }
 
     pub fn find(&self, key: Key) -> Option<u32> {
@@ -165,7 +172,7 @@ impl LaneState {
     /// Bytes that a new slot takes.
     pub fn newborn_bytes(&self) -> u64 {
         match self {
-            Self::Individual(_) => Individual::newborn_bytes(),
+            Self::Individual(series) => series.newborn_bytes(),
         }
     }
 

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use super::{Options, State};
 use crate::config::{AnalysisConfig, Metric};
 use crate::counts::DataCounts;
-use crate::detector::{Individual, LaneState, Member};
+use crate::detector::{Individual, Lane, LaneState, Member};
 use crate::gather::{Accumulator, Gathered, InfluenceKey, OpenBucket};
 use crate::intern::Interner;
+use crate::series::format1;
 
 #[derive(Deserialize)]
 struct State1 {
@@ -35,7 +36,15 @@ struct State1 {
 
 #[derive(Deserialize)]
 struct Detector1 {
-    members: Vec<Member>,
+    members: Vec<Member1>,
+}
+
+#[derive(Deserialize)]
+struct Member1 {
+    partition: u32,
+    by: u32,
+    last_record: i64,
+    series: format1::Series,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +70,17 @@ struct Accumulator1 {
     sum: f64,
     min: f64,
     max: f64,
+}
+
+impl From<Member1> for Member {
+    fn from(member: Member1) -> Self {
+        Self {
+            partition: member.partition,
+            by: member.by,
+            last_record: member.last_record,
+            series: member.series.into(),
+        }
+    }
 }
 
 impl Accumulator1 {
@@ -98,7 +118,6 @@ impl Gathered1 {
 pub(super) fn read(bytes: &[u8], analysis: &AnalysisConfig) -> postcard::Result<State> {
     let state: State1 = postcard::from_bytes(bytes)?;
     let metrics = || analysis.detectors.iter().map(|d| d.function.metric());
-    let lanes = state.detectors.into_iter();
     let open = state.open.into_iter().map(|bucket| OpenBucket {
         start: bucket.start,
         records: bucket.records,
@@ -122,8 +141,13 @@ pub(super) fn read(bytes: &[u8], analysis: &AnalysisConfig) -> postcard::Result<
         refused: state.refused,
         stunted: false,
         names: state.names,
-        lanes: lanes
-            .map(|lane| LaneState::Individual(Individual::restored(lane.members)))
+        lanes: Lane::of(analysis)
+            .iter()
+            .zip(state.detectors)
+            .map(|(lane, detector)| {
+                let members = detector.members.into_iter().map(Member::from);
+                LaneState::Individual(Individual::restored(lane, members))
+            })
             .collect(),
         open_from: state.open_from,
         first_bucket: state.first_bucket,

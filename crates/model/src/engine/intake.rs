@@ -85,7 +85,9 @@ impl Engine {
                 continue;
             };
             let limit = self.state.options.memory_limit;
-            let room = limit == 0 || self.bytes() + self.most_a_record <= limit;
+            let text = sample.text.map_or(0, |(_, length)| length as u64);
+            let needed = self.reserved_bytes() + self.most_a_record + text;
+            let room = limit == 0 || needed <= limit;
             let gathered = &mut self.state.open[place].lanes[number];
             let before = gathered.bytes();
             gathered.add(slot, lane.metric, sample, &self.influencers, room);
@@ -183,7 +185,7 @@ impl Engine {
     fn admit(&mut self, lane: usize, splits: [Option<&str>; 3], start: i64) -> Option<u32> {
         let text: usize = splits.iter().flatten().map(|text| text.len() + 20).sum();
         let slot = self.state.lanes[lane].newborn_bytes() + self.slot_bytes();
-        let needed = self.bytes() + slot + 2 * text as u64;
+        let needed = self.reserved_bytes() + slot + 2 * text as u64;
         let limit = self.state.options.memory_limit;
         if limit > 0 && needed > limit {
             self.state.refused = true;

@@ -10,6 +10,8 @@ use crate::gather::Accumulator;
 
 /// Share of the memory limit down to which slots are pruned.
 const ROOMY: f64 = 0.7;
+/// Buckets that late records may keep open, for the count.
+const MOST_OPEN: i64 = 10_000;
 /// Buckets for which a slot must have had no record to be pruned where memory is short.
 const IDLE: i64 = 3;
 
@@ -53,15 +55,32 @@ impl Engine {
         self.state.lanes.iter().map(|lane| lane.len() as u64).sum()
     }
 
-    /// Bytes that a slot takes in the buckets at work.
-    pub(super) fn slot_bytes(&self) -> u64 {
-        (self.state.open.len() + 1) as u64 * (size_of::<Accumulator>() + size_of::<u32>()) as u64
+    /// Bytes that a slot takes in so many buckets at work.
+    fn gathered_slot_bytes(buckets: usize) -> u64 {
+        (buckets * (size_of::<Accumulator>() + size_of::<u32>())) as u64
     }
 
+    /// Bytes that a slot takes in buckets, as many as may be open at once.
+    pub(super) fn slot_bytes(&self) -> u64 {
+        let late = self.analysis.latency() / self.analysis.span();
+        let open = late.clamp(0, MOST_OPEN) as usize + 2;
+        Self::gathered_slot_bytes(open.max(self.state.open.len() + 1))
+    }
+
+    /// Bytes of the models and of what is gathered.
     pub(super) fn bytes(&self) -> u64 {
+        self.bytes_with(Self::gathered_slot_bytes(self.state.open.len() + 1))
+    }
+
+    /// The same with as many buckets at work as there may be: what is held against the limit.
+    pub(super) fn reserved_bytes(&self) -> u64 {
+        self.bytes_with(self.slot_bytes())
+    }
+
+    fn bytes_with(&self, slot_bytes: u64) -> u64 {
         let models: u64 = self.state.lanes.iter().map(LaneState::bytes).sum();
         models
-            + self.slot_count() * self.slot_bytes()
+            + self.slot_count() * slot_bytes
             + self.state.names.bytes() as u64
             + self.state.gathered_bytes
     }
@@ -72,7 +91,7 @@ impl Engine {
             0 => u64::MAX,
             limit => limit,
         };
-        let mut room = Some(limit.saturating_sub(self.bytes()));
+        let mut room = Some(limit.saturating_sub(self.reserved_bytes()));
         for (lane, hungry) in self.state.lanes.iter_mut().zip(hungry) {
             room = room.and_then(|room| lane.grow(hungry, room));
         }
@@ -85,7 +104,8 @@ impl Engine {
         let span = self.analysis.span();
         let window = self.state.options.prune_window;
         let limit = self.state.options.memory_limit as f64;
-        let short = limit > 0.0 && (self.bytes() as f64 > SOFT * limit || self.state.stunted);
+        let short =
+            limit > 0.0 && (self.reserved_bytes() as f64 > SOFT * limit || self.state.stunted);
         let pause = if short { 3_600 } else { window / 16 };
         if now - self.state.last_pruning < pause.max(span) {
             return;
@@ -93,7 +113,7 @@ impl Engine {
         self.state.last_pruning = now;
         let mut keep = self.recently_seen(now - window);
         if short {
-            let spare = self.bytes() as f64 - ROOMY * limit;
+            let spare = self.reserved_bytes() as f64 - ROOMY * limit;
             self.spare_least_useful(&mut keep, now, spare.max(0.0) as u64);
         }
         self.drop_slots(&keep);

@@ -148,7 +148,7 @@ struct State {
 impl Engine {
     pub fn new(analysis: AnalysisConfig, options: Options) -> Self {
         let lanes = Lane::of(&analysis);
-        let lanes = lanes.iter().map(|_| LaneState::new()).collect();
+        let lanes = lanes.iter().map(LaneState::new).collect();
         let state = State {
             options,
             counts: DataCounts::default(),

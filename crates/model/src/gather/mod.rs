@@ -16,7 +16,7 @@ use crate::config::Metric;
 use crate::intern::Interner;
 
 /// Bytes of an influencer value at work in a slot, its text and the map's spare room included.
-const INFLUENCE_BYTES: u64 = 150;
+const INFLUENCE_BYTES: u64 = 110;
 /// Same for a distinct value in a slot, its text aside.
 const DISTINCT_BYTES: u64 = 40;
 /// Same for a value kept for a median.
@@ -60,6 +60,9 @@ pub struct Gathered {
 }
 
 impl Gathered {
+    /// Bytes of a slot with one value, where medians are wanted: there is always room for that.
+    pub const MEDIAN_BYTES: u64 = size_of::<Sketch>() as u64 + SAMPLE_BYTES;
+
     /// Adds what a record says to a slot, and to the influencer values `influencers` in it. Without `room` only what
     /// needs no more memory is taken: influencers are what can be done without.
     pub fn add(
@@ -121,7 +124,9 @@ impl Gathered {
         }
         let sketch = &mut self.sketches[at];
         let before = sketch.len() as u64;
-        if room || before == 0 {
+        if before == 0 {
+            sketch.add(value, sample.events);
+        } else if room {
             sketch.add(value, sample.events);
             self.bytes = (self.bytes + sketch.len() as u64 * SAMPLE_BYTES)
                 .saturating_sub(before * SAMPLE_BYTES);

@@ -154,6 +154,7 @@ impl<'a> Reporter<'a> {
             typical,
             probability,
             finding,
+            correlated,
             ..
         } = surprise.judged;
         let record_score = record_score(probability, self.judged);
@@ -175,6 +176,7 @@ impl<'a> Reporter<'a> {
             is_interim: self.is_interim,
             timestamp: self.start * 1_000,
             by,
+            correlated_by_field_value: correlated.map(|by| self.names.name(by).to_owned()),
             partition,
             function: detector.function.name(),
             function_description: metric.description(),

@@ -6,15 +6,14 @@
 //! from the errors of the next value to those of the season and by what the level is seen to do from day to day.
 
 use super::outlook::{ERROR_DAYS, unit};
-use super::predict::SEASONS;
+use super::predict::slow_days;
 use super::season::DAY;
+use super::seasons::SEASONS;
 use super::trend::{self, Trend};
 use super::{BOUND, LARGEST, Series};
 
 /// What remains of a trend after a day.
 const DAMPING: f64 = 0.98;
-/// How sharply the better season is preferred: the weight of one goes with this power of its error.
-const PREFERENCE: i32 = 24;
 /// Standard deviation of a normal law, in mean absolute deviations.
 const DEVIATION: f64 = 1.2533;
 /// Times of a day at which a season is looked at to know its mean.
@@ -61,8 +60,11 @@ impl<'a> Forecast<'a> {
             return None;
         }
         let next = series.last + series.span;
-        let [_, seasons] = series.predictors.seasons(next);
-        let weights = weights(series, &seasons);
+        let known = series
+            .predictors
+            .far(next, series.span)
+            .map(|season| season.is_some());
+        let weights = series.outlook.weights(known, series.least_width(0.0));
         let mixed = |of: &dyn Fn(usize) -> f64| -> f64 {
             let known = weights.iter().enumerate().filter(|(_, w)| **w > 0.0);
             known.map(|(season, weight)| weight * of(season)).sum()
@@ -70,7 +72,7 @@ impl<'a> Forecast<'a> {
         let error = mixed(&|season| series.outlook.error(season));
         let trend = trend::fit(&levels(series, &weights));
         // A level without a season stays behind a trend; a season has learnt to make up for it.
-        let behind = trend.slope * series.predictors.slow_days();
+        let behind = trend.slope * slow_days(series.span);
         let level = mixed(&|season| series.predictors.slow_level(season)) + weights[0] * behind;
         let unknown = UNKNOWN * (DEVIATION * error).powi(2);
         let [wander, most] = trend.walk.unwrap_or([unknown; 2]);
@@ -91,7 +93,7 @@ impl<'a> Forecast<'a> {
         let today = 1.0 - (-(series.last.rem_euclid(DAY) as f64) / DAY as f64).exp();
         forecast.level -= today * forecast.of_week(series.last)
             + (1.0 - today) * forecast.of_week(series.last - DAY);
-        let expected = series.predictors.forecast(next).mean;
+        let expected = series.predictors.forecast(next, series.span).mean;
         forecast.excess = expected - forecast.median(next);
         forecast.next = series.base_width(expected);
         forecast.keep = forecast.persistence();
@@ -173,27 +175,8 @@ impl<'a> Forecast<'a> {
     }
 }
 
-/// How much each season counts, together 1.
-fn weights(series: &Series, seasons: &[Option<f64>; SEASONS]) -> [f64; SEASONS] {
-    let errors: [Option<f64>; SEASONS] = std::array::from_fn(|season| {
-        let error = series.outlook.error(season).max(series.least_width(0.0));
-        seasons[season].map(|_| error)
-    });
-    let best = errors
-        .iter()
-        .flatten()
-        .fold(f64::INFINITY, |a, &b| a.min(b));
-    let mut weights =
-        errors.map(|error| error.map_or(0.0, |error| (best / error).powi(PREFERENCE)));
-    let sum: f64 = weights.iter().sum();
-    for weight in &mut weights {
-        *weight /= sum;
-    }
-    weights
-}
-
 fn season(series: &Series, weights: &[f64; SEASONS], time: i64) -> f64 {
-    let [_, seasons] = series.predictors.seasons(time);
+    let seasons = series.predictors.far(time, series.span);
     let known = seasons.iter().zip(weights);
     known
         .map(|(shape, weight)| weight * shape.unwrap_or(0.0))
@@ -227,7 +210,7 @@ mod tests {
         let mut series = Series::new(span, link);
         for (bucket, value) in (0..).zip(values) {
             if let Some(value) = value {
-                series.observe(START + bucket * span, value, Side::Both);
+                series.follow(START + bucket * span, value, Side::Both);
             }
         }
         series
