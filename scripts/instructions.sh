@@ -16,6 +16,6 @@ few=$(count 400)
 many=$(count 500)
 echo "$(((many - few) / (100 * 200))) instructions a bucket update"
 # What is inlined is counted by file: the lines of a function are added up.
-callgrind_annotate --threshold=98 "$out/500" | sed -n 's/^ *\([0-9,]*\) (.*%)  [^:]*:\([^[]*\).*$/\1 \2/p' |
+callgrind_annotate --auto=no --threshold=98 "$out/500" | sed -n 's/^ *\([0-9,]*\) (.*%)  [^:]*:\([^[]*\).*$/\1 \2/p' |
     awk '{ n = $1; gsub(",", "", n); $1 = ""; sum[$0] += n; all += n }
          END { for (f in sum) printf "%5.1f %% %s\n", 100 * sum[f] / all, f }' | sort -rn | head -20

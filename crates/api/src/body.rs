@@ -71,6 +71,9 @@ fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
     match (field, root) {
         ("detectors", "job_update") => "detector_update",
         ("detectors", _) => "detector",
+        ("custom_rules", _) => "detection_rule",
+        ("conditions", _) => "rule_condition",
+        ("events", _) => "scheduled_event",
         (field, _) => field,
     }
 }

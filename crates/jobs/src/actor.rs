@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use serde::Serialize;
 use tidewatch_model::counts::{DataCounts, MemoryStatus, ModelSize};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
-use tidewatch_model::results::{BucketResults, Document};
-use tidewatch_store::{ResultKind, ResultRow, ResultWrite, Store, StoreError};
+use tidewatch_model::results::{Annotation, BucketResults, Document};
+use tidewatch_store::{AnnotationRow, ResultKind, ResultRow, ResultWrite, Store, StoreError};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -42,6 +43,7 @@ enum Work {
 /// What one step gave.
 struct Step {
     rows: Vec<ResultRow>,
+    annotations: Vec<AnnotationRow>,
     buckets: u64,
     took: Duration,
     size: Option<ModelSize>,
@@ -122,6 +124,7 @@ impl Actor {
         match command {
             Command::Configure(options) => self.engine()?.configure(options),
             Command::Plot(plot) => self.engine()?.plot(plot),
+            Command::Rules(rules) => self.engine()?.set_rules(rules),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.work(Work::Records { batch, row: 0 }).await?;
@@ -159,6 +162,7 @@ impl Actor {
                     buckets: results.len() as u64,
                     took,
                     size: (!results.is_empty()).then(|| engine.size()),
+                    annotations: annotations(&job_id, &results),
                     rows: rows(&job_id, &mut results, took),
                 };
                 (work, done, step)
@@ -189,7 +193,7 @@ impl Actor {
             delete_interim: self.has_interim && !step.rows.is_empty(),
             rows: step.rows,
             stats: documents,
-            annotations: Vec::new(),
+            annotations: step.annotations,
         };
         if write.delete_interim {
             self.has_interim = false;
@@ -312,6 +316,50 @@ impl Actor {
             }
         }
     }
+}
+
+/// The annotations of results. Their ids follow from the data: a replay writes them again.
+fn annotations(job_id: &str, results: &[BucketResults]) -> Vec<AnnotationRow> {
+    let now = clock::now();
+    let of_bucket = |result: &BucketResults| {
+        let each = result.annotations.iter().enumerate();
+        let rows = each.map(|(number, annotation)| {
+            let Annotation {
+                timestamp, event, ..
+            } = *annotation;
+            let document = AnnotationDocument {
+                job_id,
+                kind: "annotation",
+                create_time: now,
+                create_username: "_xpack",
+                modified_time: now,
+                modified_username: "_xpack",
+                annotation,
+            };
+            AnnotationRow {
+                job_id: job_id.to_owned(),
+                annotation_id: format!("{event}_{timestamp}_{number}"),
+                timestamp,
+                doc: json(&document),
+            }
+        });
+        rows.collect::<Vec<_>>()
+    };
+    results.iter().flat_map(of_bucket).collect()
+}
+
+/// An annotation as Elasticsearch stores it.
+#[derive(Serialize)]
+struct AnnotationDocument<'a> {
+    job_id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    annotation: &'a Annotation,
+    create_time: i64,
+    create_username: &'static str,
+    modified_time: i64,
+    modified_username: &'static str,
 }
 
 /// The documents of results, each bucket's share of the time taken among them.

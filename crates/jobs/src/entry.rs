@@ -62,6 +62,8 @@ pub struct Entry {
     pub life: Mutex<()>,
     /// Guards reading, changing and storing the configuration.
     pub configuration: Mutex<()>,
+    /// Held while rules are read and handed to the runner: those handed last are the latest.
+    pub rules: Mutex<()>,
     pub forecasts: Forecasts,
 }
 
@@ -74,6 +76,7 @@ impl Entry {
             live: Arc::new(RwLock::new(live)),
             life: Mutex::default(),
             configuration: Mutex::default(),
+            rules: Mutex::default(),
             forecasts: Forecasts::default(),
         }
     }

@@ -2,11 +2,13 @@
 //! snapshots and their retention. It knows nothing of HTTP.
 
 mod actor;
+pub mod calendars;
 mod clock;
 pub mod config;
 mod entry;
 mod error;
 mod expression;
+pub mod filters;
 mod forecasts;
 mod life;
 mod live;
@@ -14,6 +16,7 @@ pub mod maintenance;
 mod manager;
 mod overall;
 mod pool;
+mod rules;
 mod runner;
 mod settings;
 mod snapshots;

@@ -35,6 +35,8 @@ impl Jobs {
                 "Cannot open job [{job_id}] because it has already been opened"
             )));
         }
+        let job = entry.job.read().clone();
+        self.filter_items(&job).await?;
         self.let_in(&entry).await
     }
 
@@ -106,6 +108,7 @@ impl Jobs {
         runner
             .apply(Command::Configure(job.engine_options()))
             .await?;
+        self.send_rules(entry).await?;
         Ok(())
     }
 
@@ -416,7 +419,11 @@ impl Jobs {
                 tracing::debug!(job_id, %error, "deleted without its last state");
             }
         }
-        self.0.store.delete_job(job_id).await?;
+        {
+            // No calendar that is just being changed gets its name back.
+            let _resources = self.0.resources.lock().await;
+            self.0.store.delete_job(job_id).await?;
+        }
         self.0.jobs.write().remove(job_id);
         self.notify(job_id, "info", "Job deleted").await;
         self.let_in_waiting();

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::{Engine, Flush, Options, PlotOptions};
 use tidewatch_model::record::RecordBatch;
+use tidewatch_model::rules::RuleSet;
 use tidewatch_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -30,6 +31,7 @@ pub enum Command {
     /// The settings of a run, as its first command.
     Configure(Options),
     Plot(PlotOptions),
+    Rules(RuleSet),
 }
 
 /// What applying a command gave.

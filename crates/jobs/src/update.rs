@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use tidewatch_model::config::check_prune_window;
+use tidewatch_model::config::{CustomRule, check_prune_window};
 use tidewatch_model::units::{Memory, TimeSpan};
 
 use crate::config::{AnalysisLimits, Job, ModelPlotConfig};
@@ -35,7 +35,7 @@ pub struct JobUpdate {
 pub struct DetectorUpdate {
     pub detector_index: usize,
     pub description: Option<String>,
-    pub custom_rules: Option<Vec<Value>>,
+    pub custom_rules: Option<Vec<CustomRule>>,
 }
 
 /// The documentation's own example gives one detector without a list around it.
@@ -103,10 +103,9 @@ impl JobUpdate {
                     update.detector_index
                 )));
             };
-            if update.custom_rules.is_some_and(|rules| !rules.is_empty()) {
-                return Err(JobError::bad_request(
-                    "custom_rules are not supported by this version of tidewatch",
-                ));
+            if let Some(rules) = update.custom_rules {
+                detector.custom_rules = rules;
+                detector.check_rules()?;
             }
             if let Some(description) = update.description {
                 detector.detector_description = description;

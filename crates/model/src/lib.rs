@@ -12,6 +12,7 @@ mod intern;
 pub mod record;
 mod report;
 pub mod results;
+pub mod rules;
 pub mod score;
 pub mod series;
 pub mod time_format;

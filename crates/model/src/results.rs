@@ -20,6 +20,20 @@ pub struct BucketResults {
     pub records: Vec<Record>,
     pub influencers: Vec<Influencer>,
     pub model_plots: Vec<ModelPlot>,
+    pub annotations: Vec<Annotation>,
+}
+
+/// A remark on what became of the models in a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Annotation {
+    /// Start of the bucket, epoch milliseconds.
+    pub timestamp: i64,
+    /// Its end.
+    pub end_timestamp: i64,
+    pub annotation: String,
+    /// What it tells of, in Elasticsearch's terms.
+    pub event: &'static str,
+    pub detector_index: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +51,9 @@ pub struct Bucket {
     pub bucket_influencers: Vec<BucketInfluencer>,
     /// Filled by whoever has a clock.
     pub processing_time_ms: u64,
+    /// Descriptions of the calendars' events that touch the bucket.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduled_events: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

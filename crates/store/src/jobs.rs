@@ -90,11 +90,16 @@ impl Store {
         .await
     }
 
-    /// Deletes a job and every row about it except notifications, in one transaction. No job, no error.
+    /// Deletes a job and every row about it except notifications, its name in calendars too, in one transaction. No
+    /// job, no error.
     pub async fn delete_job(&self, job_id: &str) -> Result<()> {
         self.write_for(job_id, |conn, job_id| {
             Box::pin(async move {
                 clear(conn, &job_id).await?;
+                sqlx::query("DELETE FROM calendar_jobs WHERE job_id = ?")
+                    .bind(&job_id)
+                    .execute(&mut *conn)
+                    .await?;
                 sqlx::query("DELETE FROM jobs WHERE job_id = ?")
                     .bind(job_id)
                     .execute(conn)
@@ -166,7 +171,9 @@ mod tests {
 
     use super::*;
     use crate::testing::{job, open_with_job, tempdir};
-    use crate::{AnnotationRow, ForecastRow, ResultKind, ResultRow, ResultWrite, SnapshotRow};
+    use crate::{
+        AnnotationRow, CalendarRow, ForecastRow, ResultKind, ResultRow, ResultWrite, SnapshotRow,
+    };
 
     #[tokio::test]
     async fn jobs_are_kept_and_changed() {
@@ -264,6 +271,12 @@ mod tests {
             .notify(Some(job_id), "info", "hello", 1)
             .await
             .unwrap();
+        let calendar = CalendarRow {
+            calendar_id: format!("of-{job_id}"),
+            description: None,
+            job_ids: vec![job_id.into()],
+        };
+        store.insert_calendar(&calendar).await.unwrap();
     }
 
     /// How many rows of the job each table with jobs in it has.
@@ -315,7 +328,7 @@ mod tests {
         fill(&store, "j").await;
         store.clear_job("j").await.unwrap();
         for (table, rows) in census(&store, "j").await {
-            let stays = table == "jobs" || table == "notifications";
+            let stays = ["jobs", "notifications", "calendar_jobs"].contains(&table.as_str());
             assert_eq!(rows, i64::from(stays), "{table}");
         }
         assert_eq!(store.jobs().await.unwrap(), [job("j")]);

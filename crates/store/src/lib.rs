@@ -8,7 +8,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod blob;
+mod calendars;
 mod error;
+mod filters;
 mod forecasts;
 mod jobs;
 mod journal;
@@ -28,7 +30,9 @@ use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+pub use calendars::{CalendarRow, EventRow};
 pub use error::{Result, StoreError};
+pub use filters::FilterRow;
 pub use forecasts::{ForecastPage, ForecastPoint, ForecastRow, ForecastSeriesRow};
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};

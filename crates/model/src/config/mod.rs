@@ -2,6 +2,7 @@
 
 mod error;
 mod function;
+mod rule;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use crate::units::TimeSpan;
 
 pub use error::{ConfigError, ErrorKind};
 pub use function::{Function, Metric};
+pub use rule::{Action, AppliesTo, Condition, CustomRule, FilterType, MAX_SHIFT, Operator};
 
 /// Fails with a `status_exception`.
 macro_rules! refuse {
@@ -30,6 +32,8 @@ pub struct Detector {
     pub partition_field_name: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub use_null: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub custom_rules: Vec<CustomRule>,
     pub detector_index: usize,
 }
 
@@ -44,7 +48,7 @@ struct RawDetector {
     partition_field_name: Option<String>,
     use_null: Option<bool>,
     exclude_frequent: Option<String>,
-    custom_rules: Option<Vec<serde_json::Value>>,
+    custom_rules: Option<Vec<CustomRule>>,
     #[serde(default)]
     detector_index: usize,
 }
@@ -138,9 +142,6 @@ impl TryFrom<RawDetector> for Detector {
                 )));
             }
         }
-        if raw.custom_rules.is_some_and(|rules| !rules.is_empty()) {
-            refuse!("custom_rules are not supported by this version of tidewatch");
-        }
         let use_null = raw.use_null.unwrap_or(false);
         let detector_description = raw
             .detector_description
@@ -161,15 +162,28 @@ impl TryFrom<RawDetector> for Detector {
                 text
             });
         let detector_index = raw.detector_index;
-        Ok(Self {
+        let detector = Self {
             detector_description,
             function,
             field_name,
             by_field_name,
             partition_field_name,
             use_null,
+            custom_rules: raw.custom_rules.unwrap_or_default(),
             detector_index,
-        })
+        };
+        detector.check_rules()?;
+        Ok(detector)
+    }
+}
+
+impl Detector {
+    /// The rules, against what they are rules of.
+    pub fn check_rules(&self) -> Result<(), ConfigError> {
+        let splits = [&self.by_field_name, &self.partition_field_name];
+        let splits: Vec<&str> = splits.into_iter().flatten().map(String::as_str).collect();
+        let check = |rule: &CustomRule| rule.check(self.function, &splits);
+        self.custom_rules.iter().try_for_each(check)
     }
 }
 

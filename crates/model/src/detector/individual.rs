@@ -10,6 +10,7 @@ use super::herd::{Herd, PIECE};
 use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point};
 use crate::config::Metric;
 use crate::gather::{Accumulator, Gathered};
+use crate::rules::Verdict;
 use crate::series::{Finding, Series};
 use crate::workers::Part;
 
@@ -123,6 +124,7 @@ impl Individual {
         let mut closed = self.observe(closing, gathered);
         if let Some(correlated) = &mut self.correlated {
             correlated.see(&mut closed.told);
+            closed.rejoin();
         }
         closed
     }
@@ -154,10 +156,18 @@ impl Individual {
         for (closed, freed) in done {
             all.judged += closed.judged;
             all.told.extend(closed.told);
+            all.apart.extend(closed.apart);
             all.hungry.extend(closed.hungry);
             self.heap = self.heap.saturating_add_signed(-freed);
         }
         all
+    }
+
+    pub fn shift_clock(&mut self, seconds: i64, is_meant: &dyn Fn(Key) -> bool) {
+        let members = self.members.iter_mut();
+        members
+            .filter(|member| is_meant(member.key()))
+            .for_each(|member| member.series.shift_clock(seconds));
     }
 
     pub fn grow(&mut self, hungry: &[u32], mut room: u64) -> Option<u64> {
@@ -185,12 +195,11 @@ impl Individual {
                 value
             };
             let finding = see(value);
-            closed.judged += 1;
-            if closing.wants(member.key(), finding.probability) {
-                let left = finding.probability;
-                closed.told.push(judged(slot, member, value, left, finding));
-            }
+            let judged = judged(slot, member, value, finding.probability, finding);
+            let said = closing.verdict(judged.key, &judged.actual, &judged.typical);
+            closed.take(closing, judged, said);
         }
+        closed.rejoin();
         closed
     }
 
@@ -288,13 +297,27 @@ fn close(
             return;
         };
         let before = member.heap();
-        let finding = member.series.observe(closing.bucket, value, lane.side);
-        let left = member.series.after_peak(finding.probability);
+        let (finding, said) = if closing.ruling.is_none() {
+            let finding = member.series.observe(closing.bucket, value, lane.side);
+            (finding, Verdict::default())
+        } else {
+            let seen = member.series.peek(closing.bucket, value, lane.side);
+            let typical = Point::One(seen.typical);
+            let said = closing.verdict(member.key(), &Point::One(value), &typical);
+            if !said.skip_update {
+                member.series.observe(closing.bucket, value, lane.side);
+            }
+            (seen, said)
+        };
+        // What is not told holds nothing back.
+        let told = if said.skip_result {
+            1.0
+        } else {
+            finding.probability
+        };
+        let left = member.series.after_peak(told);
         freed += before as i64 - member.heap() as i64;
-        closed.judged += 1;
-        if closing.wants(member.key(), left) {
-            closed.told.push(judged(slot, member, value, left, finding));
-        }
+        closed.take(closing, judged(slot, member, value, left, finding), said);
         if member.series.wants() > 0 {
             closed.hungry.push(slot as u32);
         }

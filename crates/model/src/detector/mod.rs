@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{AnalysisConfig, Metric};
 use crate::gather::Gathered;
+use crate::intern::Interner;
+use crate::rules::{Case, Rules, Verdict};
 use crate::series::{Finding, Series, Side};
 use crate::workers::Workers;
 
@@ -125,9 +127,51 @@ pub struct Closing<'a> {
     /// Split values whose models are plotted; `None` for no plot, empty for all.
     pub plotted: Option<&'a [u32]>,
     pub workers: &'a dyn Workers,
+    /// `None` where no rule has a say in the bucket.
+    pub ruling: Option<Ruling<'a>>,
+}
+
+/// The rules of a job, and the names of the split values that they ask for.
+#[derive(Clone, Copy)]
+pub struct Ruling<'a> {
+    pub rules: &'a Rules,
+    pub names: &'a Interner,
+}
+
+impl<'a> Ruling<'a> {
+    /// For a lane in a bucket: `None` where the rules have no say.
+    pub fn of(rules: &'a Rules, names: &'a Interner, lane: &Lane, bucket: i64) -> Option<Self> {
+        (!rules.is_idle(lane.detector, bucket)).then_some(Self { rules, names })
+    }
+
+    /// A slot without a value in a bucket.
+    pub fn case(&self, bucket: i64, key: Key) -> Case<'a> {
+        let name = |id: u32| (id != NO_SPLIT).then(|| self.names.name(id));
+        Case {
+            start: bucket,
+            actual: &[],
+            typical: &[],
+            by: name(key.by),
+            over: name(key.over),
+            partition: name(key.partition),
+        }
+    }
 }
 
 impl Closing<'_> {
+    /// What rules say of a slot's value, and of what is typical of it.
+    pub fn verdict(&self, key: Key, actual: &Point, typical: &Point) -> Verdict {
+        let Some(ruling) = self.ruling else {
+            return Verdict::default();
+        };
+        let case = Case {
+            actual: actual.values(),
+            typical: typical.values(),
+            ..ruling.case(self.bucket, key)
+        };
+        ruling.rules.judge(self.lane.detector, &case)
+    }
+
     /// Whether a value is told, plotted, or looked at beside others.
     fn wants(&self, key: Key, probability: f64) -> bool {
         probability < MAX_PROBABILITY || self.lane.multivariate || self.plots(key)
@@ -147,8 +191,38 @@ pub struct Closed {
     pub judged: usize,
     /// Those that are told or plotted, in the order of the slots.
     pub told: Vec<Judged>,
+    /// Those of them that rules speak of, in a lane that looks at its values beside each other: they stay out of that.
+    pub apart: Vec<Judged>,
     /// Slots whose models would grow: see [`LaneState::grow`].
     pub hungry: Vec<u32>,
+}
+
+impl Closed {
+    /// Takes a judged value, as far as rules let it.
+    pub fn take(&mut self, closing: &Closing<'_>, mut judged: Judged, said: Verdict) {
+        if said.skip_result {
+            judged.probability = 1.0;
+        } else {
+            self.judged += 1;
+        }
+        if closing.wants(judged.key, judged.probability) {
+            let apart = closing.lane.multivariate && said != Verdict::default();
+            let list = if apart {
+                &mut self.apart
+            } else {
+                &mut self.told
+            };
+            list.push(judged);
+        }
+    }
+
+    /// Takes those apart back among the others.
+    pub fn rejoin(&mut self) {
+        if !self.apart.is_empty() {
+            self.told.append(&mut self.apart);
+            self.told.sort_by_key(|judged| judged.slot);
+        }
+    }
 }
 
 /// The state of a lane: what it has learnt of its slots.
@@ -187,6 +261,13 @@ impl LaneState {
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         match self {
             Self::Individual(series) => series.close(closing, gathered),
+        }
+    }
+
+    /// Moves the clocks of the slots that are meant by some seconds: a time of the day comes as much earlier.
+    pub fn shift_clock(&mut self, seconds: i64, is_meant: &dyn Fn(Key) -> bool) {
+        match self {
+            Self::Individual(series) => series.shift_clock(seconds, is_meant),
         }
     }
 

@@ -7,9 +7,10 @@ mod forecast;
 mod format1;
 mod intake;
 mod memory;
+mod rules;
 mod time;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ use crate::intern::Interner;
 use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
+use crate::rules::{RuleSet, Rules, Shift};
 use crate::workers::{Alone, Workers};
 
 pub use forecast::{ForecastPlace, ForecastPlan, Forecaster, NoForecast};
@@ -143,6 +145,9 @@ struct State {
     last_pruning: i64,
     /// Mean records of a bucket that had some.
     mean_bucket_records: f64,
+    rules: Rules,
+    /// Moves of a detector's clocks that have been made, of those that the rules ask for.
+    shifted: Vec<(usize, Shift)>,
 }
 
 impl Engine {
@@ -167,6 +172,8 @@ impl Engine {
             gathered_bytes: 0,
             last_pruning: 0,
             mean_bucket_records: 0.0,
+            rules: RuleSet::new(&analysis, BTreeMap::new(), Vec::new()).into(),
+            shifted: Vec::new(),
         };
         Self::with_state(analysis, state)
     }
@@ -329,13 +336,16 @@ impl Engine {
                     bucket: bucket.start,
                     plotted: None,
                     workers: &Alone,
+                    ruling: self.ruling(lane, bucket.start),
                 };
                 let mut gathered = bucket.lanes[number].clone();
                 gathered.settle(lane.metric, &bucket.names);
                 let closed = self.state.lanes[number].peek(&closing, &gathered, complete);
                 reporter.see(number, &closing, closed);
             }
-            results.push(reporter.finish(bucket, &self.state.lanes));
+            let mut result = reporter.finish(bucket, &self.state.lanes);
+            result.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
+            results.push(result);
         }
         results
     }

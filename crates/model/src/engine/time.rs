@@ -1,7 +1,7 @@
 //! How time goes on: buckets open, close and are judged, gaps are jumped over.
 
 use super::{BUCKETS_A_CALL, Engine, JUDGEMENTS_A_CALL, LONGEST_GAP, SPARSE};
-use crate::detector::Closing;
+use crate::detector::{Closing, Ruling};
 use crate::gather::OpenBucket;
 use crate::report::Reporter;
 use crate::results::BucketResults;
@@ -90,6 +90,7 @@ impl Engine {
     }
 
     fn judge(&mut self, bucket: &mut OpenBucket) -> BucketResults {
+        let annotations = self.shift_clocks(bucket.start);
         let plot = &self.state.options.plot;
         let terms = plot.terms.iter();
         let terms: Vec<u32> = terms.filter_map(|t| self.state.names.get(t)).collect();
@@ -109,6 +110,7 @@ impl Engine {
                 bucket: bucket.start,
                 plotted: plotted.then_some(&terms),
                 workers: &*self.workers,
+                ruling: Ruling::of(&self.state.rules, &self.state.names, lane, bucket.start),
             };
             let gathered = &mut bucket.lanes[number];
             gathered.settle(lane.metric, &bucket.names);
@@ -116,7 +118,9 @@ impl Engine {
             hungry.push(std::mem::take(&mut closed.hungry));
             reporter.see(number, &closing, closed);
         }
-        let results = reporter.finish(bucket, &self.state.lanes);
+        let mut results = reporter.finish(bucket, &self.state.lanes);
+        results.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
+        results.annotations = annotations;
         self.feed(&hungry);
         results
     }

@@ -64,6 +64,7 @@ impl<'a> Reporter<'a> {
             bucket: self.start,
             plotted: None,
             workers: &Alone,
+            ruling: None,
         }
     }
 
@@ -134,10 +135,12 @@ impl<'a> Reporter<'a> {
                 is_interim: self.is_interim,
                 bucket_influencers,
                 processing_time_ms: 0,
+                scheduled_events: Vec::new(),
             },
             records,
             influencers,
             model_plots: self.plots,
+            annotations: Vec::new(),
         }
     }
 

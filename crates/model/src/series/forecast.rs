@@ -62,7 +62,7 @@ impl<'a> Forecast<'a> {
         let next = series.last + series.span;
         let known = series
             .predictors
-            .far(next, series.span)
+            .far(series.clock(next), series.span)
             .map(|season| season.is_some());
         let weights = series.outlook.weights(known, series.least_width(0.0));
         let mixed = |of: &dyn Fn(usize) -> f64| -> f64 {
@@ -89,11 +89,15 @@ impl<'a> Forecast<'a> {
             keep: 0.0,
             stays: 0.0,
         };
+        let now = series.clock(series.last);
         // The level has followed what of today was off the season, and of yesterday, as far as it still remembers it.
-        let today = 1.0 - (-(series.last.rem_euclid(DAY) as f64) / DAY as f64).exp();
-        forecast.level -= today * forecast.of_week(series.last)
-            + (1.0 - today) * forecast.of_week(series.last - DAY);
-        let expected = series.predictors.forecast(next, series.span).mean;
+        let today = 1.0 - (-(now.rem_euclid(DAY) as f64) / DAY as f64).exp();
+        forecast.level -=
+            today * forecast.of_week(now) + (1.0 - today) * forecast.of_week(now - DAY);
+        let expected = series
+            .predictors
+            .forecast(series.clock(next), series.span)
+            .mean;
         forecast.excess = expected - forecast.median(next);
         forecast.next = series.base_width(expected);
         forecast.keep = forecast.persistence();
@@ -139,15 +143,16 @@ impl<'a> Forecast<'a> {
     fn median(&self, time: i64) -> f64 {
         let days = self.days_ahead(time);
         let trend = self.trend.slope * (1.0 - DAMPING.powf(days)) / -DAMPING.ln();
-        self.level + trend + self.of_week(time) + season(self.series, &self.weights, time)
+        let clock = self.series.clock(time);
+        self.level + trend + self.of_week(clock) + season(self.series, &self.weights, clock)
     }
 
-    /// What the day of the week is off its season.
-    fn of_week(&self, time: i64) -> f64 {
+    /// What the day of the week is off its season, at a time of the seasons' clock.
+    fn of_week(&self, clock: i64) -> f64 {
         if unit(self.series.span) > DAY {
             return 0.0;
         }
-        self.trend.week[trend::of_week(time.div_euclid(DAY) as f64)]
+        self.trend.week[trend::of_week(clock.div_euclid(DAY) as f64)]
     }
 
     /// How much of what is beyond season and level is still there a bucket later: of a series that forgets by a share at
@@ -175,8 +180,9 @@ impl<'a> Forecast<'a> {
     }
 }
 
-fn season(series: &Series, weights: &[f64; SEASONS], time: i64) -> f64 {
-    let seasons = series.predictors.far(time, series.span);
+/// The seasons together, at a time of their clock.
+fn season(series: &Series, weights: &[f64; SEASONS], clock: i64) -> f64 {
+    let seasons = series.predictors.far(clock, series.span);
     let known = seasons.iter().zip(weights);
     known
         .map(|(shape, weight)| weight * shape.unwrap_or(0.0))

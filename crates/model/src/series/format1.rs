@@ -167,6 +167,7 @@ impl From<Series> for super::Series {
             recent: Some(Box::new(old.recent.into())),
             outlook: Outlook::beside(&predictors),
             phase: Phase::taken_up(old.seen, old.last, old.span),
+            ahead: 0,
             predictors,
         }
     }

@@ -105,6 +105,8 @@ pub struct Series {
     /// Until nothing more is asked of it.
     recent: Option<Box<Recent>>,
     phase: Phase,
+    /// Seconds that the clock of the seasons is ahead.
+    ahead: i32,
     outlook: Outlook,
 }
 
@@ -131,6 +133,7 @@ impl Series {
             bar: Bar::default(),
             recent: Some(Box::default()),
             phase: Phase::default(),
+            ahead: 0,
             outlook: Outlook::default(),
         }
     }
@@ -159,7 +162,7 @@ impl Series {
 
     fn judge(&self, time: i64, value: f64, side: Side) -> Judgement {
         let y = self.link.apply(value.clamp(-LARGEST, LARGEST));
-        let forecast = self.predictors.forecast(time, self.span);
+        let forecast = self.predictors.forecast(self.clock(time), self.span);
         let mean = if self.seen == 0 { y } else { forecast.mean };
         let spread = self.spread_at(time);
         let width = self.base_width(mean) * spread;
@@ -271,10 +274,12 @@ impl Series {
             levels: cut,
             firm: self.days.as_ref().map_or(cut, |days| days.tame(floor)),
         };
+        let clock = self.clock(time);
         let tamed = if self.seen == 0 { y } else { mean + residual };
-        self.outlook.learn(time, self.span, tamed, &self.predictors);
+        self.outlook
+            .learn(clock, self.span, tamed, &self.predictors);
         self.predictors
-            .learn(time, self.span, y, &judged.forecast, floor, &cuts);
+            .learn(clock, self.span, y, &judged.forecast, floor, &cuts);
 
         if self.seen > 0 {
             let n = f64::from(self.seen);
@@ -284,10 +289,10 @@ impl Series {
             }
             let base = self.base_width(mean);
             if let Some(spread) = self.predictors.spread_mut() {
-                let slot = spread.slot(time);
+                let slot = spread.slot(clock);
                 let error = (residual.abs() / base).min(4.0) - 1.0 - spread.at(slot);
                 let visit = Visit {
-                    time,
+                    time: clock,
                     rate: 0.02,
                     tame: f64::INFINITY,
                     first: true,
@@ -340,6 +345,17 @@ impl Series {
         self.bar.pass(probability, self.span)
     }
 
+    /// Moves the clock of the seasons by some seconds: what is known of a time of the day is expected as much earlier.
+    pub fn shift_clock(&mut self, seconds: i64) {
+        let seconds = i32::try_from(seconds).unwrap_or(0);
+        self.ahead = self.ahead.saturating_add(seconds);
+    }
+
+    /// What the seasons take a time for.
+    fn clock(&self, time: i64) -> i64 {
+        time + i64::from(self.ahead)
+    }
+
     fn base_width(&self, mean: f64) -> f64 {
         let [short, long] = self.width.map(f64::from);
         (0.5 * (short * short + long * long))
@@ -359,7 +375,7 @@ impl Series {
         let Some(spread) = self.predictors.spread() else {
             return 1.0;
         };
-        let slot = spread.slot(time);
+        let slot = spread.slot(self.clock(time));
         let n = f64::from(spread.visits(slot));
         (1.0 + spread.at(slot) * n / (n + 20.0)).max(0.2)
     }

@@ -17,21 +17,21 @@ const PREFERENCE: i32 = 24;
 /// A season is worth its memory when its error is below this part of the error without one.
 const CLEARLY: f64 = 0.9;
 /// Errors that count for those which were not kept.
-const LITTLE: u32 = 24;
+const LITTLE: u16 = 24;
 /// No day yet.
-const UNKNOWN: i64 = i64::MIN;
+const UNKNOWN: i32 = i32::MIN;
 /// The mean of a day without values, and of the first, which is most often a part of one.
 const NONE: f32 = f32::NEG_INFINITY;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outlook {
-    /// Errors learnt.
-    learnt: u32,
+    /// Errors learnt, saturating.
+    learnt: u16,
     /// Mean absolute errors of each season beside its slow level, which is what there is to go by far ahead.
     errors: [f32; SEASONS],
     /// The day that is being summed (see [`unit`]), the values in it, and their mean.
-    day: i64,
-    count: u32,
+    day: i32,
+    count: u16,
     mean: f64,
     /// Means of the days before it, the last one first; [`NONE`] where there is none.
     days: [f32; DAYS],
@@ -40,6 +40,12 @@ pub struct Outlook {
 /// Seconds of what counts as a day: a bucket, where that is longer.
 pub fn unit(span: i64) -> i64 {
     span.max(DAY)
+}
+
+/// The number of the day of a time; days beyond counting are the last.
+fn day_of(time: i64, span: i64) -> i32 {
+    let day = time.div_euclid(unit(span));
+    day.clamp((UNKNOWN + 1).into(), i32::MAX.into()) as i32
 }
 
 impl Default for Outlook {
@@ -70,7 +76,7 @@ impl Outlook {
         if predictors.learnt > 0 && time.rem_euclid(APART) < span {
             self.learn_errors(time, span, y, predictors);
         }
-        let day = time.div_euclid(unit(span));
+        let day = day_of(time, span);
         if self.day == UNKNOWN {
             self.day = day;
         } else if day != self.day {
@@ -136,8 +142,8 @@ impl Outlook {
         }
     }
 
-    fn begin(&mut self, day: i64) {
-        let passed = usize::try_from(day.saturating_sub(self.day)).unwrap_or(DAYS);
+    fn begin(&mut self, day: i32) {
+        let passed = usize::try_from(i64::from(day) - i64::from(self.day)).unwrap_or(DAYS);
         self.days.rotate_right(passed.min(DAYS) % DAYS);
         self.days[..passed.min(DAYS)].fill(NONE);
         if (1..=DAYS).contains(&passed) {
@@ -152,7 +158,7 @@ impl Outlook {
 
     /// Number and mean of each day that is over and had values, the last one first.
     pub fn days(&self) -> impl Iterator<Item = (i64, f64)> {
-        let numbers = (1..).map(|back| self.day - back);
+        let numbers = (1..).map(|back| i64::from(self.day) - back);
         let days = numbers.zip(&self.days);
         days.filter(|(_, mean)| mean.is_finite())
             .map(|(day, &mean)| (day, f64::from(mean)))
