@@ -5,7 +5,7 @@
 //! p. 1237). What the next value is expected to be beyond that fades, as fast as the series forgets. The bounds widen
 //! from the errors of the next value to those of the season and by what the level is seen to do from day to day.
 
-use super::outlook::{ERROR_DAYS, unit};
+use super::outlook::{self, ERROR_DAYS, unit};
 use super::predict::slow_days;
 use super::season::DAY;
 use super::seasons::SEASONS;
@@ -60,16 +60,13 @@ impl<'a> Forecast<'a> {
             return None;
         }
         let next = series.last + series.span;
-        let known = series
-            .predictors
-            .far(series.clock(next), series.span)
-            .map(|season| season.is_some());
-        let weights = series.outlook.weights(known, series.least_width(0.0));
+        let errors = series.predictors.far_errors();
+        let weights = outlook::weights(errors, series.least_width(0.0));
         let mixed = |of: &dyn Fn(usize) -> f64| -> f64 {
             let known = weights.iter().enumerate().filter(|(_, w)| **w > 0.0);
             known.map(|(season, weight)| weight * of(season)).sum()
         };
-        let error = mixed(&|season| series.outlook.error(season));
+        let error = mixed(&|season| errors[season].unwrap_or(0.0));
         let trend = trend::fit(&levels(series, &weights));
         // A level without a season stays behind a trend; a season has learnt to make up for it.
         let behind = trend.slope * slow_days(series.span);

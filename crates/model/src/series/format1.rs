@@ -165,7 +165,7 @@ impl From<Series> for super::Series {
                 since: old.bar.since,
             },
             recent: Some(Box::new(old.recent.into())),
-            outlook: Outlook::beside(&predictors),
+            outlook: Outlook::late(),
             phase: Phase::taken_up(old.seen, old.last, old.span),
             ahead: 0,
             predictors,
@@ -185,6 +185,7 @@ impl Predictors1 {
                 evidence: std::array::from_fn(|rate| old[rate].evidence),
                 slope: old[1].slope,
                 firm: (self.firm[season] - origin) as f32,
+                far: old[0].width,
             }
         };
         let plain = row(0);

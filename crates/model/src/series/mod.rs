@@ -277,7 +277,7 @@ impl Series {
         let clock = self.clock(time);
         let tamed = if self.seen == 0 { y } else { mean + residual };
         self.outlook
-            .learn(clock, self.span, tamed, &self.predictors);
+            .learn(clock, self.span, tamed, &mut self.predictors);
         self.predictors
             .learn(clock, self.span, y, &judged.forecast, floor, &cuts);
 

@@ -137,6 +137,24 @@ impl Predictors {
         self.origin + self.row(season).level(0)
     }
 
+    /// Mean absolute error of each season beside its slow level, over weeks; none where there is no season.
+    pub fn far_errors(&self) -> [Option<f64>; SEASONS] {
+        let far = |season| f64::from(self.row(season).far);
+        let known = self.far(0, DAY).map(|season| season.is_some());
+        std::array::from_fn(|season| known[season].then(|| far(season)))
+    }
+
+    /// Learns how far each season is off the value `y`.
+    pub fn learn_far(&mut self, time: i64, span: i64, y: f64, rate: f64) {
+        let (far, y) = (self.far(time, span), y - self.origin);
+        for (row, shape) in self.rows_mut().zip(far) {
+            if let Some(shape) = shape {
+                let error = (y - shape - row.level(0)).abs();
+                row.far += (rate * (error - f64::from(row.far))) as f32;
+            }
+        }
+    }
+
     /// Mean absolute errors of late beside a season: of the slow level and of the last value as forecasts.
     pub fn slow_and_last_width(&self, season: usize) -> [f64; 2] {
         let widths = &self.row(season).widths;
@@ -391,6 +409,7 @@ impl Predictors {
         let row = Row {
             evidence: [self.plain.evidence[0]; RATES],
             widths: [self.plain.widths[0]; RATES],
+            far: self.plain.far,
             ..Row::starting(mean - self.origin)
         };
         let seasons = self
