@@ -1,13 +1,16 @@
 //! `tidewatch detect`: the analysis of a file, without a server.
 
 use std::io::{BufWriter, IsTerminal, Write};
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tidewatch_datafeed::{FileSource, Projection};
+use tidewatch_jobs::Pool;
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
@@ -201,6 +204,10 @@ impl Detect {
         let format = job.data_description.time_format.clone();
         let mut reader = source.project(projection(job, &format)?);
         let mut engine = Engine::new(job.analysis_config.clone(), job.engine_options());
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        engine.employ(Arc::new(Pool::new(cores)?));
+        // What is printed can't be rescored later: scores are what they are by themselves.
+        engine.renormalise(Some(0));
         let mut out = Output::new(self, &job.job_id);
         let bar = progress_bar(reader.total_bytes());
         let mut batch = RecordBatch::new(job.analysis_config.schema().fields.len());

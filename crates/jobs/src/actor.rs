@@ -9,13 +9,16 @@ use tidewatch_model::counts::{DataCounts, MemoryStatus, ModelSize};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::results::{Annotation, BucketResults, Document};
-use tidewatch_store::{AnnotationRow, ResultKind, ResultRow, ResultWrite, Store, StoreError};
+use tidewatch_store::{
+    AnnotationRow, Rescoring, ResultKind, ResultRow, ResultWrite, Store, StoreError,
+};
 use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::error::{JobError, Result};
 use crate::live::{Live, json};
 use crate::pool::{Panicked, Pool};
+use crate::rescore::rescoring;
 use crate::runner::{Applied, Command, Request, Saved, not_open};
 
 /// Times that results are tried to be written again, with growing pauses up to half a minute, as in Elasticsearch.
@@ -44,6 +47,7 @@ enum Work {
 struct Step {
     rows: Vec<ResultRow>,
     annotations: Vec<AnnotationRow>,
+    rescoring: Option<Rescoring>,
     buckets: u64,
     took: Duration,
     size: Option<ModelSize>,
@@ -125,6 +129,7 @@ impl Actor {
             Command::Configure(options) => self.engine()?.configure(options),
             Command::Plot(plot) => self.engine()?.plot(plot),
             Command::Rules(rules) => self.engine()?.set_rules(rules),
+            Command::Renormalise(window) => self.engine()?.renormalise(window),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.work(Work::Records { batch, row: 0 }).await?;
@@ -158,7 +163,12 @@ impl Actor {
                     Work::Flush(flush) => engine.flush(flush, &mut results),
                 };
                 let took = begun.elapsed();
+                let told = results
+                    .iter_mut()
+                    .filter_map(|of| of.renormalisation.take());
+                let told = told.map(|told| *told).collect();
                 let step = Step {
+                    rescoring: rescoring(told),
                     buckets: results.len() as u64,
                     took,
                     size: (!results.is_empty()).then(|| engine.size()),
@@ -192,6 +202,7 @@ impl Actor {
         let write = ResultWrite {
             delete_interim: self.has_interim && !step.rows.is_empty(),
             rows: step.rows,
+            rescoring: step.rescoring,
             stats: documents,
             annotations: step.annotations,
         };

@@ -421,6 +421,12 @@ impl Job {
         }
     }
 
+    /// Seconds of the past that scores of a run are set against; none for the usual.
+    pub fn renormalisation_window(&self) -> Option<i64> {
+        let days = self.renormalization_window_days;
+        days.map(|days| days.saturating_mul(86_400))
+    }
+
     /// The settings that a running job takes over at once.
     pub fn plot_options(&self) -> PlotOptions {
         let plot = self.model_plot_config.as_ref().filter(|plot| plot.enabled);

@@ -104,11 +104,14 @@ impl Jobs {
             .read()
             .clone()
             .ok_or_else(|| not_open(&job.job_id))?;
-        // The first command of a run: a replay begins with the settings that this run begins with.
+        // The first commands of a run: a replay begins with the settings that this run begins with.
         runner
             .apply(Command::Configure(job.engine_options()))
             .await?;
         self.send_rules(entry).await?;
+        runner
+            .apply(Command::Renormalise(job.renormalisation_window()))
+            .await?;
         Ok(())
     }
 

@@ -32,6 +32,8 @@ pub enum Command {
     Configure(Options),
     Plot(PlotOptions),
     Rules(RuleSet),
+    /// A setting of a run as well: seconds of the past that scores are set against; none for the usual, 0 for none.
+    Renormalise(Option<i64>),
 }
 
 /// What applying a command gave.

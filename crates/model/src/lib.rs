@@ -9,6 +9,7 @@ mod detector;
 pub mod engine;
 mod gather;
 mod intern;
+pub mod normalise;
 pub mod record;
 mod report;
 pub mod results;

@@ -3,6 +3,8 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::normalise::Renormalisation;
+
 /// A result with the job that it belongs to and its kind: the document that is stored and served.
 #[derive(Serialize)]
 pub struct Document<'a, T> {
@@ -21,6 +23,8 @@ pub struct BucketResults {
     pub influencers: Vec<Influencer>,
     pub model_plots: Vec<ModelPlot>,
     pub annotations: Vec<Annotation>,
+    /// What the bucket changes in the scores of those before it.
+    pub renormalisation: Option<Box<Renormalisation>>,
 }
 
 /// A remark on what became of the models in a bucket.
@@ -34,6 +38,10 @@ pub struct Annotation {
     /// What it tells of, in Elasticsearch's terms.
     pub event: &'static str,
     pub detector_index: usize,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -128,6 +136,10 @@ pub struct Explanation {
     pub single_bucket_impact: u8,
     /// 0 to 5.
     pub multi_bucket_impact: u8,
+    /// 0 to 5: of a shape that was never seen.
+    pub anomaly_characteristics_impact: u8,
+    /// Buckets that have been unusual on end.
+    pub anomaly_length: u32,
     /// Bounds of 95 % about the typical value.
     pub lower_confidence_bound: f64,
     pub typical_value: f64,

@@ -208,6 +208,38 @@ fn a_value_that_is_odd_only_beside_another_is_told() {
     );
 }
 
+#[test]
+fn a_new_level_is_told_once_and_then_taken_for_normal() {
+    let analysis = analysis(json!({
+        "function": "mean", "field_name": "value", "partition_field_name": "text"
+    }));
+    let results = run(analysis, |bucket| {
+        let level = if bucket < 600 { 100.0 } else { 140.0 };
+        vec![
+            (level + 4.0 * noise(bucket), "moved".to_owned()),
+            (50.0 + 4.0 * noise(-bucket), "stayed".to_owned()),
+        ]
+    });
+    let odd = told(&results);
+    // It is told where it begins, and within a day there is quiet.
+    let buckets: Vec<i64> = odd.iter().map(|(bucket, _)| *bucket).collect();
+    assert!(
+        buckets.first() == Some(&600) && buckets.iter().all(|b| (600..696).contains(b)),
+        "{odd:?}"
+    );
+    assert_eq!(odd[0].1.anomaly_score_explanation.anomaly_length, 1);
+    let changes: Vec<_> = results
+        .iter()
+        .flat_map(|result| &result.annotations)
+        .collect();
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    let partition = changes[0].partition.as_ref().expect("a partition");
+    assert_eq!(partition.partition_field_value, "moved");
+    let bucket = (changes[0].timestamp / 1_000 - START) / SPAN;
+    assert!((600..700).contains(&bucket), "{changes:?}");
+    assert!(changes[0].annotation.contains("[10") && changes[0].annotation.contains("[14"));
+}
+
 /// Two threads, whatever the work.
 #[derive(Debug)]
 struct Two;

@@ -253,6 +253,7 @@ mod tests {
                 row(ResultKind::Bucket, true),
                 row(ResultKind::Record, false),
             ],
+            rescoring: None,
             stats: vec![("data_counts".into(), "{}".into())],
             annotations: vec![annotation("a")],
         };

@@ -15,6 +15,7 @@ mod forecasts;
 mod jobs;
 mod journal;
 mod notes;
+mod rescore;
 mod results;
 mod snapshots;
 mod writer;
@@ -36,6 +37,7 @@ pub use filters::FilterRow;
 pub use forecasts::{ForecastPage, ForecastPoint, ForecastRow, ForecastSeriesRow};
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
+pub use rescore::{Rescore, Rescoring};
 pub use results::{ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort};
 pub use snapshots::SnapshotRow;
 

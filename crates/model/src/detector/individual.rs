@@ -157,6 +157,7 @@ impl Individual {
             all.judged += closed.judged;
             all.told.extend(closed.told);
             all.apart.extend(closed.apart);
+            all.changes.extend(closed.changes);
             all.hungry.extend(closed.hungry);
             self.heap = self.heap.saturating_add_signed(-freed);
         }
@@ -301,11 +302,11 @@ fn close(
             let finding = member.series.observe(closing.bucket, value, lane.side);
             (finding, Verdict::default())
         } else {
-            let seen = member.series.peek(closing.bucket, value, lane.side);
+            let mut seen = member.series.peek(closing.bucket, value, lane.side);
             let typical = Point::One(seen.typical);
             let said = closing.verdict(member.key(), &Point::One(value), &typical);
             if !said.skip_update {
-                member.series.observe(closing.bucket, value, lane.side);
+                seen = member.series.observe(closing.bucket, value, lane.side);
             }
             (seen, said)
         };
@@ -318,6 +319,9 @@ fn close(
         let left = member.series.after_peak(told);
         freed += before as i64 - member.heap() as i64;
         closed.take(closing, judged(slot, member, value, left, finding), said);
+        if let Some(change) = finding.change {
+            closed.changes.push((member.key(), change));
+        }
         if member.series.wants() > 0 {
             closed.hungry.push(slot as u32);
         }

@@ -18,7 +18,7 @@ use crate::config::{AnalysisConfig, Metric};
 use crate::gather::Gathered;
 use crate::intern::Interner;
 use crate::rules::{Case, Rules, Verdict};
-use crate::series::{Finding, Series, Side};
+use crate::series::{Change, Finding, Series, Side};
 use crate::workers::Workers;
 
 pub use individual::{Individual, Member};
@@ -193,6 +193,8 @@ pub struct Closed {
     pub told: Vec<Judged>,
     /// Those of them that rules speak of, in a lane that looks at its values beside each other: they stay out of that.
     pub apart: Vec<Judged>,
+    /// What slots have taken for their new normal.
+    pub changes: Vec<(Key, Change)>,
     /// Slots whose models would grow: see [`LaneState::grow`].
     pub hungry: Vec<u32>,
 }

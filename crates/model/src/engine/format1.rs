@@ -10,6 +10,7 @@ use crate::counts::DataCounts;
 use crate::detector::{Individual, Lane, LaneState, Member};
 use crate::gather::{Accumulator, Gathered, InfluenceKey, OpenBucket};
 use crate::intern::Interner;
+use crate::normalise::Normaliser;
 use crate::rules::Rules;
 use crate::series::format1;
 
@@ -159,5 +160,6 @@ pub(super) fn read(bytes: &[u8], analysis: &AnalysisConfig) -> postcard::Result<
         mean_bucket_records: state.mean_bucket_records,
         rules: Rules::default(),
         shifted: Vec::new(),
+        normaliser: Normaliser::new(analysis.span()),
     })
 }

@@ -83,15 +83,20 @@ impl Engine {
             + self.slot_count() * slot_bytes
             + self.state.names.bytes() as u64
             + self.state.gathered_bytes
+            + self.state.normaliser.bytes()
+    }
+
+    /// Bytes that are left of the limit.
+    pub(super) fn room(&self) -> u64 {
+        match self.state.options.memory_limit {
+            0 => u64::MAX,
+            limit => limit.saturating_sub(self.reserved_bytes()),
+        }
     }
 
     /// Lets models grow that asked for it, lane by lane and slot by slot, while there is room.
     pub(super) fn feed(&mut self, hungry: &[Vec<u32>]) {
-        let limit = match self.state.options.memory_limit {
-            0 => u64::MAX,
-            limit => limit,
-        };
-        let mut room = Some(limit.saturating_sub(self.reserved_bytes()));
+        let mut room = Some(self.room());
         for (lane, hungry) in self.state.lanes.iter_mut().zip(hungry) {
             room = room.and_then(|room| lane.grow(hungry, room));
         }

@@ -20,6 +20,7 @@ use crate::counts::DataCounts;
 use crate::detector::{Closing, Lane, LaneState};
 use crate::gather::{Gathered, OpenBucket};
 use crate::intern::Interner;
+use crate::normalise::Normaliser;
 use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
@@ -148,6 +149,7 @@ struct State {
     rules: Rules,
     /// Moves of a detector's clocks that have been made, of those that the rules ask for.
     shifted: Vec<(usize, Shift)>,
+    normaliser: Normaliser,
 }
 
 impl Engine {
@@ -174,11 +176,13 @@ impl Engine {
             mean_bucket_records: 0.0,
             rules: RuleSet::new(&analysis, BTreeMap::new(), Vec::new()).into(),
             shifted: Vec::new(),
+            normaliser: Normaliser::new(analysis.span()),
         };
         Self::with_state(analysis, state)
     }
 
-    fn with_state(analysis: AnalysisConfig, state: State) -> Self {
+    fn with_state(analysis: AnalysisConfig, mut state: State) -> Self {
+        state.normaliser.weigh();
         let schema = analysis.schema();
         let column = |name: &Option<String>| name.as_ref().and_then(|name| schema.position(name));
         let lanes = Lane::of(&analysis);
@@ -254,6 +258,13 @@ impl Engine {
     /// Takes other settings for what comes next.
     pub fn configure(&mut self, options: Options) {
         self.state.options = options;
+    }
+
+    /// Sets scores against those of another window from now on, in seconds: none for the usual window, 0 to leave
+    /// them as they are. It belongs to the settings of a run, beside [`Options`].
+    pub fn renormalise(&mut self, window: Option<i64>) {
+        let span = self.analysis.span();
+        self.state.normaliser.configure(window, span);
     }
 
     /// Plots other models from now on.
@@ -345,6 +356,8 @@ impl Engine {
             }
             let mut result = reporter.finish(bucket, &self.state.lanes);
             result.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
+            let normaliser = &self.state.normaliser;
+            normaliser.bound(&self.analysis.influencers, &mut result);
             results.push(result);
         }
         results

@@ -48,6 +48,8 @@ impl Engine {
                     ),
                     event: "model_change",
                     detector_index: detector,
+                    by: None,
+                    partition: None,
                 });
                 self.state.shifted.push(made);
             }

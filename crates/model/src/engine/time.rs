@@ -120,7 +120,10 @@ impl Engine {
         }
         let mut results = reporter.finish(bucket, &self.state.lanes);
         results.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
-        results.annotations = annotations;
+        results.annotations.extend(annotations);
+        let room = self.room();
+        let normaliser = &mut self.state.normaliser;
+        normaliser.take(&self.analysis.influencers, &mut results, room);
         self.feed(&hungry);
         results
     }

@@ -7,17 +7,21 @@ use crate::config::AnalysisConfig;
 use crate::detector::{Closed, Closing, Judged, Key, Lane, LaneState, MAX_PROBABILITY, NO_SPLIT};
 use crate::gather::OpenBucket;
 use crate::intern::Interner;
+use crate::normalise::BUCKET_TIME;
 use crate::results::{
-    Bucket, BucketInfluencer, BucketResults, ByField, Echoed, Explanation, ModelPlot,
+    Annotation, Bucket, BucketInfluencer, BucketResults, ByField, Echoed, Explanation, ModelPlot,
     PartitionField, Record,
 };
 use crate::score::score;
+use crate::series::Change;
 use crate::workers::Alone;
 
 use influence::Influence;
 
 /// Records that a bucket may have, as in Elasticsearch.
 const MAX_RECORDS: usize = 500;
+/// Changes of models that a bucket tells of: a step that all of a large job's series take needs no thousand notes.
+const MAX_CHANGES: usize = 20;
 
 /// A value that was unusual enough to be told.
 struct Surprise {
@@ -35,6 +39,7 @@ pub struct Reporter<'a> {
     judged: usize,
     surprises: Vec<Surprise>,
     plots: Vec<ModelPlot>,
+    annotations: Vec<Annotation>,
 }
 
 impl<'a> Reporter<'a> {
@@ -54,6 +59,7 @@ impl<'a> Reporter<'a> {
             judged: 0,
             surprises: Vec::new(),
             plots: Vec::new(),
+            annotations: Vec::new(),
         }
     }
 
@@ -71,6 +77,12 @@ impl<'a> Reporter<'a> {
     /// Takes what the values of a lane came to.
     pub fn see(&mut self, lane: usize, closing: &Closing<'_>, closed: Closed) {
         self.judged += closed.judged;
+        let changes = closed.changes.iter();
+        let changes = changes.map(|&(key, change)| self.model_change(lane, key, change));
+        let changes: Vec<Annotation> = changes
+            .take(MAX_CHANGES.saturating_sub(self.annotations.len()))
+            .collect();
+        self.annotations.extend(changes);
         for judged in closed.told {
             if closing.plots(judged.key) {
                 self.plots.push(self.model_plot(lane, &judged));
@@ -78,6 +90,21 @@ impl<'a> Reporter<'a> {
             if judged.probability < MAX_PROBABILITY {
                 self.surprises.push(Surprise { lane, judged });
             }
+        }
+    }
+
+    fn model_change(&self, lane: usize, key: Key, change: Change) -> Annotation {
+        let Change::Level { from, to } = change;
+        let index = self.lanes[lane].detector;
+        let (by, partition) = self.split_fields(index, key);
+        Annotation {
+            timestamp: self.start * 1_000,
+            end_timestamp: (self.start + self.analysis.span()) * 1_000,
+            annotation: format!("The level has changed from [{from:.4}] to [{to:.4}]"),
+            event: "model_change",
+            detector_index: index,
+            by,
+            partition,
         }
     }
 
@@ -115,7 +142,7 @@ impl<'a> Reporter<'a> {
         let records = records.collect();
         let influencers = self.influencers(&influences);
         let mut bucket_influencers = Vec::new();
-        bucket_influencers.extend(self.bucket_influencer("bucket_time", probability));
+        bucket_influencers.extend(self.bucket_influencer(BUCKET_TIME, probability));
         for (field, name) in self.analysis.influencers.iter().enumerate() {
             let least = self.of_field(&influences, field);
             if !least.is_empty() {
@@ -140,7 +167,8 @@ impl<'a> Reporter<'a> {
             records,
             influencers,
             model_plots: self.plots,
-            annotations: Vec::new(),
+            annotations: self.annotations,
+            renormalisation: None,
         }
     }
 
@@ -260,6 +288,8 @@ fn explain(judged: &Judged) -> Explanation {
         anomaly_type: if below { "dip" } else { "spike" },
         single_bucket_impact: digits(finding.single),
         multi_bucket_impact: digits(finding.multiple),
+        anomaly_characteristics_impact: digits(finding.shape),
+        anomaly_length: finding.length.max(1),
         lower_confidence_bound: finding.lower,
         typical_value: finding.typical,
         upper_confidence_bound: finding.upper,

@@ -74,9 +74,22 @@ pub struct Finding {
     pub single: f64,
     /// Of the last buckets together.
     pub multiple: f64,
+    /// Of the shape of the last values, whatever their height.
+    pub shape: f64,
     pub typical: f64,
     pub lower: f64,
     pub upper: f64,
+    /// Buckets that have been far out on end, this one among them.
+    pub length: u32,
+    /// What the series has taken for its new normal with this value.
+    pub change: Option<Change>,
+}
+
+/// A change for good.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// Of the level, from what was expected to what has come to be.
+    Level { from: f64, to: f64 },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,8 +153,8 @@ impl Series {
 
     /// Judges the value of the bucket at `time` and learns it, in what the series has. Times must grow.
     pub fn observe(&mut self, time: i64, value: f64, side: Side) -> Finding {
-        let judged = self.judge(time, value, side);
-        self.learn(time, value, &judged);
+        let mut judged = self.judge(time, value, side);
+        judged.finding.change = self.learn(time, value, &judged);
         self.shrink();
         judged.finding
     }
@@ -173,9 +186,12 @@ impl Series {
             probability: 1.0,
             single: 1.0,
             multiple: 1.0,
+            shape: 1.0,
             typical: 0.0,
             lower: 0.0,
             upper: 0.0,
+            length: self.length(z),
+            change: None,
         };
         // What is told as typical is what the value was found to be unusual against.
         let mut typical = mean;
@@ -209,6 +225,7 @@ impl Series {
             let known = self.days.as_ref().zip(day.as_ref());
             let days = known.and_then(|(days, day)| days.probabilities(day, self.span));
             let half_day = days.map_or(1.0, |both| either(both).max(floor));
+            finding.shape = shape;
             finding.probability = together(finding.single, finding.multiple, shape, half_day);
             if finding.multiple.min(half_day) < finding.single {
                 typical = if half_day < finding.multiple {
@@ -235,13 +252,22 @@ impl Series {
         }
     }
 
+    /// Buckets far out on end with one that is `z` widths out.
+    fn length(&self, z: f64) -> u32 {
+        let same_side = f64::from(self.run) * z > 0.0;
+        match z.abs() > TAME {
+            true if same_side => self.run.unsigned_abs().saturating_add(1),
+            far => u32::from(far),
+        }
+    }
+
     /// A modelled value as it is told: on the scale of the data, and not below zero where they never were.
     fn told(&self, y: f64) -> f64 {
         let value = self.link.invert(y);
         if self.negative { value } else { value.max(0.0) }
     }
 
-    fn learn(&mut self, time: i64, value: f64, judged: &Judgement) {
+    fn learn(&mut self, time: i64, value: f64, judged: &Judgement) -> Option<Change> {
         self.negative |= value < 0.0;
         let missed = if self.seen == 0 {
             0
@@ -255,6 +281,8 @@ impl Series {
             y, mean, width, z, ..
         } = *judged;
         let floor = self.link.resolution(mean);
+        // The level that is given up for good, if one is.
+        let mut left = None;
 
         let surprised = z.abs() > TAME;
         self.run = match (surprised, z > 0.0) {
@@ -301,7 +329,7 @@ impl Series {
             }
             let warm = self.seen >= WARM;
             if self.sums.learn(&judged.sums, floor, n, warm, self.span) {
-                self.predictors.shift();
+                left = Some(judged.forecast.steady);
             }
         }
         let mut weight = 1.0;
@@ -322,10 +350,15 @@ impl Series {
         if let Some((days, day)) = self.days.as_mut().zip(judged.day.as_ref())
             && days.learn(day, floor, self.span, weight)
         {
-            self.predictors.shift();
+            left = left.or(Some(judged.forecast.firm));
         }
         self.seen = self.seen.saturating_add(1);
         self.last = time;
+        left.map(|level| {
+            self.predictors.shift();
+            let (from, to) = (self.told(level), self.told(mean));
+            Change::Level { from, to }
+        })
     }
 
     /// How much a bucket counts in the tails: an anomaly hardly, unless anomalies are what the series is made of.
