@@ -273,3 +273,25 @@ pub fn print(out: &mut impl Write, rows: &[Row]) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_relative_to_both_and_in_percent() {
+        assert_eq!(smape(&[1.0, 0.0], &[3.0, 0.0]), 50.0);
+        assert_eq!(smape(&[0.0], &[2.0]), 200.0);
+    }
+
+    #[test]
+    fn forecasts_of_a_day_shape_are_measured_alike_and_are_better_than_saying_it_again() {
+        let measured = || one(&mut Random::stream(1, 1), &FAMILIES[0], 0, 3_600);
+        let (once, again) = (measured(), measured());
+        for (once, again) in once.iter().zip(again) {
+            assert_eq!((once.own, once.covered), (again.own, again.covered));
+            assert!(once.own < once.day && Some(once.own) < once.week);
+            assert!(once.covered > 0.8);
+        }
+    }
+}

@@ -141,3 +141,113 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::{Flush, Options};
+    use crate::record::RecordBatch;
+
+    const HOUR: i64 = 3_600;
+    const START: i64 = 1_700_006_400;
+
+    fn engine(prune_window: i64) -> Engine {
+        let analysis = serde_json::from_value(json!({
+            "bucket_span": "1h", "detectors": [{"function": "mean", "field_name": "v", "partition_field_name": "p"}]
+        }));
+        let options = Options {
+            prune_window,
+            ..Options::default()
+        };
+        Engine::new(analysis.expect("a valid analysis"), options)
+    }
+
+    /// A record of each part in each hour; all buckets are final after it.
+    fn process(engine: &mut Engine, parts: &[&str], hours: std::ops::Range<i64>) {
+        let mut batch = RecordBatch::new(2);
+        for hour in hours.clone() {
+            for (number, part) in parts.iter().enumerate() {
+                batch.begin();
+                batch.set_number(0, number as f64 + (hour % 3) as f64);
+                batch.set_display(1, part);
+                batch.commit((START + hour * HOUR) * 1_000);
+            }
+        }
+        let mut results = Vec::new();
+        let mut row = 0;
+        while row < batch.len() {
+            row = engine.process(&batch, row, &mut results);
+        }
+        let flush = Flush {
+            advance_time: Some((START + hours.end * HOUR) * 1_000),
+            skip_time: None,
+        };
+        while !engine.flush(&flush, &mut results) {}
+    }
+
+    fn parts(engine: &Engine, place: &mut ForecastPlace, bytes: u64) -> (Vec<String>, bool) {
+        let (part, more) = engine.forecast_part(place, bytes);
+        let name = |one: &Forecaster| {
+            let partition = one.of.partition.as_ref();
+            partition.map_or(String::new(), |field| field.partition_field_value.clone())
+        };
+        (part.iter().map(name).collect(), more)
+    }
+
+    #[test]
+    fn every_series_comes_once_whatever_the_parts() {
+        let mut engine = engine(30 * 86_400);
+        assert_eq!(engine.forecast_plan(), Err(NoForecast::NoData));
+        process(&mut engine, &["a", "b", "c"], 0..40);
+        let plan = engine.forecast_plan().expect("there are data");
+        assert_eq!((plan.start, plan.series), (START + 40 * HOUR, 3));
+        for bytes in [1, 3_000, u64::MAX] {
+            let (mut place, mut all) = (ForecastPlace::default(), Vec::new());
+            loop {
+                let (names, more) = parts(&engine, &mut place, bytes);
+                assert!(bytes > 1 || names.len() == 1);
+                all.extend(names);
+                if !more {
+                    break;
+                }
+            }
+            assert_eq!(all, ["a", "b", "c"], "{bytes}");
+        }
+        let (part, _) = engine.forecast_part(&mut ForecastPlace::default(), u64::MAX);
+        let points: Vec<(i64, Point)> = part[2].points(plan.start, plan.start + 5 * HOUR).collect();
+        let times: Vec<i64> = points
+            .iter()
+            .map(|(time, _)| (time - START) / HOUR)
+            .collect();
+        assert_eq!(times, [40, 41, 42, 43, 44]);
+        assert!(
+            points
+                .iter()
+                .all(|(_, point)| (1.9..4.1).contains(&point.prediction))
+        );
+
+        let saved = Engine::restore(engine.analysis().clone(), &engine.save()).expect("sound");
+        let (again, _) = saved.forecast_part(&mut ForecastPlace::default(), u64::MAX);
+        let again: Vec<(i64, Point)> = again[2].points(plan.start, plan.start + 5 * HOUR).collect();
+        assert_eq!(points, again);
+    }
+
+    #[test]
+    fn none_is_left_out_when_others_are_dropped_meanwhile() {
+        let mut engine = engine(10 * HOUR);
+        process(&mut engine, &["a", "b", "c", "d"], 0..20);
+        let mut place = ForecastPlace::default();
+        assert_eq!(parts(&engine, &mut place, 1), (vec!["a".to_owned()], true));
+        assert_eq!(parts(&engine, &mut place, 1), (vec!["b".to_owned()], true));
+        // The first is forgotten; the others move up.
+        process(&mut engine, &["b", "c", "d"], 20..60);
+        let rest = parts(&engine, &mut place, u64::MAX).0;
+        assert!(
+            rest.ends_with(&["c".to_owned(), "d".to_owned()]),
+            "{rest:?}"
+        );
+        assert!(!rest.contains(&"a".to_owned()));
+    }
+}
