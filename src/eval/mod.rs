@@ -2,6 +2,7 @@
 
 mod calibration;
 mod families;
+mod forecast;
 mod loghub;
 mod matching;
 mod plan;
@@ -39,6 +40,9 @@ pub struct Eval {
     /// Group instead the log messages of the Loghub sets (*_2k.log_structured.csv) below a directory
     #[arg(long, value_name = "DIR", conflicts_with = "calibration")]
     loghub: Option<std::path::PathBuf>,
+    /// Check instead how far forecasts are off, and how often their bounds hold, beside those of the last day and week
+    #[arg(long, conflicts_with = "calibration")]
+    forecast: bool,
 }
 
 impl Eval {
@@ -57,6 +61,13 @@ impl Eval {
                 self.print_json(&mut out, "calibration", &calibrated)?;
             } else {
                 calibration::print(&mut out, &calibrated)?;
+            }
+        } else if self.forecast {
+            let rows = forecast::measure(seeds);
+            if self.json {
+                self.print_json(&mut out, "forecasts", &rows)?;
+            } else {
+                forecast::print(&mut out, &rows)?;
             }
         } else {
             let mut report = Report::default();

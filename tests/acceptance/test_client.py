@@ -7,6 +7,7 @@ buckets on the last day. The job must name that host, and leave the quiet ones i
 import json
 import math
 import random
+import time
 
 import pytest
 from elasticsearch import BadRequestError, ConflictError, NotFoundError
@@ -183,6 +184,36 @@ def test_stats(es, job):
     assert stats["timing_stats"]["bucket_count"] >= 1
     assert stats["forecasts_stats"]["total"] == 0
     assert es.ml.get_job_stats(job_id="low_*")["count"] == 1
+
+
+def test_forecast_and_delete_forecast(es, job):
+    answer = es.ml.forecast(job_id=job, duration="12h", expires_in="1d")
+    assert answer["acknowledged"] is True
+    forecast = answer["forecast_id"]
+    headers = {"accept": "application/json"}
+    results = f"/_ml/anomaly_detectors/{job}/results/forecasts"
+    for _ in range(600):
+        request = es.perform_request("GET", results, headers=headers)["forecasts"][-1]
+        if request["forecast_status"] in ("finished", "failed"):
+            break
+        time.sleep(0.05)
+    assert (request["forecast_id"], request["forecast_status"]) == (forecast, "finished")
+    points = es.perform_request("GET", f"{results}/{forecast}?size=1000", headers=headers)
+    assert points["count"] == 48 * len(HOSTS)
+    for point in points["model_forecasts"]:
+        assert 0 <= point["forecast_lower"] <= point["forecast_prediction"] <= point["forecast_upper"]
+        assert 50 < point["forecast_prediction"] < 300
+    stats = es.ml.get_job_stats(job_id=job)["jobs"][0]["forecasts_stats"]
+    assert stats["total"] == 1 and stats["status"] == {"finished": 1}
+
+    with pytest.raises(BadRequestError) as too_long:
+        es.ml.forecast(job_id=job, duration="3651d")
+    assert "[duration] must be 3650d or less: [3651d]" in str(too_long.value)
+    assert es.ml.delete_forecast(job_id=job, forecast_id=forecast)["acknowledged"] is True
+    with pytest.raises(NotFoundError) as gone:
+        es.ml.delete_forecast(job_id=job, forecast_id=forecast)
+    assert f"No forecast(s) [{forecast}] exists for job [{job}]" in str(gone.value)
+    assert es.ml.delete_forecast(job_id=job)["acknowledged"] is True
 
 
 def test_update_with_the_example_of_the_documentation(es, job):

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{FlushRequest, JobError, JobStats, Opening, State as JobState, maintenance};
+use tidewatch_jobs::{
+    FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState, maintenance,
+};
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
 
@@ -412,19 +414,24 @@ pub async fn stats(
     let allow_no_match = params.take_bool("allow_no_match")?.unwrap_or(true);
     params.finish()?;
     let stats = state.jobs.stats(&expression, allow_no_match)?;
+    let forecasts = state.jobs.forecast_stats().await?;
+    let none = ForecastStats::default();
     let jobs: Vec<Value> = stats
         .iter()
-        .map(|stats| stats_document(&state, stats))
+        .map(|stats| {
+            let forecasts = forecasts.get(&stats.job_id).unwrap_or(&none);
+            stats_document(&state, stats, forecasts)
+        })
         .collect();
     Ok(ok(&json!({"count": jobs.len(), "jobs": jobs})))
 }
 
-fn stats_document(state: &ApiState, stats: &JobStats) -> Value {
+fn stats_document(state: &ApiState, stats: &JobStats, forecasts: &ForecastStats) -> Value {
     let mut document = json!({
         "job_id": stats.job_id,
         "data_counts": stats.data_counts,
         "model_size_stats": stats.model_size_stats,
-        "forecasts_stats": {"total": 0, "forecasted_jobs": 0},
+        "forecasts_stats": forecasts,
         "state": stats.state.name()
     });
     if matches!(stats.state, JobState::Opened | JobState::Closing) {

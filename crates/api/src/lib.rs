@@ -11,6 +11,7 @@ mod dates;
 mod error;
 mod filter;
 mod filters;
+mod forecasts;
 mod grok;
 mod jobs;
 mod media;
@@ -112,6 +113,16 @@ pub fn router(state: ApiState) -> Router {
         .route(&job("/_reset"), post(jobs::reset))
         .route(&job("/_stats"), get(jobs::stats))
         .route(&job("/_data"), post(data::post))
+        .route(
+            &job("/_forecast"),
+            post(forecasts::forecast).delete(forecasts::delete_all),
+        )
+        .route(&job("/_forecast/{forecast_id}"), delete(forecasts::delete))
+        .route(&job("/results/forecasts"), get(forecasts::list))
+        .route(
+            &job("/results/forecasts/{forecast_id}"),
+            get(forecasts::points),
+        )
         .route(
             &job("/results/buckets"),
             get(results::buckets).post(results::buckets),

@@ -90,6 +90,10 @@ impl Actor {
                 Request::Interim { start, end, reply } => {
                     let _ = reply.send(self.interim(start, end).await);
                 }
+                Request::Look { look } => {
+                    // The looker hears of a failure by its reply being dropped.
+                    let _ = self.compute(|engine| look(engine)).await;
+                }
                 Request::Checkpoint { reply } => {
                     let _ = reply.send(self.checkpoint().await);
                 }

@@ -6,6 +6,7 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::config::Job;
+use crate::forecasts::Forecasts;
 use crate::live::Live;
 use crate::runner::Runner;
 
@@ -63,6 +64,7 @@ pub struct Entry {
     pub configuration: Mutex<()>,
     /// Held while rules are read and handed to the runner: those handed last are the latest.
     pub rules: Mutex<()>,
+    pub forecasts: Forecasts,
 }
 
 impl Entry {
@@ -75,6 +77,7 @@ impl Entry {
             life: Mutex::default(),
             configuration: Mutex::default(),
             rules: Mutex::default(),
+            forecasts: Forecasts::default(),
         }
     }
 }

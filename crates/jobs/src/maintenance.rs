@@ -13,6 +13,9 @@ const DAY: i64 = 86_400_000;
 /// How often is looked whether a background snapshot is due.
 const TICK: Duration = Duration::from_secs(60);
 
+/// Forecasts that are deleted at a time, as in Elasticsearch.
+const FORECASTS_A_RUN: i64 = 10_000;
+
 /// Runs until the server stops.
 pub async fn run(jobs: Jobs) {
     let mut nightly = jobs.settings().maintenance.upcoming(chrono::Local).next();
@@ -67,7 +70,7 @@ fn persist_interval(job: &Job, default: Duration) -> i64 {
     }
 }
 
-/// Deletes results and model snapshots past their retention, of the jobs that are meant. A job's failure is no
+/// Deletes results and model snapshots past their retention, of the jobs that are meant, and expired forecasts. A job's failure is no
 /// other's; false when there was one.
 pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<bool> {
     let mut complete = true;
@@ -82,6 +85,10 @@ pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<bool> {
             }
         }
     }
+    // Of all jobs, as in Elasticsearch.
+    jobs.store()
+        .delete_expired_forecasts(clock::now(), FORECASTS_A_RUN)
+        .await?;
     Ok(complete)
 }
 

@@ -82,6 +82,7 @@ impl Jobs {
             resources: Mutex::default(),
         };
         let jobs = Self(Arc::new(inner));
+        jobs.fail_forecasts().await?;
         let mut active = Vec::new();
         for row in jobs.0.store.jobs().await? {
             let entry = jobs.take_up(&row).await?;

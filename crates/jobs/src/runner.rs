@@ -66,6 +66,10 @@ pub(crate) enum Request {
         end: Option<i64>,
         reply: oneshot::Sender<Result<Applied>>,
     },
+    /// Shows the engine to someone.
+    Look {
+        look: Box<dyn FnOnce(&Engine) + Send>,
+    },
     /// Saves the state, and cuts the journal by it.
     Checkpoint {
         reply: oneshot::Sender<Result<Saved>>,
@@ -183,6 +187,19 @@ impl Runner {
         let (reply, receiver) = oneshot::channel();
         self.send(Request::Interim { start, end, reply }).await?;
         applied(receiver, &self.job_id).await
+    }
+
+    /// What the engine shows, once all that was submitted before has been applied. It works for nobody else meanwhile.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (reply, receiver) = oneshot::channel();
+        let look = Box::new(move |engine: &Engine| {
+            let _ = reply.send(look(engine));
+        });
+        self.send(Request::Look { look }).await?;
+        receiver.await.map_err(|_| not_open(&self.job_id))
     }
 
     /// Saves the state once all that was submitted before has been applied.

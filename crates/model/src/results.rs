@@ -303,6 +303,19 @@ pub struct Influencer {
     pub echoed: Echoed,
 }
 
+/// What the forecasts of one series have in common.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForecastSeries {
+    /// Seconds.
+    pub bucket_span: i64,
+    pub detector_index: usize,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    pub model_feature: &'static str,
+}
+
 /// What the model expected of one series in one bucket.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelPlot {

@@ -110,7 +110,7 @@ impl Store {
         .await
     }
 
-    /// Takes a job back to its first day: results, journal, checkpoint, snapshots, statistics and annotations go,
+    /// Takes a job back to its first day: results, journal, checkpoint, snapshots, statistics, annotations and forecasts go,
     /// the job itself and its state stay. One transaction.
     pub async fn clear_job(&self, job_id: &str) -> Result<()> {
         self.write_for(job_id, |conn, job_id| {
@@ -156,6 +156,7 @@ async fn clear(conn: &mut SqliteConnection, job_id: &str) -> Result<()> {
         "DELETE FROM snapshots WHERE job_id = ?",
         "DELETE FROM job_stats WHERE job_id = ?",
         "DELETE FROM annotations WHERE job_id = ?",
+        "DELETE FROM forecasts WHERE job_id = ?",
     ] {
         sqlx::query(sql).bind(job_id).execute(&mut *conn).await?;
     }
@@ -170,7 +171,9 @@ mod tests {
 
     use super::*;
     use crate::testing::{job, open_with_job, tempdir};
-    use crate::{AnnotationRow, CalendarRow, ResultKind, ResultRow, ResultWrite, SnapshotRow};
+    use crate::{
+        AnnotationRow, CalendarRow, ForecastRow, ResultKind, ResultRow, ResultWrite, SnapshotRow,
+    };
 
     #[tokio::test]
     async fn jobs_are_kept_and_changed() {
@@ -256,6 +259,15 @@ mod tests {
         };
         store.write_results(job_id, write).await.unwrap();
         store.annotate(&annotation("b")).await.unwrap();
+        let forecast = ForecastRow {
+            job_id: job_id.into(),
+            forecast_id: "1".into(),
+            created: 1,
+            expires: None,
+            running: true,
+            doc: "{}".into(),
+        };
+        store.insert_forecast(&forecast).await.unwrap();
         store
             .notify(Some(job_id), "info", "hello", 1)
             .await

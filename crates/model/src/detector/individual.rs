@@ -254,6 +254,10 @@ impl Individual {
         (member.key(), member.last_record, member.series.seen())
     }
 
+    pub fn series(&self, slot: usize) -> &Series {
+        &self.members.get(slot).series
+    }
+
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
         self.members.retain(keep);
         if let Some(frequencies) = &mut self.frequencies {

@@ -26,7 +26,7 @@ use crate::gather::Gathered;
 use crate::intern::Interner;
 use crate::rare::Rarity;
 use crate::rules::{Case, Rules, Verdict};
-use crate::series::{Change, Finding, Side};
+use crate::series::{Change, Finding, Series, Side};
 use crate::workers::Workers;
 
 pub use individual::{Individual, Member};
@@ -391,6 +391,19 @@ impl LaneState {
     /// Split values of a slot, start of the last bucket that had a record of it, and how many buckets it has been seen.
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
         any!(self, kind => kind.slot(slot))
+    }
+
+    /// Whether slots are series, which can be forecast.
+    pub fn has_series(&self) -> bool {
+        matches!(self, Self::Individual(_))
+    }
+
+    /// The series of a slot, where it is one.
+    pub fn series(&self, slot: usize) -> Option<&Series> {
+        match self {
+            Self::Individual(series) => Some(series.series(slot)),
+            _ => None,
+        }
     }
 
     /// Drops the slots that are not kept; gives the new place of each.

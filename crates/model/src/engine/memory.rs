@@ -181,17 +181,18 @@ impl Engine {
     }
 
     fn drop_slots(&mut self, keep: &[Vec<bool>]) {
-        let mut dropped = false;
+        let before = self.slot_count();
         for (number, keep) in keep.iter().enumerate() {
             if keep.iter().all(|&stays| stays) {
                 continue;
             }
-            dropped = true;
             let places = self.state.lanes[number].retain(keep);
             let open = self.state.open.iter_mut();
             open.for_each(|bucket| bucket.lanes[number].renumber(&places));
         }
-        if dropped {
+        let dropped = before - self.slot_count();
+        if dropped > 0 {
+            self.dropped += dropped;
             self.rebuild_names();
         }
     }

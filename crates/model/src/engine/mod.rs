@@ -4,6 +4,7 @@
 //! flush says that time has passed; it is then judged, and never changes again.
 
 mod categories;
+mod forecast;
 mod format1;
 mod intake;
 mod memory;
@@ -27,6 +28,8 @@ use crate::results::BucketResults;
 use crate::rules::{RuleSet, Rules, Shift};
 use crate::workers::{Alone, Workers};
 use categories::Categories;
+
+pub use forecast::{ForecastPlace, ForecastPlan, Forecaster, NoForecast};
 
 /// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
 const BUCKETS_A_CALL: u64 = 512;
@@ -104,6 +107,8 @@ pub struct Engine {
     workers: Arc<dyn Workers>,
     /// Emptied buckets, to be used again.
     spare: Vec<OpenBucket>,
+    /// Slots dropped since this engine was made.
+    dropped: u64,
     /// Influencer values of the record at hand.
     influencers: Vec<Option<u32>>,
     /// Of a job that has categories.
@@ -217,6 +222,7 @@ impl Engine {
             workers: Arc::new(Alone),
             spare: Vec::new(),
             categories,
+            dropped: 0,
         }
     }
 

@@ -7,6 +7,7 @@ use super::bar::Bar;
 use super::day::Days;
 use super::grow::Phase;
 use super::link::Link;
+use super::outlook::Outlook;
 use super::predict::Predictors;
 use super::recent::{RECENT, Recent};
 use super::row::Row;
@@ -134,6 +135,7 @@ struct Recent1 {
 impl From<Series> for super::Series {
     fn from(old: Series) -> Self {
         let filled = Phase::is_filled(old.seen, old.span);
+        let predictors = old.predictors.taken_up(old.span, old.spread, filled);
         Self {
             span: old.span,
             link: match old.link {
@@ -163,9 +165,10 @@ impl From<Series> for super::Series {
                 since: old.bar.since,
             },
             recent: Some(Box::new(old.recent.into())),
+            outlook: Outlook::late(),
             phase: Phase::taken_up(old.seen, old.last, old.span),
             ahead: 0,
-            predictors: old.predictors.taken_up(old.span, old.spread, filled),
+            predictors,
         }
     }
 }
@@ -182,6 +185,7 @@ impl Predictors1 {
                 evidence: std::array::from_fn(|rate| old[rate].evidence),
                 slope: old[1].slope,
                 firm: (self.firm[season] - origin) as f32,
+                far: old[0].width,
             }
         };
         let plain = row(0);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::day::Days;
 use super::link::Link;
+use super::outlook;
 use super::period;
 use super::predict::Predictors;
 use super::recent::{RECENT, Recent};
@@ -271,6 +272,7 @@ impl Series {
             return;
         }
         let again = self.replayed(self.link, true);
+        self.outlook.take_over(&again.outlook);
         self.predictors.take_over(again.predictors);
     }
 
@@ -288,7 +290,8 @@ impl Series {
             return;
         }
         let before = self.predictors.bytes();
-        self.predictors.thin(self.span);
+        let worth = outlook::worth(self.predictors.far_errors());
+        self.predictors.thin(self.span, &worth);
         self.phase.review = day(today + REVIEW);
         if self.predictors.bytes() < before {
             self.phase.trial = self.phase.trial.max(day(today + REST));

@@ -8,9 +8,11 @@
 
 mod bar;
 mod day;
+mod forecast;
 pub(crate) mod format1;
 mod grow;
 mod link;
+mod outlook;
 mod period;
 mod predict;
 mod recent;
@@ -20,14 +22,17 @@ mod seasons;
 mod shape;
 mod sums;
 mod tail;
+mod trend;
 mod views;
 
 use serde::{Deserialize, Serialize};
 
 use bar::Bar;
 use day::Days;
+pub use forecast::{Forecast, Point};
 use grow::Phase;
 pub use link::Link;
+use outlook::Outlook;
 use predict::Predictors;
 use recent::Recent;
 use row::Cuts;
@@ -134,6 +139,7 @@ pub struct Series {
     phase: Phase,
     /// Seconds that the clock of the seasons is ahead.
     ahead: i32,
+    outlook: Outlook,
 }
 
 impl Series {
@@ -160,6 +166,7 @@ impl Series {
             recent: Some(Box::default()),
             phase: Phase::default(),
             ahead: 0,
+            outlook: Outlook::default(),
         }
     }
 
@@ -328,6 +335,9 @@ impl Series {
             firm: self.days.as_ref().map_or(cut, |days| days.tame(floor)),
         };
         let clock = self.clock(time);
+        let tamed = if self.seen == 0 { y } else { mean + residual };
+        self.outlook
+            .learn(clock, self.span, tamed, &mut self.predictors);
         self.predictors
             .learn(clock, self.span, y, &judged.forecast, floor, &cuts);
 

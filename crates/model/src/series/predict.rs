@@ -52,6 +52,16 @@ fn forget(span: i64) -> f32 {
     1.0 - (days(span) / EVIDENCE_DAYS).clamp(1.0 / 3_000.0, 1.0 / 60.0) as f32
 }
 
+/// Share of a value that the slow levels take up.
+fn slow(span: i64) -> f64 {
+    days(span).clamp(1.0 / 300.0, 0.1)
+}
+
+/// Days by which slow levels are behind.
+pub fn slow_days(span: i64) -> f64 {
+    days(span) / slow(span)
+}
+
 impl Predictors {
     pub fn new() -> Self {
         Self {
@@ -105,6 +115,50 @@ impl Predictors {
             forecast.class = self.by_class(time, span, &forecast.told.seasons);
         }
         forecast
+    }
+
+    /// What each season says of a time far ahead, as its deviation from the level beside it.
+    pub fn far(&self, time: i64, span: i64) -> [Option<f64>; SEASONS] {
+        let mut far = [None; SEASONS];
+        far[0] = Some(0.0);
+        if let Some(seasons) = &self.seasons {
+            seasons.far(time, self.weeks(span), &mut far);
+        }
+        far
+    }
+
+    fn row(&self, season: usize) -> &Row {
+        let seasons = self.seasons.as_ref().filter(|_| season > 0);
+        seasons.map_or(&self.plain, |seasons| &seasons.rows[season - 1])
+    }
+
+    /// The slow level beside a season.
+    pub fn slow_level(&self, season: usize) -> f64 {
+        self.origin + self.row(season).level(0)
+    }
+
+    /// Mean absolute error of each season beside its slow level, over weeks; none where there is no season.
+    pub fn far_errors(&self) -> [Option<f64>; SEASONS] {
+        let far = |season| f64::from(self.row(season).far);
+        let known = self.far(0, DAY).map(|season| season.is_some());
+        std::array::from_fn(|season| known[season].then(|| far(season)))
+    }
+
+    /// Learns how far each season is off the value `y`.
+    pub fn learn_far(&mut self, time: i64, span: i64, y: f64, rate: f64) {
+        let (far, y) = (self.far(time, span), y - self.origin);
+        for (row, shape) in self.rows_mut().zip(far) {
+            if let Some(shape) = shape {
+                let error = (y - shape - row.level(0)).abs();
+                row.far += (rate * (error - f64::from(row.far))) as f32;
+            }
+        }
+    }
+
+    /// Mean absolute errors of late beside a season: of the slow level and of the last value as forecasts.
+    pub fn slow_and_last_width(&self, season: usize) -> [f64; 2] {
+        let widths = &self.row(season).widths;
+        [widths[0], widths[RATES - 1]].map(f64::from)
     }
 
     /// Weeks that the weekly season has seen: after one, it is as much that week's noise as a week's shape.
@@ -209,7 +263,7 @@ impl Predictors {
         }
         let pace = Pace {
             n,
-            slow: days(span).clamp(1.0 / 300.0, 0.1).max(1.0 / n),
+            slow: slow(span).max(1.0 / n),
             forget: forget(span),
             floor,
         };
@@ -311,9 +365,9 @@ impl Predictors {
         self.seasons = Some(seasons);
     }
 
-    /// Drops the seasons that are hardly used.
-    pub fn thin(&mut self, span: i64) {
-        self.seasons.take_if(|seasons| !seasons.thin(span));
+    /// Drops the seasons that are hardly used, and of no `worth` far ahead either.
+    pub fn thin(&mut self, span: i64, worth: &[f64; SEASONS]) {
+        self.seasons.take_if(|seasons| !seasons.thin(span, worth));
     }
 
     /// Takes up a period that the data showed, its shape folded from `values` (transformed, oldest first, the last one
@@ -355,6 +409,7 @@ impl Predictors {
         let row = Row {
             evidence: [self.plain.evidence[0]; RATES],
             widths: [self.plain.widths[0]; RATES],
+            far: self.plain.far,
             ..Row::starting(mean - self.origin)
         };
         let seasons = self

@@ -19,6 +19,8 @@ pub struct Row {
     pub slope: f32,
     /// A level that an event of a day hardly bends.
     pub firm: f32,
+    /// Mean absolute error of the slow level, over weeks: what there is to go by far ahead.
+    pub far: f32,
 }
 
 /// How much of an error is learnt: by seasons (unless it comes again in its slot), by levels, by firm levels.

@@ -20,6 +20,8 @@ pub const HOURS: i64 = 24;
 /// would move a shared slot as if it had been seen several times.
 const CLASS_RATE: f64 = 0.15;
 const WEEK_RATE: f64 = 0.2;
+/// Weeks that a week's shape must have been seen to count half, far ahead.
+const FAR_DOUBT: f64 = 0.2;
 /// Days over which the use of a season is averaged.
 const USE_DAYS: f64 = 10.0;
 /// Less than this share of the forecast is not worth a season's memory.
@@ -127,6 +129,15 @@ impl Seasons {
         seasons[FOUND] = self.found.as_ref().map(|table| table.at(table.slot(time)));
     }
 
+    /// What each season is at a time far ahead, where nothing else makes up for a week that is held back.
+    pub fn far(&self, time: i64, weeks: f64, seasons: &mut [Option<f64>; SEASONS]) {
+        self.at(time, weeks, seasons);
+        if let Some(weekly) = &self.weekly {
+            let week = weeks / (weeks + FAR_DOUBT) * weekly.at(weekly.slot(time));
+            seasons[WEEKLY] = Some(seasons[SMOOTH].unwrap_or(0.0) + week);
+        }
+    }
+
     /// Learns `y`, relative to the origin: a season learns what it leaves of the slow level beside it.
     pub fn learn(&mut self, time: i64, span: i64, y: f64, told: &Told, tame: f64, weekly: bool) {
         let left = |season: usize| y - f64::from(self.rows[season - 1].levels[0]);
@@ -166,12 +177,16 @@ impl Seasons {
         }
     }
 
-    /// Drops what has hardly been used; false when nothing remains.
-    pub fn thin(&mut self, span: i64) -> bool {
-        let used = |season: usize| self.used[season - 1];
+    /// Drops what has hardly been used, and is of no `worth` far ahead either; false when nothing remains.
+    pub fn thin(&mut self, span: i64, worth: &[f64; SEASONS]) -> bool {
+        let mut all_used = self.used;
+        for (used, worth) in all_used.iter_mut().zip(&worth[1..]) {
+            *used = used.max(*worth as f32);
+        }
+        let used = |season: usize| all_used[season - 1];
         let [least, more] = USED_AT_ALL;
         let least = least + more * (span as f64 / 3_600.0).min(1.0);
-        if f64::from(self.used.iter().sum::<f32>()) < least {
+        if f64::from(all_used.iter().sum::<f32>()) < least {
             (self.daily, self.classes, self.weekly, self.found) = (None, None, None, None);
             return self.spread.as_ref().is_some_and(|spread| {
                 let visits = f64::from(spread.visits(0).max(1));
