@@ -4,6 +4,7 @@
 mod annotations;
 mod body;
 mod calendars;
+mod categories;
 mod cluster;
 mod data;
 mod dates;
@@ -11,6 +12,7 @@ mod error;
 mod filter;
 mod filters;
 mod forecasts;
+mod grok;
 mod jobs;
 mod media;
 mod metrics;
@@ -136,6 +138,14 @@ pub fn router(state: ApiState) -> Router {
         .route(
             &job("/results/influencers"),
             get(results::influencers).post(results::influencers),
+        )
+        .route(
+            &job("/results/categories"),
+            get(categories::all).post(categories::all),
+        )
+        .route(
+            &job("/results/categories/{category_id}"),
+            get(categories::one).post(categories::one),
         )
         .route(
             &job("/results/overall_buckets"),

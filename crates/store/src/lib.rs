@@ -38,7 +38,9 @@ pub use forecasts::{ForecastPage, ForecastPoint, ForecastRow, ForecastSeriesRow}
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
 pub use rescore::{Rescore, Rescoring};
-pub use results::{ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort};
+pub use results::{
+    CategoryQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
+};
 pub use snapshots::SnapshotRow;
 
 use writer::{BoxFuture, Command, Writer};

@@ -3,7 +3,9 @@
 //! Nothing is allocated for a model but a new slot and a step of growth that a model asks for. Both are looked at
 //! beforehand: what would pass the limit is refused, and the model goes on with what it has.
 
+use super::categories::Categories;
 use super::{Engine, SOFT};
+use crate::categorize::CategorizerStats;
 use crate::counts::{MemoryStatus, ModelSize};
 use crate::detector::{Key, LaneState, NO_SPLIT};
 use crate::gather::Accumulator;
@@ -33,6 +35,10 @@ impl Engine {
                 (false, true) => MemoryStatus::SoftLimit,
                 (false, false) => MemoryStatus::Ok,
             },
+            categories: self
+                .categories
+                .as_ref()
+                .map_or_else(CategorizerStats::default, |c| c.categorizers().stats()),
             timestamp: self
                 .last_finalized_bucket_end()
                 .map(|end| end - self.analysis.span() * 1_000),
@@ -69,7 +75,8 @@ impl Engine {
 
     /// Bytes of the models and of what is gathered.
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes_with(Self::gathered_slot_bytes(self.state.open.len() + 1))
+        // An emptied bucket is used again before another is made.
+        self.bytes_with(Self::gathered_slot_bytes(self.state.open.len().max(1)))
     }
 
     /// The same with as many buckets at work as there may be: what is held against the limit.
@@ -79,7 +86,9 @@ impl Engine {
 
     fn bytes_with(&self, slot_bytes: u64) -> u64 {
         let models: u64 = self.state.lanes.iter().map(LaneState::bytes).sum();
+        let categories = self.categories.as_ref().map_or(0, Categories::bytes);
         models
+            + categories
             + self.slot_count() * slot_bytes
             + self.state.names.bytes() as u64
             + self.state.gathered_bytes
@@ -149,10 +158,10 @@ impl Engine {
             if !self.analysis.detectors[lane.detector].is_split() {
                 continue;
             }
-            for slot in 0..state.len() {
+            for (slot, &stays) in keep[number].iter().enumerate() {
                 let (_, last, seen) = state.slot(slot);
                 let away = (now - last) / span;
-                if keep[number][slot] && away >= IDLE {
+                if stays && away >= IDLE {
                     // Buckets away for each that it was seen in.
                     let useless = away as f64 / f64::from(seen.max(1));
                     idle.push((useless.to_bits(), number, slot));
