@@ -220,12 +220,21 @@ fn run_with_crashes(traffic: &Arc<Traffic>, crashes: u64, seed: u64) -> Outcome 
     finish(&server, JOB)
 }
 
+/// Records whose score is not the initial one any more.
+fn rescored(outcome: &Outcome) -> usize {
+    let records = outcome.lines("records").iter();
+    let records = records.map(|line| serde_json::from_str(line).expect("JSON"));
+    records
+        .filter(|of: &serde_json::Value| of["record_score"] != of["initial_record_score"])
+        .count()
+}
+
 #[test]
 fn twenty_kills_change_no_result() {
     let crashes = number_from_env("TIDEWATCH_CRASHES", 20);
     let seed = number_from_env("TIDEWATCH_CRASH_SEED", 42);
     println!("{crashes} kills, their moments from seed {seed}");
-    let traffic = Arc::new(Traffic::generate(7, 10, BUCKETS));
+    let traffic = Arc::new(Traffic::restless(7, 10, BUCKETS));
 
     let undisturbed = {
         let server = Server::start(&[]);
@@ -237,6 +246,7 @@ fn twenty_kills_change_no_result() {
     let scheduled = undisturbed.lines("buckets").iter();
     let scheduled = scheduled.filter(|line| line.contains("scheduled_events"));
     assert_eq!(scheduled.count(), 8, "two hours of quarters");
+    assert!(rescored(&undisturbed) > 0, "no result was ever rescored");
     let all = format!("input_record_count: {}", traffic.len());
     assert!(
         undisturbed.lines("data_counts").contains(&all),

@@ -4,12 +4,14 @@
 mod annotations;
 mod body;
 mod calendars;
+mod categories;
 mod cluster;
 mod data;
 mod dates;
 mod error;
 mod filter;
 mod filters;
+mod grok;
 mod jobs;
 mod media;
 mod metrics;
@@ -125,6 +127,14 @@ pub fn router(state: ApiState) -> Router {
         .route(
             &job("/results/influencers"),
             get(results::influencers).post(results::influencers),
+        )
+        .route(
+            &job("/results/categories"),
+            get(categories::all).post(categories::all),
+        )
+        .route(
+            &job("/results/categories/{category_id}"),
+            get(categories::one).post(categories::one),
         )
         .route(
             &job("/results/overall_buckets"),

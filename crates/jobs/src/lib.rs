@@ -3,6 +3,7 @@
 
 mod actor;
 pub mod calendars;
+mod categories;
 mod clock;
 pub mod config;
 mod entry;

@@ -108,6 +108,9 @@ impl Jobs {
         runner
             .apply(Command::Configure(job.engine_options()))
             .await?;
+        if let Some(options) = job.categorization_options() {
+            runner.apply(Command::Categorize(options)).await?;
+        }
         self.send_rules(entry).await?;
         runner
             .apply(Command::Renormalise(job.renormalisation_window()))

@@ -9,7 +9,7 @@ use tidewatch_model::config::CustomRule;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
-use tidewatch_store::{JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
+use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
 use tokio::sync::Mutex;
 
 use crate::clock;
@@ -243,10 +243,15 @@ impl Jobs {
             self.send_rules(&entry).await?;
         }
         let runner = entry.runner.read().clone();
-        if let Some(runner) = runner
-            && new.plot_options() != old.plot_options()
-        {
-            runner.submit(Command::Plot(new.plot_options())).await?;
+        if let Some(runner) = runner {
+            if new.plot_options() != old.plot_options() {
+                runner.submit(Command::Plot(new.plot_options())).await?;
+            }
+            if let Some(options) = new.categorization_options()
+                && Some(options) != old.categorization_options()
+            {
+                runner.submit(Command::Categorize(options)).await?;
+            }
         }
         self.notify(
             job_id,
@@ -327,6 +332,12 @@ impl Jobs {
     pub async fn results(&self, query: &ResultQuery) -> Result<ResultPage> {
         self.entry(&query.job_id)?;
         Ok(self.0.store.results(query).await?)
+    }
+
+    /// The categories of a job, or of one of its partitions, by id; all of them or the one of an id.
+    pub async fn categories(&self, query: &CategoryQuery) -> Result<ResultPage> {
+        self.entry(&query.job_id)?;
+        Ok(self.0.store.categories(query).await?)
     }
 
     /// The annotations of a job, JSON, by time.

@@ -3,6 +3,7 @@
 //! [`engine::Engine`] is the way in: [`record::RecordBatch`]es go in, [`results::BucketResults`] come out.
 
 mod aggregate;
+pub mod categorize;
 pub mod circle;
 pub mod config;
 pub mod counts;

@@ -225,7 +225,7 @@ pub struct Rarity {
 pub struct Echoed(pub Vec<(String, Vec<String>)>);
 
 /// Fields of result documents, which an analysis field of the same name may not overwrite.
-const RESERVED: [&str; 25] = [
+const RESERVED: [&str; 29] = [
     "job_id",
     "result_type",
     "timestamp",
@@ -251,6 +251,10 @@ const RESERVED: [&str; 25] = [
     "causes",
     "geo_results",
     "anomaly_score_explanation",
+    "influencer_field_name",
+    "influencer_field_value",
+    "influencer_score",
+    "initial_influencer_score",
 ];
 
 impl Echoed {

@@ -36,7 +36,9 @@ pub use filters::FilterRow;
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
 pub use rescore::{Rescore, Rescoring};
-pub use results::{ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort};
+pub use results::{
+    CategoryQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
+};
 pub use snapshots::SnapshotRow;
 
 use writer::{BoxFuture, Command, Writer};

@@ -1,5 +1,7 @@
 //! Results: writing a bucket as a whole, and reading pages of what was found
 
+mod categories;
+
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
@@ -10,6 +12,8 @@ use crate::error::Result;
 use crate::notes::{AnnotationRow, save_annotation};
 use crate::rescore::{Rescoring, rescore};
 
+pub use categories::CategoryQuery;
+
 /// What a result is about. The numbers are stored: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i64)]
@@ -18,6 +22,8 @@ pub enum ResultKind {
     Record = 1,
     Influencer = 2,
     ModelPlot = 3,
+    /// The id of a category stands in the place of the timestamp.
+    Category = 8,
 }
 
 /// One result. (job, kind, timestamp, seq) names it: writing the same name again replaces it.

@@ -1,5 +1,6 @@
 //! What a job analyses: the `analysis_config` of the wire, valid once it exists.
 
+mod categorization;
 mod error;
 mod exclude;
 mod function;
@@ -10,6 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::record::Schema;
 use crate::units::TimeSpan;
 
+use categorization::RawCategorization;
+
+pub use categorization::{
+    AnalyzerConfig, CategorizationConfig, CustomAnalyzer, MLCATEGORY, PerPartition,
+    default_analyzer,
+};
 pub use error::{ConfigError, ErrorKind};
 pub use exclude::{ExcludeFrequent, Excluded};
 pub use function::{Function, Metric};
@@ -238,6 +245,8 @@ const MAX_BUCKET_SPAN: i64 = 5_000 * 86_400;
 #[serde(try_from = "RawAnalysisConfig")]
 pub struct AnalysisConfig {
     pub bucket_span: TimeSpan,
+    #[serde(flatten)]
+    pub categorization: Option<CategorizationConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,8 +265,8 @@ struct RawAnalysisConfig {
     bucket_span: Option<TimeSpan>,
     categorization_field_name: Option<String>,
     categorization_filters: Option<Vec<String>>,
-    categorization_analyzer: Option<serde_json::Value>,
-    per_partition_categorization: Option<serde_json::Value>,
+    categorization_analyzer: Option<AnalyzerConfig>,
+    per_partition_categorization: Option<PerPartition>,
     latency: Option<TimeSpan>,
     summary_count_field_name: Option<String>,
     detectors: Option<Vec<Detector>>,
@@ -307,29 +316,6 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
                 TimeSpan::in_largest_unit(rounded.max(span.saturating_mul(20)))
             }
         };
-        let unsupported = [
-            (
-                "categorization_field_name",
-                raw.categorization_field_name.is_some(),
-            ),
-            (
-                "categorization_filters",
-                raw.categorization_filters
-                    .is_some_and(|filters| !filters.is_empty()),
-            ),
-            (
-                "categorization_analyzer",
-                raw.categorization_analyzer.is_some(),
-            ),
-            (
-                "per_partition_categorization",
-                raw.per_partition_categorization
-                    .is_some_and(|c| c.get("enabled") == Some(&true.into())),
-            ),
-        ];
-        if let Some((name, _)) = unsupported.iter().find(|(_, used)| *used) {
-            refuse!("{name} is not supported by this version of tidewatch");
-        }
         let mut detectors = raw.detectors.unwrap_or_default();
         if detectors.is_empty() {
             refuse!("No detectors configured");
@@ -337,6 +323,13 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         for (index, detector) in detectors.iter_mut().enumerate() {
             detector.detector_index = index;
         }
+        let categorization = RawCategorization {
+            field_name: raw.categorization_field_name,
+            filters: raw.categorization_filters,
+            analyzer: raw.categorization_analyzer,
+            per_partition: raw.per_partition_categorization,
+        };
+        let categorization = categorization.build(&detectors)?;
         let influencers = raw.influencers.unwrap_or_default();
         influencers
             .iter()
@@ -344,6 +337,7 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         let summary_count_field_name = raw.summary_count_field_name.filter(|name| !name.is_empty());
         let config = Self {
             bucket_span,
+            categorization,
             latency,
             summary_count_field_name,
             detectors,
@@ -401,16 +395,24 @@ impl AnalysisConfig {
             .chain(&self.influencers)
             .chain(&self.summary_count_field_name)
         {
-            if !fields.contains(&name.as_str()) {
+            // A record is given its category; it doesn't bring it.
+            let given = self.categorization.is_some() && name == MLCATEGORY;
+            if !given && !fields.contains(&name.as_str()) {
                 fields.push(name);
             }
+        }
+        if let Some(categorization) = &self.categorization
+            && !fields.contains(&categorization.field_name.as_str())
+        {
+            fields.push(&categorization.field_name);
         }
         fields
     }
 
-    /// The columns of the records that the analysis wants.
+    /// The columns of the records that the analysis wants. The category is none of them.
     pub fn schema(&self) -> Schema {
         let mut schema = Schema::default();
+        let is_read = |name: &&String| self.categorization.is_none() || *name != MLCATEGORY;
         for detector in &self.detectors {
             if let Some(name) = &detector.field_name {
                 let numeric = detector.function.metric().is_numeric();
@@ -423,12 +425,16 @@ impl AnalysisConfig {
             ]
             .into_iter()
             .flatten()
+            .filter(is_read)
             {
                 schema.column(name, false, true);
             }
         }
-        for name in &self.influencers {
+        for name in self.influencers.iter().filter(is_read) {
             schema.column(name, false, true);
+        }
+        if let Some(categorization) = &self.categorization {
+            schema.column(&categorization.field_name, false, true);
         }
         if let Some(name) = &self.summary_count_field_name {
             schema.column(name, true, false);

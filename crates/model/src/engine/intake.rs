@@ -34,7 +34,7 @@ impl Engine {
         self.state.latest_bucket = self.state.latest_bucket.max(start);
 
         let place = self.open_bucket(start);
-        self.gather(record, place);
+        self.gather_with_category(record, place);
     }
 
     /// The place of a bucket among the open ones. Buckets without records are not kept open: there may be many.
@@ -55,7 +55,7 @@ impl Engine {
         }
     }
 
-    fn gather(&mut self, record: &Record<'_>, place: usize) {
+    pub(super) fn gather(&mut self, record: &Record<'_>, place: usize) {
         let events = match self.summary_column {
             None => 1.0,
             // Without a usable count a summarised record says nothing.

@@ -3,7 +3,9 @@
 //! Nothing is allocated for a model but a new slot and a step of growth that a model asks for. Both are looked at
 //! beforehand: what would pass the limit is refused, and the model goes on with what it has.
 
+use super::categories::Categories;
 use super::{Engine, SOFT};
+use crate::categorize::CategorizerStats;
 use crate::counts::{MemoryStatus, ModelSize};
 use crate::detector::{Key, LaneState, NO_SPLIT};
 use crate::gather::Accumulator;
@@ -33,6 +35,10 @@ impl Engine {
                 (false, true) => MemoryStatus::SoftLimit,
                 (false, false) => MemoryStatus::Ok,
             },
+            categories: self
+                .categories
+                .as_ref()
+                .map_or_else(CategorizerStats::default, |c| c.categorizers().stats()),
             timestamp: self
                 .last_finalized_bucket_end()
                 .map(|end| end - self.analysis.span() * 1_000),
@@ -80,7 +86,9 @@ impl Engine {
 
     fn bytes_with(&self, slot_bytes: u64) -> u64 {
         let models: u64 = self.state.lanes.iter().map(LaneState::bytes).sum();
+        let categories = self.categories.as_ref().map_or(0, Categories::bytes);
         models
+            + categories
             + self.slot_count() * slot_bytes
             + self.state.names.bytes() as u64
             + self.state.gathered_bytes

@@ -3,6 +3,7 @@
 //! Time is what the records say. A bucket closes when a record at least `latency` past its end has come, or when a
 //! flush says that time has passed; it is then judged, and never changes again.
 
+mod categories;
 mod format1;
 mod intake;
 mod memory;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::AnalysisConfig;
+use crate::config::{AnalysisConfig, MLCATEGORY};
 use crate::counts::DataCounts;
 use crate::detector::{Closing, Lane, LaneState};
 use crate::gather::{Gathered, OpenBucket};
@@ -25,6 +26,7 @@ use crate::report::Reporter;
 use crate::results::BucketResults;
 use crate::rules::{RuleSet, Rules, Shift};
 use crate::workers::{Alone, Workers};
+use categories::Categories;
 
 /// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
 const BUCKETS_A_CALL: u64 = 512;
@@ -104,6 +106,8 @@ pub struct Engine {
     spare: Vec<OpenBucket>,
     /// Influencer values of the record at hand.
     influencers: Vec<Option<u32>>,
+    /// Of a job that has categories.
+    categories: Option<Categories>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -173,13 +177,22 @@ impl Engine {
             shifted: Vec::new(),
             normaliser: Normaliser::new(analysis.span()),
         };
-        Self::with_state(analysis, state)
+        let categories = Categories::new(&analysis, None);
+        Self::with_state(analysis, state, categories)
     }
 
-    fn with_state(analysis: AnalysisConfig, mut state: State) -> Self {
+    fn with_state(
+        analysis: AnalysisConfig,
+        mut state: State,
+        categories: Option<Categories>,
+    ) -> Self {
         state.normaliser.weigh();
         let schema = analysis.schema();
-        let column = |name: &Option<String>| name.as_ref().and_then(|name| schema.position(name));
+        let position = |name: &String| match &categories {
+            Some(categories) if name == MLCATEGORY => Some(categories.column),
+            _ => schema.position(name),
+        };
+        let column = |name: &Option<String>| name.as_ref().and_then(position);
         let lanes = Lane::of(&analysis);
         let columns = lanes.iter().map(|lane| {
             let detector = &analysis.detectors[lane.detector];
@@ -194,11 +207,7 @@ impl Engine {
         Self {
             lanes,
             columns,
-            influencer_columns: analysis
-                .influencers
-                .iter()
-                .filter_map(|name| schema.position(name))
-                .collect(),
+            influencer_columns: analysis.influencers.iter().filter_map(position).collect(),
             summary_column: column(&analysis.summary_count_field_name),
             analysis_fields: analysis.analysis_fields().len() as u64,
             most_a_record: Gathered::most_a_record(analysis.influencers.len()),
@@ -207,6 +216,7 @@ impl Engine {
             state,
             workers: Arc::new(Alone),
             spare: Vec::new(),
+            categories,
         }
     }
 
@@ -217,17 +227,20 @@ impl Engine {
         if format > FORMAT {
             return Err(StateError::Newer(format));
         }
-        let state: State = match format {
-            1 => format1::read(rest, &analysis),
-            _ => postcard::from_bytes(rest),
-        }
-        .map_err(damaged)?;
+        let (state, categories) = match format {
+            1 => (format1::read(rest, &analysis).map_err(damaged)?, None),
+            _ => {
+                let (state, rest) = postcard::take_from_bytes::<State>(rest).map_err(damaged)?;
+                (state, postcard::from_bytes(rest).map_err(damaged)?)
+            }
+        };
         let lanes = Lane::of(&analysis);
         let fits = |(lane, state): (&Lane, &LaneState)| state.is_of(lane);
         if state.lanes.len() != lanes.len() || !lanes.iter().zip(&state.lanes).all(fits) {
             return Err(StateError::OtherAnalysis);
         }
-        Ok(Self::with_state(analysis, state))
+        let categories = Categories::new(&analysis, categories);
+        Ok(Self::with_state(analysis, state, categories))
     }
 
     /// The state, from which [`Engine::restore`] goes on as if nothing had been between.
@@ -235,6 +248,10 @@ impl Engine {
         // Writing to memory fails for no type of ours: lengths are known and there are no foreign serialisers.
         postcard::to_stdvec(&FORMAT)
             .and_then(|head| postcard::to_extend(&self.state, head))
+            .and_then(|states| {
+                let categories = self.categories.as_ref();
+                postcard::to_extend(&categories.map(Categories::state), states)
+            })
             .unwrap_or_else(|error| unreachable!("the state can't be written: {error}"))
     }
 
