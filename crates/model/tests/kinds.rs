@@ -112,7 +112,6 @@ fn one_cryptominer_is_all_that_a_recorded_run_tells() {
     };
     let (results, _) = run(config, &rows(&text));
     let told = told(&results, 50.0);
-    println!("{told:#?}");
     assert_eq!(told.len(), 1, "{told:#?}");
     assert_eq!(told[0]["by_field_value"], "cryptominer");
     assert_eq!(told[0]["timestamp"], 1_700_629_200_000i64);
@@ -129,7 +128,6 @@ fn user17_is_all_that_a_recorded_population_tells() {
     };
     let (results, engine) = run(config, &rows(&text));
     let told = told(&results, 50.0);
-    println!("{told:#?}");
     assert_eq!(told.len(), 2, "{told:#?}");
     for record in &told {
         assert_eq!(record["over_field_value"], "user17");
@@ -171,10 +169,6 @@ fn a_member_of_a_population_is_told_with_its_causes() {
     let (results, engine) = run(config, &rows);
     let told = told(&results, 50.0);
     assert_eq!(told.len(), 3, "{told:#?}");
-    println!(
-        "{:?}",
-        told.iter().map(|r| &r["probability"]).collect::<Vec<_>>()
-    );
     for record in &told {
         assert_eq!(record["over_field_value"], "u7");
         assert_eq!(record["user"], json!(["u7"]));
