@@ -4,13 +4,19 @@
 
 mod aggregate;
 pub mod categorize;
+pub mod circle;
 pub mod config;
 pub mod counts;
+pub mod crowd;
 mod detector;
 pub mod engine;
 mod gather;
 mod intern;
+#[cfg(test)]
+mod noise;
 pub mod normalise;
+pub mod place;
+pub mod rare;
 pub mod record;
 mod report;
 pub mod results;

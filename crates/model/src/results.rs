@@ -94,18 +94,61 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlated_by_field_value: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub over: Option<OverField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
+    pub function: &'static str,
+    pub function_description: &'static str,
+    /// Of a population's member they are with its causes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub typical: Vec<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actual: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub geo_results: Option<GeoResults>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_name: Option<String>,
+    /// What a member of a population did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub influencers: Vec<RecordInfluencer>,
+    pub anomaly_score_explanation: Explanation,
+    #[serde(flatten)]
+    pub echoed: Echoed,
+}
+
+/// One of the things that a member of a population did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cause {
+    pub probability: f64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub over: Option<OverField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub partition: Option<PartitionField>,
     pub function: &'static str,
     pub function_description: &'static str,
     pub typical: Vec<f64>,
     pub actual: Vec<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub geo_results: Option<GeoResults>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub field_name: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub influencers: Vec<RecordInfluencer>,
-    pub anomaly_score_explanation: Explanation,
-    #[serde(flatten)]
-    pub echoed: Echoed,
+}
+
+/// Places as `lat,lon`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GeoResults {
+    pub actual_point: String,
+    pub typical_point: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OverField {
+    pub over_field_name: String,
+    pub over_field_value: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -129,7 +172,24 @@ pub struct RecordInfluencer {
 
 /// Why a record has its score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Explanation {
+#[serde(untagged)]
+pub enum Explanation {
+    Deviation(Deviation),
+    Rarity(Rarity),
+}
+
+impl Explanation {
+    pub fn deviation(&self) -> Option<&Deviation> {
+        match self {
+            Self::Deviation(deviation) => Some(deviation),
+            Self::Rarity(_) => None,
+        }
+    }
+}
+
+/// Of a value that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Deviation {
     /// `dip` or `spike`.
     pub anomaly_type: &'static str,
     /// 0 to 5.
@@ -140,10 +200,24 @@ pub struct Explanation {
     pub anomaly_characteristics_impact: u8,
     /// Buckets that have been unusual on end.
     pub anomaly_length: u32,
-    /// Bounds of 95 % about the typical value.
+    /// Bounds of 95 % about the typical value. A place has none.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bounds {
     pub lower_confidence_bound: f64,
     pub typical_value: f64,
     pub upper_confidence_bound: f64,
+}
+
+/// Of a by value that is rare.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rarity {
+    pub by_field_first_occurrence: bool,
+    /// How many times more common the by values are, in the mean.
+    pub by_field_relative_rarity: f64,
 }
 
 /// Field names and their values, said once more at the top of a record as Elasticsearch does.
@@ -151,7 +225,7 @@ pub struct Explanation {
 pub struct Echoed(pub Vec<(String, Vec<String>)>);
 
 /// Fields of result documents, which an analysis field of the same name may not overwrite.
-const RESERVED: [&str; 24] = [
+const RESERVED: [&str; 29] = [
     "job_id",
     "result_type",
     "timestamp",
@@ -175,7 +249,12 @@ const RESERVED: [&str; 24] = [
     "field_name",
     "influencers",
     "causes",
+    "geo_results",
     "anomaly_score_explanation",
+    "influencer_field_name",
+    "influencer_field_value",
+    "influencer_score",
+    "initial_influencer_score",
 ];
 
 impl Echoed {
@@ -232,6 +311,8 @@ pub struct ModelPlot {
     pub detector_index: usize,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub over: Option<OverField>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub partition: Option<PartitionField>,
     pub model_feature: &'static str,

@@ -169,10 +169,12 @@ fn a_median_is_not_moved_by_a_few_wild_values() {
 
 #[test]
 fn a_value_that_is_odd_only_beside_another_is_told() {
-    let run = |multivariate: bool| {
+    let run = |multivariate: bool, rules: Value| {
         let config = json!({
             "bucket_span": "15m",
-            "detectors": [{"function": "mean", "field_name": "value", "by_field_name": "text"}],
+            "detectors": [{
+                "function": "mean", "field_name": "value", "by_field_name": "text", "custom_rules": rules
+            }],
             "multivariate_by_fields": multivariate
         });
         run(serde_json::from_value(config).expect("valid"), |bucket| {
@@ -192,8 +194,14 @@ fn a_value_that_is_odd_only_beside_another_is_told() {
             values
         })
     };
-    assert_eq!(told(&run(false)), Vec::new());
-    let results = run(true);
+    assert_eq!(told(&run(false, json!([]))), Vec::new());
+    // A rule that keeps the bucket from the results keeps this from them too.
+    let time = START + ODD * SPAN;
+    let condition =
+        |operator: &str| json!({"applies_to": "time", "operator": operator, "value": time});
+    let rules = json!([{"conditions": [condition("gte"), condition("lte")]}]);
+    assert_eq!(told(&run(true, rules)), Vec::new());
+    let results = run(true, json!([]));
     let told = told(&results);
     let pair = |record: &Record| {
         let by = record.by.as_ref().map(|by| by.by_field_value.as_str());
@@ -227,7 +235,8 @@ fn a_new_level_is_told_once_and_then_taken_for_normal() {
         buckets.first() == Some(&600) && buckets.iter().all(|b| (600..696).contains(b)),
         "{odd:?}"
     );
-    assert_eq!(odd[0].1.anomaly_score_explanation.anomaly_length, 1);
+    let why = odd[0].1.anomaly_score_explanation.deviation();
+    assert_eq!(why.map(|why| why.anomaly_length), Some(1));
     let changes: Vec<_> = results
         .iter()
         .flat_map(|result| &result.annotations)

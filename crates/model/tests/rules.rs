@@ -38,6 +38,23 @@ fn wave(hour: i64, host: usize) -> f64 {
 
 /// Runs `value(hour, host)` of two hosts under the rules, restored from its state every day.
 fn run(rules: &Value, set: &RuleSet, value: impl Fn(i64, usize) -> f64) -> Vec<BucketResults> {
+    let (mut engine, mut results) = run_to(BUCKETS, rules, set, value);
+    let flush = Flush {
+        advance_time: Some((START + BUCKETS * HOUR) * 1_000),
+        skip_time: None,
+    };
+    while !engine.flush(&flush, &mut results) {}
+    assert_eq!(results.len() as i64, BUCKETS);
+    results
+}
+
+/// As [`run`], for so many hours, of which the last stays open.
+fn run_to(
+    hours: i64,
+    rules: &Value,
+    set: &RuleSet,
+    value: impl Fn(i64, usize) -> f64,
+) -> (Engine, Vec<BucketResults>) {
     let analysis = analysis(rules);
     let schema = analysis.schema();
     let column = |name| schema.position(name).expect("a field of the analysis");
@@ -54,7 +71,7 @@ fn run(rules: &Value, set: &RuleSet, value: impl Fn(i64, usize) -> f64) -> Vec<B
     let mut results = Vec::new();
     for day in 0..DAYS {
         let mut batch = RecordBatch::new(schema.fields.len());
-        for hour in day * 24..(day + 1) * 24 {
+        for hour in day * 24..((day + 1) * 24).min(hours) {
             for host in 0..2 {
                 batch.begin();
                 batch.set_number(column("v"), value(hour, host));
@@ -68,13 +85,7 @@ fn run(rules: &Value, set: &RuleSet, value: impl Fn(i64, usize) -> f64) -> Vec<B
         }
         engine = Engine::restore(analysis.clone(), &engine.save()).expect("restores");
     }
-    let flush = Flush {
-        advance_time: Some((START + BUCKETS * HOUR) * 1_000),
-        skip_time: None,
-    };
-    while !engine.flush(&flush, &mut results) {}
-    assert_eq!(results.len() as i64, BUCKETS);
-    results
+    (engine, results)
 }
 
 fn set(rules: &Value, filter: &[&str], events: Vec<Event>) -> RuleSet {
@@ -221,4 +232,19 @@ fn a_moved_clock_expects_the_day_at_another_time() {
     assert_eq!(typical(&by_rule), typical(&aware));
     let of_other = run(&rules, &set(&rules, &["host-1"], Vec::new()), moved);
     assert_eq!(typical(&of_other), typical(&unaware));
+}
+
+#[test]
+fn an_open_bucket_is_judged_by_the_same_rules() {
+    let none = json!([]);
+    let records = |set: &RuleSet| {
+        let (engine, _) = run_to(PEAK + 1, &none, set, peaked);
+        let interim = engine.interim();
+        assert_eq!(interim.len(), 1);
+        let bucket = &interim[0].bucket;
+        (interim[0].records.len(), bucket.scheduled_events.clone())
+    };
+    let held = set(&none, &[], vec![event(PEAK, PEAK + 1)]);
+    assert_eq!(records(&RuleSet::default()), (1, vec![]));
+    assert_eq!(records(&held), (0, vec!["works".to_owned()]));
 }

@@ -21,8 +21,11 @@ fn value(time: i64, salt: i64) -> f64 {
 
 /// Bytes that an engine takes after `days`, by itself and by the allocator.
 fn weigh(detector: &Value, span: i64, days: i64, partitions: i64) -> (f64, f64) {
+    // What is small itself is not to be outweighed by what is gathered.
+    let small = detector["over_field_name"].is_string() || detector["function"] == "rare";
+    let influencers = if small { json!([]) } else { json!(["who"]) };
     let config = json!({
-        "bucket_span": format!("{span}s"), "detectors": [detector], "influencers": ["who"]
+        "bucket_span": format!("{span}s"), "detectors": [detector], "influencers": influencers
     });
     let analysis: AnalysisConfig = serde_json::from_value(config).expect("a valid analysis");
     let schema = analysis.schema();
@@ -62,7 +65,20 @@ fn the_size_is_what_the_allocator_says() {
         "function": "mean", "field_name": "value", "by_field_name": "host", "partition_field_name": "who"
     });
     let count = json!({"function": "count", "by_field_name": "host"});
+    let people = json!({"function": "count", "over_field_name": "host"});
+    let parts = json!({
+        "function": "mean", "field_name": "value", "by_field_name": "who", "over_field_name": "host"
+    });
+    let rare = json!({"function": "rare", "by_field_name": "host"});
+    let shared =
+        json!({"function": "freq_rare", "by_field_name": "host", "over_field_name": "who"});
+    let times = json!({"function": "time_of_week", "by_field_name": "host"});
     let cases = [
+        ("a population", &people, 3_600, 2, 4_000),
+        ("populations", &parts, 3_600, 2, 4_000),
+        ("rare values", &rare, 3_600, 2, 4_000),
+        ("rare values of people", &shared, 3_600, 2, 4_000),
+        ("times", &times, 3_600, 2, 300),
         ("new", &mean, 3_600, 0, 4_000),
         ("a few hours", &mean, 900, 1, 1_000),
         ("seasonal, 15 m", &mean, 900, 23, 300),

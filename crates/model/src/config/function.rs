@@ -225,9 +225,17 @@ impl Function {
         self.name() == "freq_rare"
     }
 
-    /// Never for populations: a member without records has no zero to be left out.
+    /// Never for populations.
     pub fn refuses_over(self) -> bool {
-        matches!(self.metric(), Metric::Count | Metric::Sum) && !self.zeros()
+        self.metric() == Metric::Count && !self.zeros()
+    }
+
+    /// It needs neither a field nor something that splits.
+    pub fn stands_alone(self) -> bool {
+        matches!(
+            self.metric(),
+            Metric::Count | Metric::TimeOfDay | Metric::TimeOfWeek
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod categorization;
 mod error;
+mod exclude;
 mod function;
 mod rule;
 
@@ -17,6 +18,7 @@ pub use categorization::{
     default_analyzer,
 };
 pub use error::{ConfigError, ErrorKind};
+pub use exclude::{ExcludeFrequent, Excluded};
 pub use function::{Function, Metric};
 pub use rule::{Action, AppliesTo, Condition, CustomRule, FilterType, MAX_SHIFT, Operator};
 
@@ -36,9 +38,13 @@ pub struct Detector {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_field_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_field_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_field_name: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub use_null: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude_frequent: Option<ExcludeFrequent>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub custom_rules: Vec<CustomRule>,
     pub detector_index: usize,
@@ -71,26 +77,31 @@ impl TryFrom<RawDetector> for Detector {
         let partition_field_name = given(raw.partition_field_name);
 
         let function = Function::try_from(raw.function.unwrap_or_else(|| "metric".to_owned()))?;
-        if function.needs_field() && field_name.is_none() {
+        let name = function.name();
+        if !function.stands_alone()
+            && [&field_name, &by_field_name, &over_field_name]
+                .into_iter()
+                .all(Option::is_none)
+        {
             refuse!(
-                "field_name must be set when the '{}' function is used",
-                function.name()
+                "Unless a count or temporal function is used one of field_name, by_field_name or over_field_name must \
+                 be set"
             );
+        }
+        if function.needs_field() && field_name.is_none() {
+            refuse!("field_name must be set when the '{name}' function is used");
         }
         if !function.needs_field() && field_name.is_some() {
-            refuse!(
-                "field_name cannot be used with function '{}'",
-                function.name()
-            );
+            refuse!("field_name cannot be used with function '{name}'");
         }
-        if matches!(
-            function.metric(),
-            Metric::Presence | Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Place
-        ) {
-            refuse!(
-                "Function '{}' is not supported by this version of tidewatch",
-                function.name()
-            );
+        if function.needs_by() && by_field_name.is_none() {
+            refuse!("by_field_name must be set when the '{name}' function is used");
+        }
+        if function.needs_over() && over_field_name.is_none() {
+            refuse!("over_field_name must be set when the '{name}' function is used");
+        }
+        if function.refuses_over() && over_field_name.is_some() {
+            refuse!("over_field_name cannot be used with function '{name}'");
         }
         let splits = [
             ("by_field_name", &by_field_name),
@@ -124,31 +135,10 @@ impl TryFrom<RawDetector> for Detector {
                 );
             }
         }
-        if function.refuses_over() && over_field_name.is_some() {
-            refuse!(
-                "over_field_name cannot be used with function '{}'",
-                function.name()
-            );
-        }
-        if over_field_name.is_some() {
-            refuse!("over_field_name is not supported by this version of tidewatch");
-        }
-        match raw
-            .exclude_frequent
-            .as_deref()
-            .map(str::to_ascii_lowercase)
-            .as_deref()
-        {
-            None | Some("none") => {}
-            Some("all" | "by" | "over" | "true") => {
-                refuse!("exclude_frequent is not supported by this version of tidewatch")
-            }
-            Some(other) => {
-                return Err(ConfigError::illegal_argument(format!(
-                    "Invalid value '{other}' for exclude_frequent"
-                )));
-            }
-        }
+        let exclude_frequent = match &raw.exclude_frequent {
+            None => None,
+            Some(text) => Some(ExcludeFrequent::parse(text)?),
+        };
         let use_null = raw.use_null.unwrap_or(false);
         let detector_description = raw
             .detector_description
@@ -162,10 +152,16 @@ impl TryFrom<RawDetector> for Detector {
                 text += &by_field_name
                     .as_ref()
                     .map_or(String::new(), |name| format!(" by {}", quoted(name)));
+                text += &over_field_name
+                    .as_ref()
+                    .map_or(String::new(), |name| format!(" over {}", quoted(name)));
                 text += if use_null { " usenull=true" } else { "" };
                 text += &partition_field_name
                     .as_ref()
                     .map_or(String::new(), |n| format!(" partitionfield={}", quoted(n)));
+                text += &exclude_frequent.map_or(String::new(), |of| {
+                    format!(" excludefrequent={}", of.name())
+                });
                 text
             });
         let detector_index = raw.detector_index;
@@ -174,8 +170,10 @@ impl TryFrom<RawDetector> for Detector {
             function,
             field_name,
             by_field_name,
+            over_field_name,
             partition_field_name,
             use_null,
+            exclude_frequent,
             custom_rules: raw.custom_rules.unwrap_or_default(),
             detector_index,
         };
@@ -187,7 +185,11 @@ impl TryFrom<RawDetector> for Detector {
 impl Detector {
     /// The rules, against what they are rules of.
     pub fn check_rules(&self) -> Result<(), ConfigError> {
-        let splits = [&self.by_field_name, &self.partition_field_name];
+        let splits = [
+            &self.by_field_name,
+            &self.over_field_name,
+            &self.partition_field_name,
+        ];
         let splits: Vec<&str> = splits.into_iter().flatten().map(String::as_str).collect();
         let check = |rule: &CustomRule| rule.check(self.function, &splits);
         self.custom_rules.iter().try_for_each(check)
@@ -197,7 +199,17 @@ impl Detector {
 impl Detector {
     /// Whether it has a slot for each split value, not one in all.
     pub fn is_split(&self) -> bool {
-        self.by_field_name.is_some() || self.partition_field_name.is_some()
+        self.by_field_name.is_some()
+            || self.over_field_name.is_some()
+            || self.partition_field_name.is_some()
+    }
+
+    pub fn excluded(&self) -> Excluded {
+        use ExcludeFrequent::{All, By, Over};
+        Excluded {
+            by: matches!(self.exclude_frequent, Some(All | By)),
+            over: matches!(self.exclude_frequent, Some(All | Over)),
+        }
     }
 }
 
@@ -373,6 +385,7 @@ impl AnalysisConfig {
             [
                 &detector.field_name,
                 &detector.by_field_name,
+                &detector.over_field_name,
                 &detector.partition_field_name,
             ]
             .into_iter()
@@ -405,10 +418,14 @@ impl AnalysisConfig {
                 let numeric = detector.function.metric().is_numeric();
                 schema.column(name, numeric, !numeric);
             }
-            for name in [&detector.by_field_name, &detector.partition_field_name]
-                .into_iter()
-                .flatten()
-                .filter(is_read)
+            for name in [
+                &detector.by_field_name,
+                &detector.over_field_name,
+                &detector.partition_field_name,
+            ]
+            .into_iter()
+            .flatten()
+            .filter(is_read)
             {
                 schema.column(name, false, true);
             }
@@ -473,6 +490,22 @@ mod tests {
     }
 
     #[test]
+    fn a_population_is_described() {
+        let config = parse(json!({"detectors": [{
+            "function": "sum", "field_name": "a", "by_field_name": "b", "over_field_name": "c",
+            "partition_field_name": "d", "exclude_frequent": "ALL"
+        }]}));
+        let detector = &config.expect("valid").detectors[0];
+        assert_eq!(
+            detector.detector_description,
+            "sum(a) by b over c partitionfield=d excludefrequent=all"
+        );
+        let written = serde_json::to_value(detector).expect("serialises");
+        assert_eq!(written["exclude_frequent"], "all");
+        assert_eq!(written["over_field_name"], "c");
+    }
+
+    #[test]
     fn prune_windows_follow_the_bucket_span() {
         let window = |span: &str| {
             let config = parse(json!({"bucket_span": span, "detectors": [{"function": "count"}]}))
@@ -501,7 +534,44 @@ mod tests {
             (json!({"detectors": []}), "No detectors configured"),
             (
                 json!({"detectors": [{"function": "mean"}]}),
+                "Unless a count or temporal function is used one of field_name, by_field_name or over_field_name must \
+                 be set",
+            ),
+            (
+                json!({"detectors": [{"function": "mean", "by_field_name": "x"}]}),
                 "field_name must be set when the 'mean' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "rare", "over_field_name": "x"}]}),
+                "by_field_name must be set when the 'rare' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "rare", "by_field_name": "x", "field_name": "y"}]}),
+                "field_name cannot be used with function 'rare'",
+            ),
+            (
+                json!({"detectors": [{"function": "freq_rare", "by_field_name": "x"}]}),
+                "over_field_name must be set when the 'freq_rare' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "low_nzc", "over_field_name": "x"}]}),
+                "over_field_name cannot be used with function 'low_non_zero_count'",
+            ),
+            (
+                json!({"detectors": [{"function": "time_of_day", "field_name": "x"}]}),
+                "field_name cannot be used with function 'time_of_day'",
+            ),
+            (
+                json!({"detectors": [{"function": "lat_long", "over_field_name": "x"}]}),
+                "field_name must be set when the 'lat_long' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "count", "by_field_name": "x", "over_field_name": "x"}]}),
+                "by_field_name and over_field_name cannot be the same: 'x'",
+            ),
+            (
+                json!({"detectors": [{"function": "count", "over_field_name": "x", "exclude_frequent": "some"}]}),
+                "Invalid value 'some' for exclude_frequent",
             ),
             (
                 json!({"detectors": [{"function": "count", "field_name": "x"}]}),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::hash::BuildHasher;
 
 use super::correlated::Correlated;
+use super::frequent::Frequencies;
 use super::herd::{Herd, PIECE};
 use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point};
 use crate::config::Metric;
@@ -48,6 +49,8 @@ impl Member {
 pub struct Individual {
     members: Herd<Member>,
     correlated: Option<Box<Correlated>>,
+    /// Where frequent by values are left out.
+    frequencies: Option<Frequencies>,
     /// Bytes of a slot beside its member.
     each: u64,
     #[serde(skip)]
@@ -73,6 +76,7 @@ impl Individual {
         Self {
             members: Herd::default(),
             correlated: lane.multivariate.then(Box::default),
+            frequencies: lane.exclude.by.then(Frequencies::default),
             each,
             index: HashTable::new(),
             heap: 0,
@@ -85,6 +89,9 @@ impl Individual {
         members
             .into_iter()
             .for_each(|member| all.members.push(member));
+        if let Some(frequencies) = &mut all.frequencies {
+            (0..all.members.len()).for_each(|_| frequencies.admit());
+        }
         all.reindex();
         all
     }
@@ -99,7 +106,9 @@ impl Individual {
 
     pub fn newborn_bytes(&self) -> u64 {
         let heap = Series::newborn_bytes() - size_of::<Series>();
-        self.members.next_bytes() + heap as u64 + self.each
+        let frequencies = self.frequencies.as_ref();
+        let frequency = frequencies.map_or(0, Frequencies::newborn_bytes);
+        self.members.next_bytes() + heap as u64 + self.each + frequency
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
@@ -112,6 +121,9 @@ impl Individual {
         };
         self.heap += member.heap();
         self.members.push(member);
+        if let Some(frequencies) = &mut self.frequencies {
+            frequencies.admit();
+        }
         let members = &self.members;
         self.index.insert_unique(hash(key), slot, |&slot| {
             hash(members.get(slot as usize).key())
@@ -122,11 +134,27 @@ impl Individual {
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         gathered.touched.sort_unstable();
         let mut closed = self.observe(closing, gathered);
+        if let Some(frequencies) = &mut self.frequencies {
+            frequencies.see(&gathered.touched);
+        }
+        self.leave_out_frequent(&mut closed);
         if let Some(correlated) = &mut self.correlated {
             correlated.see(&mut closed.told);
             closed.rejoin();
         }
         closed
+    }
+
+    /// What is frequent is judged, but not told.
+    fn leave_out_frequent(&self, closed: &mut Closed) {
+        let Some(frequencies) = &self.frequencies else {
+            return;
+        };
+        for judged in closed.told.iter_mut().chain(&mut closed.apart) {
+            if frequencies.is_frequent(judged.slot) {
+                judged.probability = 1.0;
+            }
+        }
     }
 
     fn observe(&mut self, closing: &Closing<'_>, gathered: &Gathered) -> Closed {
@@ -200,6 +228,7 @@ impl Individual {
             let said = closing.verdict(judged.key, &judged.actual, &judged.typical);
             closed.take(closing, judged, said);
         }
+        self.leave_out_frequent(&mut closed);
         closed.rejoin();
         closed
     }
@@ -216,7 +245,8 @@ impl Individual {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.members.bytes() + self.heap + self.members.len() as u64 * self.each
+        let frequencies = self.frequencies.as_ref().map_or(0, Frequencies::bytes);
+        self.members.bytes() + self.heap + self.members.len() as u64 * self.each + frequencies
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -226,6 +256,9 @@ impl Individual {
 
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
         self.members.retain(keep);
+        if let Some(frequencies) = &mut self.frequencies {
+            frequencies.retain(keep);
+        }
         self.reindex();
         let places = super::places(keep);
         if let Some(correlated) = &mut self.correlated {
@@ -265,13 +298,8 @@ fn value(lane: &Lane, found: Accumulator) -> Option<f64> {
 
 fn judged(slot: usize, member: &Member, value: f64, left: f64, finding: Finding) -> Judged {
     Judged {
-        slot: slot as u32,
-        key: member.key(),
-        actual: Point::One(value),
-        typical: Point::One(finding.typical),
         probability: left,
-        finding,
-        correlated: None,
+        ..Judged::new(slot as u32, member.key(), Point::One(value), finding)
     }
 }
 
@@ -294,18 +322,13 @@ fn close(
             return;
         };
         let before = member.heap();
-        let (finding, said) = if closing.ruling.is_none() {
-            let finding = member.series.observe(closing.bucket, value, lane.side);
-            (finding, Verdict::default())
-        } else {
-            let mut seen = member.series.peek(closing.bucket, value, lane.side);
-            let typical = Point::One(seen.typical);
-            let said = closing.verdict(member.key(), &Point::One(value), &typical);
-            if !said.skip_update {
-                seen = member.series.observe(closing.bucket, value, lane.side);
-            }
-            (seen, said)
+        let (key, mut said) = (member.key(), Verdict::default());
+        let rule = |finding: &Finding| {
+            said = closing.verdict(key, &Point::One(value), &Point::One(finding.typical));
+            said.skip_update
         };
+        let series = &mut member.series;
+        let finding = series.observe_unless(closing.bucket, value, lane.side, rule);
         // What is not told holds nothing back.
         let told = if said.skip_result {
             1.0
@@ -353,12 +376,14 @@ impl<'de> Deserialize<'de> for Individual {
         struct Stored {
             members: Herd<Member>,
             correlated: Option<Box<Correlated>>,
+            frequencies: Option<Frequencies>,
             each: u64,
         }
         let stored = Stored::deserialize(deserializer)?;
         let mut all = Self {
             members: stored.members,
             correlated: stored.correlated,
+            frequencies: stored.frequencies,
             each: stored.each,
             index: HashTable::new(),
             heap: 0,

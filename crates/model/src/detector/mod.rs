@@ -5,23 +5,34 @@
 //! the slots are to each other is the kind of the lane, a variant of [`LaneState`]: series of their own, members of a
 //! population, categories.
 //!
-//! To add a kind: a module with the state and the methods that [`LaneState`] calls, a variant, and a line in each
-//! method's `match`.
+//! To add a kind: a module with the state and the methods that [`LaneState`] calls, a variant, and a line in [`any`] and
+//! each `match`.
 
 mod correlated;
+mod frequent;
 mod herd;
 mod individual;
+mod people;
+mod pool;
+mod pooled;
+mod rares;
+mod shared_rares;
+mod slots;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AnalysisConfig, Metric};
+use crate::config::{AnalysisConfig, Excluded, Metric};
 use crate::gather::Gathered;
 use crate::intern::Interner;
+use crate::rare::Rarity;
 use crate::rules::{Case, Rules, Verdict};
 use crate::series::{Change, Finding, Side};
 use crate::workers::Workers;
 
 pub use individual::{Individual, Member};
+use pooled::Pooled;
+use rares::Rares;
+use shared_rares::SharedRares;
 
 /// Stands for a split that the detector hasn't.
 pub const NO_SPLIT: u32 = u32::MAX;
@@ -40,9 +51,7 @@ impl Key {
     /// Gives the split values the numbers that they have now.
     pub fn rename(&mut self, new: &dyn Fn(u32) -> u32) {
         for id in [&mut self.partition, &mut self.by, &mut self.over] {
-            if *id != NO_SPLIT {
-                *id = new(*id);
-            }
+            *id = renamed(*id, new);
         }
     }
 
@@ -53,6 +62,10 @@ impl Key {
     }
 }
 
+fn renamed(id: u32, new: &dyn Fn(u32) -> u32) -> u32 {
+    if id == NO_SPLIT { id } else { new(id) }
+}
+
 /// One thing that a detector analyses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lane {
@@ -60,8 +73,12 @@ pub struct Lane {
     pub detector: usize,
     pub metric: Metric,
     pub side: Side,
-    /// A bucket without records is a value of zero.
+    /// A bucket without records is a value of zero. Members of a population have none.
     pub zeros: bool,
+    /// It compares the members of a population: there is an over field.
+    pub population: bool,
+    /// What is too frequent to be told.
+    pub exclude: Excluded,
     /// By values are also judged beside each other.
     pub multivariate: bool,
     /// Seconds of a bucket.
@@ -73,13 +90,17 @@ impl Lane {
     pub fn of(analysis: &AnalysisConfig) -> Vec<Self> {
         let of_detector = |(detector, config): (usize, &crate::config::Detector)| {
             let function = config.function;
+            let population = config.over_field_name.is_some();
+            let exclude = config.excluded();
             let by = config.by_field_name.is_some();
             function.features().iter().map(move |&(metric, side)| Self {
                 detector,
                 metric,
                 side,
-                zeros: function.zeros(),
-                multivariate: analysis.multivariate_by_fields && by,
+                zeros: function.zeros() && !population,
+                population,
+                exclude,
+                multivariate: analysis.multivariate_by_fields && by && !population,
                 span: analysis.span(),
             })
         };
@@ -105,7 +126,7 @@ impl Point {
 }
 
 /// What a slot's value in a bucket came to.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     pub slot: u32,
     pub key: Key,
@@ -116,6 +137,26 @@ pub struct Judged {
     pub finding: Finding,
     /// By value of the series beside which this one is odd.
     pub correlated: Option<u32>,
+    /// Of a by value that is rare.
+    pub rarity: Option<Rarity>,
+    /// What a member of a population did, the least likely first: it has no by value of its own then.
+    pub causes: Vec<Judged>,
+}
+
+impl Judged {
+    pub fn new(slot: u32, key: Key, actual: Point, finding: Finding) -> Self {
+        Self {
+            slot,
+            key,
+            actual,
+            typical: Point::One(finding.typical),
+            probability: finding.probability,
+            finding,
+            correlated: None,
+            rarity: None,
+            causes: Vec::new(),
+        }
+    }
 }
 
 /// The bucket at hand, as lanes see it.
@@ -232,23 +273,55 @@ impl Closed {
 pub enum LaneState {
     /// A series a slot.
     Individual(Individual),
+    /// Models that slots share: populations, times and places.
+    Pooled(Pooled),
+    /// By values, of which some are rare.
+    Rares(Rares),
+    /// Same, of a population.
+    SharedRares(SharedRares),
+}
+
+/// The same for any kind.
+macro_rules! any {
+    ($state:expr, $kind:ident => $what:expr) => {
+        match $state {
+            Self::Individual($kind) => $what,
+            Self::Pooled($kind) => $what,
+            Self::Rares($kind) => $what,
+            Self::SharedRares($kind) => $what,
+        }
+    };
 }
 
 impl LaneState {
     pub fn new(lane: &Lane) -> Self {
-        Self::Individual(Individual::new(lane))
-    }
-
-    pub fn find(&self, key: Key) -> Option<u32> {
-        match self {
-            Self::Individual(series) => series.find(key),
+        match lane.metric {
+            Metric::Presence if lane.population => Self::SharedRares(SharedRares::new(lane)),
+            Metric::Presence => Self::Rares(Rares::default()),
+            Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Place => {
+                Self::Pooled(Pooled::new(lane))
+            }
+            _ if lane.population => Self::Pooled(Pooled::new(lane)),
+            _ => Self::Individual(Individual::new(lane)),
         }
     }
 
-    /// Bytes that a new slot takes.
+    /// Whether it is of the kind of a lane.
+    pub fn is_of(&self, lane: &Lane) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(&Self::new(lane))
+    }
+
+    pub fn find(&self, key: Key) -> Option<u32> {
+        any!(self, kind => kind.find(key))
+    }
+
+    /// Bytes that a new slot takes, at most.
     pub fn newborn_bytes(&self) -> u64 {
         match self {
             Self::Individual(series) => series.newborn_bytes(),
+            Self::Pooled(pools) => pools.newborn_bytes(),
+            Self::Rares(values) => values.newborn_bytes(),
+            Self::SharedRares(values) => values.newborn_bytes(),
         }
     }
 
@@ -256,20 +329,24 @@ impl LaneState {
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
         match self {
             Self::Individual(series) => series.admit(lane, key, bucket),
+            Self::Pooled(pools) => pools.admit(lane, key, bucket),
+            Self::Rares(values) => values.admit(key, bucket),
+            Self::SharedRares(values) => values.admit(lane, key, bucket),
         }
     }
 
     /// Judges what was gathered in a bucket, and learns it.
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
-        match self {
-            Self::Individual(series) => series.close(closing, gathered),
-        }
+        any!(self, kind => kind.close(closing, gathered))
     }
 
     /// Moves the clocks of the slots that are meant by some seconds: a time of the day comes as much earlier.
     pub fn shift_clock(&mut self, seconds: i64, is_meant: &dyn Fn(Key) -> bool) {
         match self {
             Self::Individual(series) => series.shift_clock(seconds, is_meant),
+            Self::Pooled(pools) => pools.shift_clock(seconds, is_meant),
+            // They know no time.
+            Self::Rares(_) | Self::SharedRares(_) => {}
         }
     }
 
@@ -278,6 +355,8 @@ impl LaneState {
     pub fn grow(&mut self, hungry: &[u32], room: u64) -> Option<u64> {
         match self {
             Self::Individual(series) => series.grow(hungry, room),
+            // Their models have what they need from the start.
+            Self::Pooled(_) | Self::Rares(_) | Self::SharedRares(_) => Some(room),
         }
     }
 
@@ -285,6 +364,9 @@ impl LaneState {
     pub fn peek(&self, closing: &Closing<'_>, gathered: &Gathered, complete: f64) -> Closed {
         match self {
             Self::Individual(series) => series.peek(closing, gathered, complete),
+            Self::Pooled(pools) => pools.peek(closing, gathered, complete),
+            Self::Rares(values) => values.peek(closing, gathered),
+            Self::SharedRares(values) => values.peek(closing, gathered),
         }
     }
 
@@ -292,41 +374,33 @@ impl LaneState {
     pub fn again(&self, closing: &Closing<'_>, slot: u32, value: f64) -> Option<f64> {
         match self {
             Self::Individual(series) => Some(series.again(closing, slot, value)),
+            Self::Pooled(pools) => pools.again(closing, slot, value),
+            Self::Rares(_) | Self::SharedRares(_) => None,
         }
     }
 
     pub fn len(&self) -> usize {
-        match self {
-            Self::Individual(series) => series.len(),
-        }
+        any!(self, kind => kind.len())
     }
 
     /// Bytes of the models.
     pub fn bytes(&self) -> u64 {
-        match self {
-            Self::Individual(series) => series.bytes(),
-        }
+        any!(self, kind => kind.bytes())
     }
 
     /// Split values of a slot, start of the last bucket that had a record of it, and how many buckets it has been seen.
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
-        match self {
-            Self::Individual(series) => series.slot(slot),
-        }
+        any!(self, kind => kind.slot(slot))
     }
 
     /// Drops the slots that are not kept; gives the new place of each.
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
-        match self {
-            Self::Individual(series) => series.retain(keep),
-        }
+        any!(self, kind => kind.retain(keep))
     }
 
     /// Gives the split values the numbers that they have now.
     pub fn rename(&mut self, new: &dyn Fn(u32) -> u32) {
-        match self {
-            Self::Individual(series) => series.rename(new),
-        }
+        any!(self, kind => kind.rename(new))
     }
 }
 

@@ -75,7 +75,8 @@ impl Engine {
 
     /// Bytes of the models and of what is gathered.
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes_with(Self::gathered_slot_bytes(self.state.open.len() + 1))
+        // An emptied bucket is used again before another is made.
+        self.bytes_with(Self::gathered_slot_bytes(self.state.open.len().max(1)))
     }
 
     /// The same with as many buckets at work as there may be: what is held against the limit.
@@ -157,10 +158,10 @@ impl Engine {
             if !self.analysis.detectors[lane.detector].is_split() {
                 continue;
             }
-            for slot in 0..state.len() {
+            for (slot, &stays) in keep[number].iter().enumerate() {
                 let (_, last, seen) = state.slot(slot);
                 let away = (now - last) / span;
-                if keep[number][slot] && away >= IDLE {
+                if stays && away >= IDLE {
                     // Buckets away for each that it was seen in.
                     let useless = away as f64 / f64::from(seen.max(1));
                     idle.push((useless.to_bits(), number, slot));

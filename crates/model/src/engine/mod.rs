@@ -199,7 +199,7 @@ impl Engine {
             LaneColumns {
                 field: column(&detector.field_name),
                 by: column(&detector.by_field_name),
-                over: None,
+                over: column(&detector.over_field_name),
                 partition: column(&detector.partition_field_name),
             }
         });
@@ -234,7 +234,9 @@ impl Engine {
                 (state, postcard::from_bytes(rest).map_err(damaged)?)
             }
         };
-        if state.lanes.len() != Lane::of(&analysis).len() {
+        let lanes = Lane::of(&analysis);
+        let fits = |(lane, state): (&Lane, &LaneState)| state.is_of(lane);
+        if state.lanes.len() != lanes.len() || !lanes.iter().zip(&state.lanes).all(fits) {
             return Err(StateError::OtherAnalysis);
         }
         let categories = Categories::new(&analysis, categories);

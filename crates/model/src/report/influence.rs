@@ -103,6 +103,7 @@ impl Reporter<'_> {
         };
         of(&detector.partition_field_name, key.partition)
             .or_else(|| of(&detector.by_field_name, key.by))
+            .or_else(|| of(&detector.over_field_name, key.over))
     }
 
     /// The influencers of a record, and their echo at its top.
@@ -200,7 +201,14 @@ fn share(
     let (Point::One(actual), Point::One(typical)) = (judged.actual, judged.typical) else {
         return of_events;
     };
-    if matches!(metric, Metric::Median | Metric::Information) {
+    if matches!(
+        metric,
+        Metric::Median
+            | Metric::Information
+            | Metric::Presence
+            | Metric::TimeOfDay
+            | Metric::TimeOfWeek
+    ) {
         return of_events;
     }
     let Some(value) = whole.without(part, metric).map(|rest| rest.value(metric)) else {

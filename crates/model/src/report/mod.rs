@@ -3,14 +3,16 @@
 mod influence;
 
 use crate::aggregate::{joint, raw_score, record_score};
-use crate::config::AnalysisConfig;
-use crate::detector::{Closed, Closing, Judged, Key, Lane, LaneState, MAX_PROBABILITY, NO_SPLIT};
+use crate::config::{AnalysisConfig, Metric};
+use crate::detector::{
+    Closed, Closing, Judged, Key, Lane, LaneState, MAX_PROBABILITY, NO_SPLIT, Point,
+};
 use crate::gather::OpenBucket;
 use crate::intern::Interner;
 use crate::normalise::BUCKET_TIME;
 use crate::results::{
-    Annotation, Bucket, BucketInfluencer, BucketResults, ByField, Echoed, Explanation, ModelPlot,
-    PartitionField, Record,
+    Annotation, Bounds, Bucket, BucketInfluencer, BucketResults, ByField, Cause, Deviation, Echoed,
+    Explanation, GeoResults, ModelPlot, OverField, PartitionField, Rarity, Record,
 };
 use crate::score::score;
 use crate::series::Change;
@@ -20,6 +22,8 @@ use influence::Influence;
 
 /// Records that a bucket may have, as in Elasticsearch.
 const MAX_RECORDS: usize = 500;
+/// Causes that a record tells.
+const MAX_CAUSES: usize = 10;
 /// Changes of models that a bucket tells of: a step that all of a large job's series take needs no thousand notes.
 const MAX_CHANGES: usize = 20;
 
@@ -84,8 +88,13 @@ impl<'a> Reporter<'a> {
             .collect();
         self.annotations.extend(changes);
         for judged in closed.told {
-            if closing.plots(judged.key) {
-                self.plots.push(self.model_plot(lane, &judged));
+            let plotted = if judged.causes.is_empty() {
+                std::slice::from_ref(&judged)
+            } else {
+                &judged.causes
+            };
+            for judged in plotted.iter().filter(|judged| closing.plots(judged.key)) {
+                self.plots.extend(self.model_plot(lane, judged));
             }
             if judged.probability < MAX_PROBABILITY {
                 self.surprises.push(Surprise { lane, judged });
@@ -96,7 +105,7 @@ impl<'a> Reporter<'a> {
     fn model_change(&self, lane: usize, key: Key, change: Change) -> Annotation {
         let Change::Level { from, to } = change;
         let index = self.lanes[lane].detector;
-        let (by, partition) = self.split_fields(index, key);
+        let Splits { by, partition, .. } = self.split_fields(index, key);
         Annotation {
             timestamp: self.start * 1_000,
             end_timestamp: (self.start + self.analysis.span()) * 1_000,
@@ -108,23 +117,32 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    fn model_plot(&self, lane: usize, judged: &Judged) -> ModelPlot {
+    /// None for what is no line in time: a place, or whether something was there.
+    fn model_plot(&self, lane: usize, judged: &Judged) -> Option<ModelPlot> {
         let Lane {
             detector, metric, ..
         } = self.lanes[lane];
-        let (by, partition) = self.split_fields(detector, judged.key);
-        ModelPlot {
+        if matches!(metric, Metric::Place | Metric::Presence) {
+            return None;
+        }
+        let Splits {
+            by,
+            over,
+            partition,
+        } = self.split_fields(detector, judged.key);
+        Some(ModelPlot {
             timestamp: self.start * 1_000,
             bucket_span: self.analysis.span(),
             detector_index: detector,
             by,
+            over,
             partition,
             model_feature: metric.feature(),
             model_lower: judged.finding.lower,
             model_upper: judged.finding.upper,
             model_median: judged.finding.typical,
             actual: judged.actual.values().first().copied(),
-        }
+        })
     }
 
     pub fn finish(mut self, bucket: &OpenBucket, states: &[LaneState]) -> BucketResults {
@@ -179,24 +197,32 @@ impl<'a> Reporter<'a> {
             ..
         } = self.lanes[surprise.lane];
         let detector = &self.analysis.detectors[index];
+        let judged = &surprise.judged;
         let Judged {
             key,
-            actual,
-            typical,
             probability,
             finding,
             correlated,
             ..
-        } = surprise.judged;
+        } = *judged;
         let record_score = record_score(probability, self.judged);
-        let (by, partition) = self.split_fields(index, key);
+        let Splits {
+            by,
+            over,
+            partition,
+        } = self.split_fields(index, key);
         let of_by = by.iter().map(|by| (&by.by_field_name, &by.by_field_value));
+        let of_over = over
+            .iter()
+            .map(|of| (&of.over_field_name, &of.over_field_value));
         let of_partition = partition
             .iter()
             .map(|of| (&of.partition_field_name, &of.partition_field_value));
-        let splits = of_by.chain(of_partition);
+        let splits = of_by.chain(of_over).chain(of_partition);
         let mut echoed = echo(splits.map(|(name, value)| (name.as_str(), value.as_str())));
         let influencers = self.record_influencers(influences, &mut echoed);
+        let alone = judged.causes.is_empty();
+        let told = |point: &Point| Vec::from(if alone { point.values() } else { &[] });
         Record {
             probability: finding.probability,
             multi_bucket_impact: multi_bucket_impact(finding.single, finding.multiple),
@@ -207,17 +233,47 @@ impl<'a> Reporter<'a> {
             is_interim: self.is_interim,
             timestamp: self.start * 1_000,
             by,
+            over,
             correlated_by_field_value: correlated.map(|by| self.names.name(by).to_owned()),
             partition,
             function: detector.function.name(),
             function_description: metric.description(),
-            typical: typical.values().to_vec(),
-            actual: actual.values().to_vec(),
+            typical: told(&judged.typical),
+            actual: told(&judged.actual),
+            geo_results: geo(judged).filter(|_| alone),
             field_name: detector.field_name.clone(),
+            causes: self.causes(index, metric, judged),
             influencers,
-            anomaly_score_explanation: explain(&surprise.judged),
+            anomaly_score_explanation: explain(judged),
             echoed,
         }
+    }
+
+    /// What made a member of a population stand out, the least likely first and at least that.
+    fn causes(&self, detector: usize, metric: Metric, judged: &Judged) -> Vec<Cause> {
+        let config = &self.analysis.detectors[detector];
+        let causes = judged.causes.iter().enumerate();
+        let unlikely = causes.filter(|(i, cause)| *i == 0 || cause.probability < MAX_PROBABILITY);
+        let cause = |(_, cause): (usize, &Judged)| {
+            let Splits {
+                by,
+                over,
+                partition,
+            } = self.split_fields(detector, cause.key);
+            Cause {
+                probability: cause.probability,
+                by,
+                over,
+                partition,
+                function: config.function.name(),
+                function_description: metric.description(),
+                typical: cause.typical.values().to_vec(),
+                actual: cause.actual.values().to_vec(),
+                geo_results: geo(cause),
+                field_name: config.field_name.clone(),
+            }
+        };
+        unlikely.take(MAX_CAUSES).map(cause).collect()
     }
 
     /// None where there is nothing to tell.
@@ -236,28 +292,36 @@ impl<'a> Reporter<'a> {
         })
     }
 
-    fn split_fields(&self, detector: usize, key: Key) -> (Option<ByField>, Option<PartitionField>) {
+    /// The split fields of a result. One that tells of all by values of a member has none.
+    fn split_fields(&self, detector: usize, key: Key) -> Splits {
         let detector = &self.analysis.detectors[detector];
-        let name = |id: u32| {
-            if id == NO_SPLIT {
-                String::new()
-            } else {
-                self.names.name(id).to_owned()
-            }
+        let named = |field: &Option<String>, id: u32| {
+            let value = (id != NO_SPLIT).then(|| self.names.name(id).to_owned());
+            field.clone().zip(value)
         };
-        let by = detector.by_field_name.as_ref().map(|field| ByField {
-            by_field_name: field.clone(),
-            by_field_value: name(key.by),
-        });
-        let partition = detector
-            .partition_field_name
-            .as_ref()
-            .map(|field| PartitionField {
-                partition_field_name: field.clone(),
-                partition_field_value: name(key.partition),
-            });
-        (by, partition)
+        Splits {
+            by: named(&detector.by_field_name, key.by).map(|(field, value)| ByField {
+                by_field_name: field,
+                by_field_value: value,
+            }),
+            over: named(&detector.over_field_name, key.over).map(|(field, value)| OverField {
+                over_field_name: field,
+                over_field_value: value,
+            }),
+            partition: named(&detector.partition_field_name, key.partition).map(
+                |(field, value)| PartitionField {
+                    partition_field_name: field,
+                    partition_field_value: value,
+                },
+            ),
+        }
     }
+}
+
+struct Splits {
+    by: Option<ByField>,
+    over: Option<OverField>,
+    partition: Option<PartitionField>,
 }
 
 /// Fields and values said once more at the top of a result.
@@ -280,18 +344,40 @@ fn multi_bucket_impact(single: f64, multiple: f64) -> f64 {
     (impact.clamp(-5.0, 5.0) * 100.0).round() / 100.0
 }
 
+fn geo(judged: &Judged) -> Option<GeoResults> {
+    let (Point::Pair(actual), Point::Pair(typical)) = (judged.actual, judged.typical) else {
+        return None;
+    };
+    let told = |[lat, lon]: [f64; 2]| format!("{lat},{lon}");
+    Some(GeoResults {
+        actual_point: told(actual),
+        typical_point: told(typical),
+    })
+}
+
 fn explain(judged: &Judged) -> Explanation {
+    if let Some(rarity) = judged.rarity {
+        return Explanation::Rarity(Rarity {
+            by_field_first_occurrence: rarity.first,
+            by_field_relative_rarity: rarity.relative,
+        });
+    }
     let finding = judged.finding;
     let digits = |p: f64| (-p.max(1e-300).log10()).round().clamp(0.0, 5.0) as u8;
-    let below = judged.actual.values().first() < judged.typical.values().first();
-    Explanation {
+    let below = matches!(
+        (judged.actual, judged.typical),
+        (Point::One(actual), Point::One(typical)) if actual < typical
+    );
+    Explanation::Deviation(Deviation {
         anomaly_type: if below { "dip" } else { "spike" },
         single_bucket_impact: digits(finding.single),
         multi_bucket_impact: digits(finding.multiple),
         anomaly_characteristics_impact: digits(finding.shape),
         anomaly_length: finding.length.max(1),
-        lower_confidence_bound: finding.lower,
-        typical_value: finding.typical,
-        upper_confidence_bound: finding.upper,
-    }
+        bounds: matches!(judged.actual, Point::One(_)).then_some(Bounds {
+            lower_confidence_bound: finding.lower,
+            typical_value: finding.typical,
+            upper_confidence_bound: finding.upper,
+        }),
+    })
 }

@@ -31,11 +31,13 @@ pub use link::Link;
 use predict::Predictors;
 use recent::Recent;
 use row::Cuts;
-use season::{DAY, Visit};
+pub(crate) use season::DAY;
+use season::Visit;
 use shape::Shapes;
 use sums::Sums;
 pub use tail::Tail;
-use views::{sides, together};
+pub(crate) use views::sides;
+use views::together;
 
 /// Residuals are cut at so many widths before they teach; each further surprise on the same side doubles it.
 const TAME: f64 = 3.5;
@@ -78,6 +80,23 @@ pub struct Finding {
     pub length: u32,
     /// What the series has taken for its new normal with this value.
     pub change: Option<Change>,
+}
+
+impl Finding {
+    /// Of a value that is judged for its bucket alone, with what is typical between its bounds.
+    pub fn alone(probability: f64, [lower, typical, upper]: [f64; 3]) -> Self {
+        Self {
+            probability,
+            single: probability,
+            multiple: 1.0,
+            shape: 1.0,
+            typical,
+            lower,
+            upper,
+            length: 1,
+            change: None,
+        }
+    }
 }
 
 /// A change for good.
@@ -146,9 +165,22 @@ impl Series {
 
     /// Judges the value of the bucket at `time` and learns it, in what the series has. Times must grow.
     pub fn observe(&mut self, time: i64, value: f64, side: Side) -> Finding {
+        self.observe_unless(time, value, side, |_| false)
+    }
+
+    /// Judges a value and learns it unless it is not to be, which its judgement may decide.
+    pub fn observe_unless(
+        &mut self,
+        time: i64,
+        value: f64,
+        side: Side,
+        is_skipped: impl FnOnce(&Finding) -> bool,
+    ) -> Finding {
         let mut judged = self.judge(time, value, side);
-        judged.finding.change = self.learn(time, value, &judged);
-        self.shrink();
+        if !is_skipped(&judged.finding) {
+            judged.finding.change = self.learn(time, value, &judged);
+            self.shrink();
+        }
         judged.finding
     }
 
