@@ -198,7 +198,11 @@ pub struct CategorizationConfig {
 
 impl Detector {
     pub fn uses_mlcategory(&self) -> bool {
-        let splits = [&self.by_field_name, &self.partition_field_name];
+        let splits = [
+            &self.by_field_name,
+            &self.over_field_name,
+            &self.partition_field_name,
+        ];
         splits.into_iter().flatten().any(|name| name == MLCATEGORY)
     }
 }
