@@ -135,6 +135,7 @@ impl Actor {
             Command::Categorize(options) => self.engine()?.configure_categories(options),
             Command::Rules(rules) => self.engine()?.set_rules(rules),
             Command::Renormalise(window) => self.engine()?.renormalise(window),
+            Command::Annotate(changes) => self.engine()?.annotate(changes),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.work(Work::Records { batch, row: 0 }).await?;

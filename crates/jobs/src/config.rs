@@ -437,6 +437,12 @@ impl Job {
         days.map(|days| days.saturating_mul(86_400))
     }
 
+    /// Whether changes of the models are annotated: unless they are not wanted.
+    pub fn annotates(&self) -> bool {
+        let plot = self.model_plot_config.as_ref();
+        plot.is_none_or(|plot| plot.annotations_enabled)
+    }
+
     /// The settings that a running job takes over at once.
     pub fn plot_options(&self) -> PlotOptions {
         let plot = self.model_plot_config.as_ref().filter(|plot| plot.enabled);

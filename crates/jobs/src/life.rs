@@ -115,6 +115,7 @@ impl Jobs {
         runner
             .apply(Command::Renormalise(job.renormalisation_window()))
             .await?;
+        runner.apply(Command::Annotate(job.annotates())).await?;
         Ok(())
     }
 

@@ -248,6 +248,9 @@ impl Jobs {
             if new.plot_options() != old.plot_options() {
                 runner.submit(Command::Plot(new.plot_options())).await?;
             }
+            if new.annotates() != old.annotates() {
+                runner.submit(Command::Annotate(new.annotates())).await?;
+            }
             if let Some(options) = new.categorization_options()
                 && Some(options) != old.categorization_options()
             {

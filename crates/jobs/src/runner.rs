@@ -37,6 +37,8 @@ pub enum Command {
     Renormalise(Option<i64>),
     /// The settings of the categories, after those of the run or when they change.
     Categorize(CategorizationOptions),
+    /// Whether changes of the models are annotated: a setting of a run, too.
+    Annotate(bool),
 }
 
 /// What applying a command gave.

@@ -161,5 +161,6 @@ pub(super) fn read(bytes: &[u8], analysis: &AnalysisConfig) -> postcard::Result<
         rules: Rules::default(),
         shifted: Vec::new(),
         normaliser: Normaliser::new(analysis.span()),
+        annotates: true,
     })
 }

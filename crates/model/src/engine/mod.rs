@@ -154,6 +154,7 @@ struct State {
     /// Moves of a detector's clocks that have been made, of those that the rules ask for.
     shifted: Vec<(usize, Shift)>,
     normaliser: Normaliser,
+    annotates: bool,
 }
 
 impl Engine {
@@ -181,6 +182,7 @@ impl Engine {
             rules: RuleSet::new(&analysis, BTreeMap::new(), Vec::new()).into(),
             shifted: Vec::new(),
             normaliser: Normaliser::new(analysis.span()),
+            annotates: true,
         };
         let categories = Categories::new(&analysis, None);
         Self::with_state(analysis, state, categories)
@@ -284,6 +286,11 @@ impl Engine {
     pub fn renormalise(&mut self, window: Option<i64>) {
         let span = self.analysis.span();
         self.state.normaliser.configure(window, span);
+    }
+
+    /// Whether changes of the models are told in annotations from now on. It belongs to the settings of a run as well.
+    pub fn annotate(&mut self, changes: bool) {
+        self.state.annotates = changes;
     }
 
     /// Plots other models from now on.

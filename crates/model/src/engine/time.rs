@@ -115,6 +115,9 @@ impl Engine {
             let gathered = &mut bucket.lanes[number];
             gathered.settle(lane.metric, &bucket.names);
             let mut closed = self.state.lanes[number].close(&closing, gathered);
+            if !self.state.annotates {
+                closed.changes.clear();
+            }
             hungry.push(std::mem::take(&mut closed.hungry));
             reporter.see(number, &closing, closed);
         }
