@@ -9,6 +9,7 @@
 mod bar;
 mod day;
 mod link;
+pub mod odds;
 mod period;
 mod predict;
 mod recent;
@@ -93,12 +94,13 @@ pub struct Series {
     flags: f32,
     bar: Bar,
     recent: Recent,
+    odds: odds::Odds,
 }
 
 impl Series {
     pub fn new(span: i64, link: Link) -> Self {
         // A sum of many residuals is nearly Gaussian; a single one is less surely so.
-        let single = Tail::new(1.8, [-6.0, 0.0, 3.0], 1.0);
+        let single = Tail::new(1.8, [odds::parc(23, -6.0) as f32, 0.0, odds::parc(24, 3.0) as f32], 1.0);
         let multiple = Tail::new(2.4, [-10.0, 0.0, 10.0], 0.2);
         Self {
             span,
@@ -118,6 +120,7 @@ impl Series {
             flags: 0.0,
             bar: Bar::default(),
             recent: Recent::default(),
+            odds: odds::Odds::default(),
         }
     }
 
@@ -167,6 +170,7 @@ impl Series {
         let sums = self.sums.add(error / spread, least);
         let day = self.days.add(firm_error / spread, least, self.span);
         let shape = self.shapes.see(self.predictors.standardised(y));
+        let mut raw = 1.0;
         if self.seen >= WARM {
             let either = |[below, above]: [f64; 2]| match side {
                 Side::Low => below,
@@ -184,7 +188,8 @@ impl Series {
             let shape = self.shapes.probability(&shape).max(floor);
             let days = self.days.probabilities(&day, self.span);
             let half_day = days.map_or(1.0, |both| either(both).max(floor));
-            finding.probability = together(finding.single, finding.multiple, shape, half_day);
+            raw = together(finding.single, finding.multiple, shape, half_day);
+            finding.probability = self.odds.of(raw);
             if finding.multiple.min(half_day) < finding.single {
                 typical = if half_day < finding.multiple {
                     forecast.firm
@@ -198,6 +203,7 @@ impl Series {
             [-BOUND, 0.0, BOUND].map(|widths| self.told(typical + widths * width));
         Judgement {
             finding,
+            raw,
             y,
             mean,
             width,
@@ -270,16 +276,18 @@ impl Series {
         }
         let mut weight = 1.0;
         if self.seen >= WARM {
-            let flagged = judged.finding.single.min(judged.finding.multiple) < FLAGGED;
+            let flagged = judged.finding.single.min(judged.finding.multiple) < odds::parc(22, FLAGGED);
             weight = self.weight(flagged);
             // A value on the other side is a value at the bottom of this one.
             let statistics = [sides(z), judged.sums.extremes];
-            for (tails, values) in self.tails.iter_mut().zip(statistics) {
+            let own = weight.max((f64::from(self.seen) / odds::parc(29, 1e12)).min(1.0));
+            for ((tails, values), weight) in self.tails.iter_mut().zip(statistics).zip([own, weight]) {
                 for (tail, value) in tails.iter_mut().zip(values) {
                     tail.learn(value, weight);
                 }
             }
             self.shapes.learn(&judged.shape, weight);
+            self.odds.learn(judged.raw, f64::from(self.seen), weight);
         }
         if self.days.learn(&judged.day, floor, self.span, weight) {
             self.predictors.shift();
@@ -294,7 +302,7 @@ impl Series {
         self.flags = self.flags * keep + f32::from(u8::from(flagged && !self.flagged));
         self.flagged = flagged;
         if flagged {
-            (0.1 * f64::from(self.flags)).clamp(0.1, 1.0)
+            (odds::parc(21, 0.1) * f64::from(self.flags)).clamp(odds::parc(20, 0.1), 1.0)
         } else {
             1.0
         }
@@ -402,6 +410,7 @@ impl Series {
 
 struct Judgement {
     finding: Finding,
+    raw: f64,
     y: f64,
     mean: f64,
     width: f64,

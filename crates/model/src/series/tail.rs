@@ -107,8 +107,9 @@ impl Tail {
     fn learn_excess(&mut self, u: f64, weight: f64) {
         let q = f64::from(self.threshold);
         let excess = transformed(u, q);
-        let keep = (1.0 - weight / MEMORY) as f32;
-        let keep_evidence = (1.0 - weight / EVIDENCE_MEMORY) as f32;
+        let keep = (1.0 - weight / super::odds::parc(26, MEMORY)) as f32;
+        let weight_e = weight.max(super::odds::parc(40, 0.0));
+        let keep_evidence = (1.0 - weight_e / super::odds::parc(27, EVIDENCE_MEMORY)) as f32;
         // Densities of u itself: the transform's slope comes in.
         let slope = [1.0 / u, 1.0, 2.0 * u];
         for k in 0..SHAPES {
@@ -119,9 +120,9 @@ impl Tail {
             let ln_density =
                 (n / sum).ln() - (n + 1.0) * (excess[k] / sum).ln_1p() + f64::ln(slope[k]);
             self.evidence[k] =
-                keep_evidence * self.evidence[k] + (weight * ln_density.max(-12.0)) as f32;
+                keep_evidence * self.evidence[k] + (weight_e * ln_density.max(super::odds::parc(28, -8.0))) as f32;
             // The excess of which this shape would see a share of `RAREST`: more would make all later ones likely.
-            let most = sum * (RAREST.powf(-1.0 / n) - 1.0);
+            let most = sum * (super::odds::parc(25, RAREST).powf(-1.0 / n) - 1.0);
             self.sums[k] = keep * self.sums[k] + (weight * excess[k].min(most)) as f32;
         }
         self.excesses = keep * self.excesses + weight as f32;

@@ -13,8 +13,8 @@ pub fn sides(z: f64) -> [f64; 2] {
 /// The exponents and factors are such that the result is uniform on clean series of many families; the shape knows no
 /// sides, so it adds at most as much as it corroborates.
 pub fn together(single: f64, multiple: f64, shape: f64, half_day: f64) -> f64 {
-    let far = (1.7 * single).min(2.5 * multiple).min(1.0);
+    let far = (super::odds::parc(30, 1.7) * single).min(super::odds::parc(31, 4.0) * multiple).min(1.0);
     let shape = shape.max(far * far);
-    let both = far.powf(0.75) * shape.powf(0.375);
-    both.min(2.0 * far).min(DAY_ALONE * half_day).min(1.0)
+    let both = super::odds::parc(34, 1.0) * far.powf(super::odds::parc(32, 0.75)) * shape.powf(super::odds::parc(33, 0.375));
+    both.min(super::odds::parc(35, 2.0) * far).min(super::odds::parc(36, DAY_ALONE) * half_day).min(1.0)
 }
