@@ -156,7 +156,7 @@ fn observe(
     for bucket in 0..buckets {
         let time = START + bucket * span;
         let value = draw(random, &mut memory, time);
-        let probability = series.observe(time, value, side).probability;
+        let probability = series.follow(time, value, side).probability;
         // A score is of what the bar after an alarm lets pass, a probability is not.
         let passed = series.after_peak(probability);
         if bucket >= LEARNING {

@@ -70,7 +70,7 @@ impl DetectorState {
                 .value(function.metric())
                 .or_else(|| function.zeros().then_some(0.0));
             let Some(value) = value else { return 0 };
-            let finding = member.series.observe(bucket, value, function.side());
+            let finding = member.series.follow(bucket, value, function.side());
             let probability = member.series.after_peak(finding.probability);
             see(number, member, value, probability, finding);
             1

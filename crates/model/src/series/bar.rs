@@ -28,11 +28,11 @@ const GROWING: f64 = 3.0 * 3_600.0;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bar {
     /// In units of `-ln p`.
-    height: f32,
+    pub(super) height: f32,
     /// Alarms of late, decayed.
-    alarms: f32,
+    pub(super) alarms: f32,
     /// Buckets since something rose over the bar that was not the growth of what had.
-    since: u32,
+    pub(super) since: u32,
 }
 
 impl Bar {

@@ -33,15 +33,15 @@ const LASTING: f64 = 12.0 * 3_600.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Days {
-    seen: u32,
+    pub(super) seen: u32,
     /// Mean absolute error.
-    width: f32,
-    mean: f32,
+    pub(super) width: f32,
+    pub(super) mean: f32,
     /// Mean absolute mean.
-    wide: f32,
+    pub(super) wide: f32,
     /// Buckets for which residuals have been far out on one side, negative below; calm ones take off one each.
-    off: i32,
-    tails: [Tail; 2],
+    pub(super) off: i32,
+    pub(super) tails: [Tail; 2],
 }
 
 /// The mean with one more residual: kept from judging to learning.
@@ -53,7 +53,7 @@ pub struct Day {
 }
 
 impl Days {
-    pub fn new(span: i64) -> Self {
+    fn new(span: i64) -> Self {
         // A mean of many residuals is nearly Gaussian.
         let tail = Tail::new(2.2, [-6.0, 0.0, 6.0], 1.0 / length(span));
         Self {
@@ -63,6 +63,15 @@ impl Days {
             wide: 1.0,
             off: 0,
             tails: [tail; 2],
+        }
+    }
+
+    /// Starts late in a series: after so many values, of a known width.
+    pub fn after(seen: u32, width: f64, span: i64) -> Self {
+        Self {
+            seen,
+            width: width as f32,
+            ..Self::new(span)
         }
     }
 

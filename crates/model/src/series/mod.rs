@@ -8,12 +8,16 @@
 
 mod bar;
 mod day;
+pub mod format1;
+mod grow;
 mod link;
 pub mod odds;
 mod period;
 mod predict;
 mod recent;
+mod row;
 mod season;
+mod seasons;
 mod shape;
 mod sums;
 mod tail;
@@ -23,10 +27,12 @@ use serde::{Deserialize, Serialize};
 
 use bar::Bar;
 use day::Days;
+use grow::Phase;
 pub use link::Link;
-use predict::{Cuts, Predictors};
-use recent::{RECENT, Recent};
-use season::{DAY, Table};
+use predict::Predictors;
+use recent::Recent;
+use row::Cuts;
+use season::{DAY, Visit};
 use shape::Shapes;
 use sums::Sums;
 use tail::Tail;
@@ -81,19 +87,20 @@ pub struct Series {
     predictors: Predictors,
     /// Mean absolute residual, over a short and a long time.
     width: [f32; 2],
-    spread: Option<Table>,
     sums: Sums,
-    days: Days,
+    days: Option<Box<Days>>,
     /// Of single residuals and of sums, below and above.
     tails: [[Tail; 2]; 2],
-    shapes: Shapes,
+    shapes: Option<Box<Shapes>>,
     /// Surprises on end, negative below.
     run: i32,
     /// Whether the last bucket was anomalous, and the anomalies of late, decayed.
     flagged: bool,
     flags: f32,
     bar: Bar,
-    recent: Recent,
+    /// Until nothing more is asked of it.
+    recent: Option<Box<Recent>>,
+    phase: Phase,
     odds: odds::Odds,
 }
 
@@ -108,33 +115,37 @@ impl Series {
             seen: 0,
             negative: false,
             last: 0,
-            predictors: Predictors::new(span),
+            predictors: Predictors::new(),
             width: [0.0; 2],
-            spread: Table::new(DAY, 0, span, 24),
             sums: Sums::default(),
-            days: Days::new(span),
+            days: None,
             tails: [[single; 2], [multiple; 2]],
-            shapes: Shapes::default(),
+            shapes: None,
             run: 0,
             flagged: false,
             flags: 0.0,
             bar: Bar::default(),
-            recent: Recent::default(),
+            recent: Some(Box::default()),
+            phase: Phase::default(),
             odds: odds::Odds::default(),
         }
     }
 
-    /// Judges the value of the bucket at `time` and learns it. Times must grow.
+    /// Judges the value of the bucket at `time` and learns it, in what the series has. Times must grow.
     pub fn observe(&mut self, time: i64, value: f64, side: Side) -> Finding {
         let judged = self.judge(time, value, side);
         self.learn(time, value, &judged);
-        if [48, 192, RECENT as u32].contains(&self.seen) {
-            self.choose_link();
-        }
-        if self.seen >= 192 && self.seen.is_multiple_of(RECENT as u32 / 2) {
-            self.find_period();
-        }
+        self.shrink();
         judged.finding
+    }
+
+    /// Observes a value and grows as the series likes, where nobody counts the memory.
+    pub fn follow(&mut self, time: i64, value: f64, side: Side) -> Finding {
+        let finding = self.observe(time, value, side);
+        if self.wants() > 0 {
+            self.grow();
+        }
+        finding
     }
 
     /// Judges a value without learning it.
@@ -144,7 +155,7 @@ impl Series {
 
     fn judge(&self, time: i64, value: f64, side: Side) -> Judgement {
         let y = self.link.apply(value.clamp(-LARGEST, LARGEST));
-        let forecast = self.predictors.forecast(time);
+        let forecast = self.predictors.forecast(time, self.span);
         let mean = if self.seen == 0 { y } else { forecast.mean };
         let spread = self.spread_at(time);
         let width = self.base_width(mean) * spread;
@@ -168,8 +179,10 @@ impl Series {
         };
         let least = self.least_width(mean);
         let sums = self.sums.add(error / spread, least);
-        let day = self.days.add(firm_error / spread, least, self.span);
-        let shape = self.shapes.see(self.predictors.standardised(y));
+        let day = self.days.as_ref();
+        let day = day.map(|days| days.add(firm_error / spread, least, self.span));
+        let shape = self.shapes.as_ref();
+        let shape = shape.map(|shapes| shapes.see(self.predictors.standardised(y)));
         let mut raw = 1.0;
         if self.seen >= WARM {
             let either = |[below, above]: [f64; 2]| match side {
@@ -185,8 +198,10 @@ impl Series {
             let floor = (0.1 / n).powi(2) / n.sqrt();
             finding.single = sided(&self.tails[0], sides(z)).max(floor);
             finding.multiple = sided(&self.tails[1], sums.extremes).max(floor);
-            let shape = self.shapes.probability(&shape).max(floor);
-            let days = self.days.probabilities(&day, self.span);
+            let known = self.shapes.as_ref().zip(shape.as_ref());
+            let shape = known.map_or(1.0, |(shapes, seen)| shapes.probability(seen).max(floor));
+            let known = self.days.as_ref().zip(day.as_ref());
+            let days = known.and_then(|(days, day)| days.probabilities(day, self.span));
             let half_day = days.map_or(1.0, |both| either(both).max(floor));
             raw = together(finding.single, finding.multiple, shape, half_day);
             finding.probability = self.odds.of(raw);
@@ -229,8 +244,9 @@ impl Series {
         } else {
             (time - self.last) / self.span - 1
         };
-        self.recent
-            .push(missed, value.clamp(-LARGEST, LARGEST) as f32);
+        if let Some(recent) = &mut self.recent {
+            recent.push(missed, value.clamp(-LARGEST, LARGEST));
+        }
         let Judgement {
             y, mean, width, z, ..
         } = *judged;
@@ -252,10 +268,10 @@ impl Series {
         let cuts = Cuts {
             seasons: TAME * width,
             levels: cut,
-            firm: self.days.tame(floor),
+            firm: self.days.as_ref().map_or(cut, |days| days.tame(floor)),
         };
         self.predictors
-            .learn(time, y, &judged.forecast, floor, &cuts);
+            .learn(time, self.span, y, &judged.forecast, floor, &cuts);
 
         if self.seen > 0 {
             let n = f64::from(self.seen);
@@ -264,10 +280,16 @@ impl Series {
                 *width += (rate * (residual.abs() / judged.spread - f64::from(*width))) as f32;
             }
             let base = self.base_width(mean);
-            if let Some(spread) = &mut self.spread {
+            if let Some(spread) = self.predictors.spread_mut() {
                 let slot = spread.slot(time);
                 let error = (residual.abs() / base).min(4.0) - 1.0 - spread.at(slot);
-                spread.learn(slot, error, 0.02, f64::INFINITY, true);
+                let visit = Visit {
+                    time,
+                    rate: 0.02,
+                    tame: f64::INFINITY,
+                    first: true,
+                };
+                spread.learn(slot, error, &visit);
             }
             let warm = self.seen >= WARM;
             if self.sums.learn(&judged.sums, floor, n, warm, self.span) {
@@ -286,10 +308,14 @@ impl Series {
                     tail.learn(value, weight);
                 }
             }
-            self.shapes.learn(&judged.shape, weight);
+            if let Some((shapes, seen)) = self.shapes.as_mut().zip(judged.shape.as_ref()) {
+                shapes.learn(seen, weight);
+            }
             self.odds.learn(judged.raw, f64::from(self.seen), weight);
         }
-        if self.days.learn(&judged.day, floor, self.span, weight) {
+        if let Some((days, day)) = self.days.as_mut().zip(judged.day.as_ref())
+            && days.learn(day, floor, self.span, weight)
+        {
             self.predictors.shift();
         }
         self.seen = self.seen.saturating_add(1);
@@ -329,7 +355,7 @@ impl Series {
 
     /// How much wider residuals are at this hour, shrunk to 1 while little is known.
     fn spread_at(&self, time: i64) -> f64 {
-        let Some(spread) = &self.spread else {
+        let Some(spread) = self.predictors.spread() else {
             return 1.0;
         };
         let slot = spread.slot(time);
@@ -337,74 +363,9 @@ impl Series {
         (1.0 + spread.at(slot) * n / (n + 20.0)).max(0.2)
     }
 
-    /// Starts over from the recent values under another link, when they ask for one.
-    fn choose_link(&mut self) {
-        let recent = self.recent.in_order();
-        let link = Link::choose(&recent, self.link);
-        if link == self.link {
-            return;
-        }
-        let mut again = Self::new(self.span, link);
-        let first = self.last - (recent.len() as i64 - 1) * self.span;
-        for (i, &value) in recent
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| !value.is_nan())
-        {
-            let time = first + i as i64 * self.span;
-            let judged = again.judge(time, f64::from(value), Side::Both);
-            again.learn(time, f64::from(value), &judged);
-        }
-        again.seen = self.seen;
-        again.negative = self.negative;
-        again.bar = self.bar;
-        *self = again;
-    }
-
-    fn find_period(&mut self) {
-        let recent = self.recent.in_order();
-        let link = self.link;
-        let scaled: Vec<f32> = recent
-            .iter()
-            .map(|&v| {
-                if v.is_nan() {
-                    v
-                } else {
-                    link.apply(f64::from(v)) as f32
-                }
-            })
-            .collect();
-        if let Some(lag) = period::find(&scaled) {
-            let values = scaled
-                .iter()
-                .map(|&v| (!v.is_nan()).then_some(f64::from(v)));
-            self.predictors
-                .adopt(lag as i64 * self.span, self.span, self.last, values);
-        }
-    }
-
     /// Start of the last bucket with a value.
     pub fn last(&self) -> i64 {
         self.last
-    }
-
-    /// Bytes that a series may come to take, by which it is counted from its start.
-    pub fn full_bytes(span: i64) -> usize {
-        let hours = Table::new(DAY, 0, span, 24).map_or(0, |t| t.bytes());
-        size_of::<Self>()
-            + Predictors::full_bytes(span)
-            + hours
-            + Shapes::full_bytes()
-            + recent::full_bytes()
-    }
-
-    /// Bytes that the series takes now.
-    pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.predictors.bytes()
-            + self.spread.as_ref().map_or(0, Table::bytes)
-            + self.shapes.bytes()
-            + self.recent.bytes()
     }
 }
 
@@ -417,8 +378,8 @@ struct Judgement {
     spread: f64,
     z: f64,
     sums: sums::Added,
-    day: day::Day,
-    shape: shape::Seen,
+    day: Option<day::Day>,
+    shape: Option<shape::Seen>,
     forecast: predict::Forecast,
 }
 

@@ -7,12 +7,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::season::allocated;
 use super::tail::Tail;
 
 /// Values of a piece.
 const LENGTH: usize = 8;
 /// Pieces kept.
-pub const PIECES: usize = 64;
+pub const PIECES: usize = 40;
 /// Steps of a stored value to one unit of variation; a byte thus holds some ten units either way.
 const STEPS: f64 = 12.0;
 /// A piece is new beyond so much of the distance that few exceed.
@@ -21,15 +22,19 @@ const NEW: f64 = 0.8;
 const WARM: u32 = 24;
 
 type Piece = [i8; LENGTH];
+/// In rows, since serde takes no longer arrays.
+type Pieces = [[Piece; PIECES / ROWS]; ROWS];
+const ROWS: usize = 2;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shapes {
-    seen: u32,
-    last: Piece,
-    pieces: Vec<Piece>,
-    /// When each piece was last the nearest.
-    matched: Vec<u32>,
-    tail: Tail,
+    pub(super) seen: u32,
+    pub(super) last: Piece,
+    /// Pieces known: the first of `pieces`.
+    pub(super) known: u8,
+    /// Those that were the nearest last come first.
+    pub(super) pieces: Pieces,
+    pub(super) tail: Tail,
 }
 
 /// The piece that a value completes, and its distance to the nearest known.
@@ -44,8 +49,8 @@ impl Default for Shapes {
         Self {
             seen: 0,
             last: [0; LENGTH],
-            pieces: Vec::new(),
-            matched: Vec::new(),
+            known: 0,
+            pieces: [[[0; LENGTH]; PIECES / ROWS]; ROWS],
             tail: Tail::new(1.0, [-10.0, 0.0, 10.0], 1.0),
         }
     }
@@ -57,8 +62,7 @@ impl Shapes {
         let mut piece = self.last;
         piece.rotate_left(1);
         piece[LENGTH - 1] = (value * STEPS).round().clamp(-127.0, 127.0) as i8;
-        let nearest = self
-            .pieces
+        let nearest = self.pieces.as_flattened()[..usize::from(self.known)]
             .iter()
             .enumerate()
             .map(|(i, other)| (apart(&piece, other), i))
@@ -86,28 +90,25 @@ impl Shapes {
         if self.seen > WARM / 2 {
             self.tail.learn(seen.distance, weight);
         }
-        if self.pieces.len() < PIECES {
-            self.pieces.push(seen.piece);
-            self.matched.push(self.seen);
-            return;
-        }
-        let place = if seen.distance > NEW * self.tail.threshold() {
-            let oldest = (0..PIECES).min_by_key(|&i| self.matched[i]).unwrap_or(0);
-            self.pieces[oldest] = seen.piece;
-            oldest
+        // A new piece comes in place of the last, which was matched longest ago.
+        let known = usize::from(self.known);
+        let pieces = self.pieces.as_flattened_mut();
+        let place = if known < PIECES {
+            self.known += 1;
+            pieces[known] = seen.piece;
+            known
+        } else if seen.distance > NEW * self.tail.threshold() {
+            pieces[PIECES - 1] = seen.piece;
+            PIECES - 1
         } else {
             seen.nearest
         };
-        self.matched[place] = self.seen;
+        pieces[..=place].rotate_right(1);
     }
 
-    pub fn bytes(&self) -> usize {
-        self.pieces.capacity() * size_of::<Piece>() + self.matched.capacity() * size_of::<u32>()
-    }
-
-    /// What `bytes` comes to.
-    pub const fn full_bytes() -> usize {
-        PIECES * (size_of::<Piece>() + size_of::<u32>())
+    /// Bytes of its allocations, this struct's own included.
+    pub const fn bytes() -> usize {
+        allocated(size_of::<Self>())
     }
 }
 
@@ -160,6 +161,6 @@ mod tests {
             assert!((0.0..=1.0).contains(&shapes.probability(&seen)));
             shapes.learn(&seen, 1.0);
         }
-        assert_eq!(shapes.bytes(), Shapes::full_bytes());
+        assert_eq!(usize::from(shapes.known), PIECES);
     }
 }

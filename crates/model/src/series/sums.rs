@@ -21,12 +21,12 @@ const LASTING: f64 = 12.0 * 3_600.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
     /// Mean absolute residual.
-    width: f32,
-    sums: [f32; LENGTHS.len()],
+    pub(super) width: f32,
+    pub(super) sums: [f32; LENGTHS.len()],
     /// Mean absolute sums.
-    widths: [f32; LENGTHS.len()],
+    pub(super) widths: [f32; LENGTHS.len()],
     /// Buckets for which residuals have been far out on one side, negative below; calm ones take off two each.
-    off: i32,
+    pub(super) off: i32,
 }
 
 /// The sums with one more residual: kept from judging to learning.

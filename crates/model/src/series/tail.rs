@@ -30,16 +30,16 @@ const RAREST: f64 = 1e-3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
-    threshold: f32,
-    pace: f32,
+    pub(super) threshold: f32,
+    pub(super) pace: f32,
     /// Values seen, which sets the rate at which the threshold moves.
-    seen: u32,
-    excesses: f32,
-    sums: [f32; SHAPES],
-    evidence: [f32; SHAPES],
+    pub(super) seen: u32,
+    pub(super) excesses: f32,
+    pub(super) sums: [f32; SHAPES],
+    pub(super) evidence: [f32; SHAPES],
     /// The highest value of the present excursion over the threshold, and how much it will count.
-    peak: f32,
-    peak_weight: f32,
+    pub(super) peak: f32,
+    pub(super) peak_weight: f32,
 }
 
 impl Tail {

@@ -44,7 +44,7 @@ fn shares(mut value: impl FnMut(i64, &mut Noise) -> f64) -> [f64; 2] {
         let mut series = Series::new(900, Link::Identity);
         for i in 0..5_000 {
             let time = 1_700_000_100 + i * 900;
-            let found = series.observe(time, value(time, &mut noise), Side::Both);
+            let found = series.follow(time, value(time, &mut noise), Side::Both);
             if i >= 1_000 {
                 all += 1.0;
                 below[0] += f64::from(u8::from(found.probability < 1e-2));
@@ -94,7 +94,7 @@ fn three_weeks(value: impl Fn(i64, &mut Noise) -> f64) -> Vec<(i64, f64)> {
     for i in 0..3 * 672 {
         let time = 1_700_438_400 + i * 900;
         let since = (i - 2 * 672) * 900;
-        let found = series.observe(time, value(since, &mut noise), Side::Both);
+        let found = series.follow(time, value(since, &mut noise), Side::Both);
         let left = series.after_peak(found.probability);
         if since >= -4 * DAY && left < 1e-4 {
             told.push((since, left));
@@ -179,7 +179,7 @@ fn the_second_weekend_is_no_surprise() {
             let time = 1_700_438_400 + i * 900;
             let work = if season::is_weekend(time) { 0.3 } else { 1.0 };
             let value = 20.0 + 50.0 * work * (1.2 + day(time)) + 2.0 * noise.normal();
-            let found = series.observe(time, value, Side::Both);
+            let found = series.follow(time, value, Side::Both);
             let left = series.after_peak(found.probability);
             assert!(i < 11 * 96 || left > 1e-6, "{seed}: {left} at {i}");
         }
@@ -191,7 +191,7 @@ fn sides_that_do_not_matter_are_not_judged() {
     let mut noise = Noise(3);
     let mut series = Series::new(900, Link::Identity);
     for i in 0..1_000 {
-        series.observe(i * 900, 50.0 + noise.normal(), Side::High);
+        series.follow(i * 900, 50.0 + noise.normal(), Side::High);
     }
     let time = 1_000 * 900;
     assert!(series.peek(time, 0.0, Side::High).probability > 0.1);
@@ -202,19 +202,117 @@ fn sides_that_do_not_matter_are_not_judged() {
 
 #[test]
 fn full_bytes_bound_what_a_series_takes() {
-    assert!(
-        Series::full_bytes(300) <= 8 * 1_024,
-        "{}",
-        Series::full_bytes(300)
-    );
     for span in SPANS {
         let mut series = Series::new(span, Link::Identity);
+        assert_eq!(series.bytes(), Series::newborn_bytes());
         // A period of 37 buckets, for which a table is found beside the calendar's.
         for i in 0..3_000 {
             let value = if i % 37 < 9 { 10.0 } else { 2.0 };
-            series.observe(i * span, value + f64::from(i as i32 % 5) * 0.1, Side::Both);
+            let before = series.bytes();
+            let value = value + f64::from(i as i32 % 5) * 0.1;
+            series.observe(i * span, value, Side::Both);
+            let (seen, wanted) = (series.bytes(), series.wants());
+            assert!(seen <= before, "{span}: what only looks takes nothing");
+            series.grow();
+            assert!(series.bytes() <= seen + wanted, "{span} at {i}");
             assert!(series.bytes() <= Series::full_bytes(span), "{span}");
         }
+    }
+}
+
+/// Follows `days` days of buckets from a Monday on.
+fn follow(
+    series: &mut Series,
+    days: std::ops::Range<i64>,
+    span: i64,
+    value: impl Fn(i64, f64) -> f64,
+) {
+    let mut noise = Noise(days.end as u64);
+    for i in days.start * DAY / span..days.end * DAY / span {
+        let time = 1_700_438_400 + i * span;
+        series.follow(time, value(time, noise.normal()), Side::Both);
+    }
+}
+
+#[test]
+fn a_series_takes_what_it_has_a_use_for() {
+    assert!(
+        Series::newborn_bytes() <= 600,
+        "{}",
+        Series::newborn_bytes()
+    );
+    let weekend = |time: i64| f64::from(u8::from(season::is_weekend(time)));
+    for span in [300, 900, 1_800, 3_600] {
+        let mut plain = Series::new(span, Link::Identity);
+        follow(&mut plain, 0..28, span, |_, noise| 100.0 + 10.0 * noise);
+        assert!(plain.bytes() <= 950, "{span}: {}", plain.bytes());
+        let mut daily = Series::new(span, Link::Identity);
+        let value = |time, noise| 100.0 + 40.0 * day(time) + 5.0 * noise;
+        follow(&mut daily, 0..28, span, value);
+        let mut weekly = Series::new(span, Link::Identity);
+        let value = |time, noise| 100.0 + 40.0 * day(time) * (1.0 - weekend(time)) + 5.0 * noise;
+        follow(&mut weekly, 0..42, span, value);
+        // The Tuesday and the Saturday after, at six, when the day is highest.
+        for (series, after, peak) in [
+            (&daily, 29, 140.0),
+            (&weekly, 43, 140.0),
+            (&weekly, 47, 100.0),
+        ] {
+            assert!(series.bytes() <= 3_600, "{span}: {}", series.bytes());
+            let time = 1_700_438_400 + after * DAY + DAY / 4;
+            let steady = series.predictors.forecast(time, span).steady;
+            assert!((steady - peak).abs() < 10.0, "{span}: {steady}");
+        }
+    }
+}
+
+#[test]
+fn a_season_that_comes_late_is_found() {
+    let (span, batch) = (900, |time: i64| time.rem_euclid(DAY) < 3_600);
+    let mut series = Series::new(span, Link::Identity);
+    follow(&mut series, 0..35, span, |_, noise| 10.0 + noise);
+    assert!(series.bytes() <= 950, "{}", series.bytes());
+    let value = |time, noise| {
+        if batch(time) {
+            40.0 + noise
+        } else {
+            10.0 + noise
+        }
+    };
+    follow(&mut series, 35..70, span, value);
+    let midnight = 1_700_438_400 + 70 * DAY;
+    assert!(series.peek(midnight, 40.0, Side::Both).probability > 0.01);
+    assert!(series.peek(midnight, 10.0, Side::Both).probability < 1e-3);
+}
+
+#[test]
+fn a_series_that_is_granted_nothing_judges_by_what_it_has() {
+    let mut noise = Noise(5);
+    let mut series = Series::new(300, Link::Identity);
+    for i in 0..2_000 {
+        series.observe(i * 300, 50.0 + noise.normal(), Side::Both);
+    }
+    assert_eq!(series.bytes(), Series::newborn_bytes());
+    assert!(series.peek(2_000 * 300, 50.0, Side::Both).probability > 0.1);
+    assert!(series.peek(2_000 * 300, 62.0, Side::Both).probability < 1e-4);
+}
+
+#[test]
+fn a_high_level_costs_no_precision() {
+    let told = |level: f64| {
+        let mut series = Series::new(900, Link::Identity);
+        follow(&mut series, 0..14, 900, |time, noise| {
+            level + 3.0 * day(time) + noise
+        });
+        let time = 1_700_438_400 + 14 * DAY;
+        [0.0, 5.0, 8.0].map(|off| {
+            let found = series.peek(time, level + off, Side::Both);
+            (found.probability.ln(), found.typical - level)
+        })
+    };
+    for (low, high) in told(0.0).into_iter().zip(told(1e6)) {
+        assert!((low.0 - high.0).abs() < 0.5, "{low:?} {high:?}");
+        assert!((low.1 - high.1).abs() < 0.2, "{low:?} {high:?}");
     }
 }
 
@@ -243,7 +341,7 @@ proptest! {
         let mut time = -5 * DAY;
         for (i, &value) in values.iter().enumerate() {
             time += SPANS[span] * if i % 97 == 0 { gap } else { 1 };
-            let found = series.observe(time, value, Side::Both);
+            let found = series.follow(time, value, Side::Both);
             for p in [found.probability, found.single, found.multiple, series.after_peak(found.probability)] {
                 prop_assert!((0.0..=1.0).contains(&p), "{found:?} at {i}");
             }
