@@ -5,6 +5,9 @@
 //! very statistic (`Tail`): a statistic calibrates itself, whatever the residuals' family. So is the last half day
 //! against a forecast that such an event does not bend (`Days`). Another view asks whether the series has ever moved like
 //! this (`Shapes`), and a `Bar` holds back what follows an alarm.
+//!
+//! Series are many, so one starts small: seasons and the slower views are boxes that it takes up when it is told that
+//! it may, and that it gives back when they are of no use (`grow`).
 
 mod bar;
 mod day;
