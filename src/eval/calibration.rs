@@ -21,10 +21,10 @@ const NOMINAL: [f64; 3] = [1e-2, 1e-3, 1e-4];
 /// Scores from here on are counted as alarms.
 const ALARM: f64 = 75.0;
 
-pub type Draw = fn(&mut Random, &mut f64, i64) -> f64;
+type Draw = fn(&mut Random, &mut f64, i64) -> f64;
 
 /// Name, the link that the engine starts with, and a bucket's value, of chance, what the series remembers and the time.
-pub const FAMILIES: [(&str, Link, Draw); 16] = [
+const FAMILIES: [(&str, Link, Draw); 16] = [
     ("normal", Link::Identity, |random, _, _| {
         100.0 + 10.0 * random.normal()
     }),

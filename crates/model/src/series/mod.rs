@@ -14,7 +14,7 @@ mod day;
 pub mod format1;
 mod grow;
 mod link;
-pub mod odds;
+mod odds;
 mod period;
 mod predict;
 mod recent;
@@ -32,6 +32,7 @@ use bar::Bar;
 use day::Days;
 use grow::Phase;
 pub use link::Link;
+use odds::Odds;
 use predict::Predictors;
 use recent::Recent;
 use row::Cuts;
@@ -46,7 +47,7 @@ const TAME: f64 = 3.5;
 /// Values that a series must have seen before it judges.
 const WARM: u32 = 12;
 /// Below this a bucket counts as anomalous and hardly enters the tails' history.
-const FLAGGED: f64 = 3e-4;
+const FLAGGED: f64 = 2e-4;
 /// Days after which such buckets are forgotten, to 1/e.
 const FLAGS_DAYS: f32 = 2.0;
 /// Two-sided width of 95 % of a normal law, in mean absolute deviations.
@@ -104,13 +105,14 @@ pub struct Series {
     /// Until nothing more is asked of it.
     recent: Option<Box<Recent>>,
     phase: Phase,
-    odds: odds::Odds,
+    /// What probabilities have come to.
+    odds: Odds,
 }
 
 impl Series {
     pub fn new(span: i64, link: Link) -> Self {
         // A sum of many residuals is nearly Gaussian; a single one is less surely so.
-        let single = Tail::new(1.8, [odds::parc(23, -6.0) as f32, 0.0, odds::parc(24, 3.0) as f32], 1.0);
+        let single = Tail::new(1.8, [-6.0, 0.0, 3.0], 1.0);
         let multiple = Tail::new(2.4, [-10.0, 0.0, 10.0], 0.2);
         Self {
             span,
@@ -130,7 +132,7 @@ impl Series {
             bar: Bar::default(),
             recent: Some(Box::default()),
             phase: Phase::default(),
-            odds: odds::Odds::default(),
+            odds: Odds::default(),
         }
     }
 
@@ -186,7 +188,7 @@ impl Series {
         let day = day.map(|days| days.add(firm_error / spread, least, self.span));
         let shape = self.shapes.as_ref();
         let shape = shape.map(|shapes| shapes.see(self.predictors.standardised(y)));
-        let mut raw = 1.0;
+        let mut all = 1.0;
         if self.seen >= WARM {
             let either = |[below, above]: [f64; 2]| match side {
                 Side::Low => below,
@@ -206,8 +208,8 @@ impl Series {
             let known = self.days.as_ref().zip(day.as_ref());
             let days = known.and_then(|(days, day)| days.probabilities(day, self.span));
             let half_day = days.map_or(1.0, |both| either(both).max(floor));
-            raw = together(finding.single, finding.multiple, shape, half_day);
-            finding.probability = self.odds.of(raw);
+            all = together(finding.single, finding.multiple, shape, half_day);
+            finding.probability = self.odds.of(all);
             if finding.multiple.min(half_day) < finding.single {
                 typical = if half_day < finding.multiple {
                     forecast.firm
@@ -221,7 +223,7 @@ impl Series {
             [-BOUND, 0.0, BOUND].map(|widths| self.told(typical + widths * width));
         Judgement {
             finding,
-            raw,
+            together: all,
             y,
             mean,
             width,
@@ -301,12 +303,11 @@ impl Series {
         }
         let mut weight = 1.0;
         if self.seen >= WARM {
-            let flagged = judged.finding.single.min(judged.finding.multiple) < odds::parc(22, FLAGGED);
+            let flagged = judged.finding.single.min(judged.finding.multiple) < FLAGGED;
             weight = self.weight(flagged);
             // A value on the other side is a value at the bottom of this one.
             let statistics = [sides(z), judged.sums.extremes];
-            let own = weight.max((f64::from(self.seen) / odds::parc(29, 1e12)).min(1.0));
-            for ((tails, values), weight) in self.tails.iter_mut().zip(statistics).zip([own, weight]) {
+            for (tails, values) in self.tails.iter_mut().zip(statistics) {
                 for (tail, value) in tails.iter_mut().zip(values) {
                     tail.learn(value, weight);
                 }
@@ -314,7 +315,7 @@ impl Series {
             if let Some((shapes, seen)) = self.shapes.as_mut().zip(judged.shape.as_ref()) {
                 shapes.learn(seen, weight);
             }
-            self.odds.learn(judged.raw, f64::from(self.seen), weight);
+            self.odds.learn(judged.together, f64::from(self.seen));
         }
         if let Some((days, day)) = self.days.as_mut().zip(judged.day.as_ref())
             && days.learn(day, floor, self.span, weight)
@@ -331,7 +332,7 @@ impl Series {
         self.flags = self.flags * keep + f32::from(u8::from(flagged && !self.flagged));
         self.flagged = flagged;
         if flagged {
-            (odds::parc(21, 0.1) * f64::from(self.flags)).clamp(odds::parc(20, 0.1), 1.0)
+            (0.1 * f64::from(self.flags)).clamp(0.1, 1.0)
         } else {
             1.0
         }
@@ -374,7 +375,8 @@ impl Series {
 
 struct Judgement {
     finding: Finding,
-    raw: f64,
+    /// The probability before `Odds`.
+    together: f64,
     y: f64,
     mean: f64,
     width: f64,
