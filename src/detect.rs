@@ -1,13 +1,16 @@
 //! `tidewatch detect`: the analysis of a file, without a server.
 
 use std::io::{BufWriter, IsTerminal, Write};
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tidewatch_datafeed::{FileSource, Projection};
+use tidewatch_jobs::Pool;
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
@@ -150,7 +153,14 @@ impl Detect {
             anyhow::anyhow!("the job can't be run: {reason}")
         };
         let new: NewJob = serde_json::from_value(body).map_err(readable)?;
-        Ok((new.build(&id, 0, None)?, tells_time))
+        let job = new.build(&id, 0, None)?;
+        let detectors = job.analysis_config.detectors.iter();
+        let mut rules = detectors.flat_map(|detector| &detector.custom_rules);
+        anyhow::ensure!(
+            rules.all(|rule| rule.scope.is_empty()),
+            "the job can't be run: a rule has a scope, and its filter is on no server here"
+        );
+        Ok((job, tells_time))
     }
 
     fn time_field(&self, fields: &[String]) -> anyhow::Result<String> {
@@ -201,6 +211,10 @@ impl Detect {
         let format = job.data_description.time_format.clone();
         let mut reader = source.project(projection(job, &format)?);
         let mut engine = Engine::new(job.analysis_config.clone(), job.engine_options());
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        engine.employ(Arc::new(Pool::new(cores)?));
+        // What is printed can't be rescored later: scores are what they are by themselves.
+        engine.renormalise(Some(0));
         let mut out = Output::new(self, &job.job_id);
         let bar = progress_bar(reader.total_bytes());
         let mut batch = RecordBatch::new(job.analysis_config.schema().fields.len());
@@ -383,13 +397,18 @@ impl<'a> Output<'a> {
                 std::time::UNIX_EPOCH
                     + std::time::Duration::from_millis(record.timestamp.max(0) as u64),
             );
+            // A member of a population has them with what it did.
+            let (actual, typical) = match record.causes.first() {
+                Some(cause) => (&cause.actual, &cause.typical),
+                None => (&record.actual, &record.typical),
+            };
             writeln!(
                 self.lines,
                 "{time} {:>5.1}  {:<40} {:>14} {:>14}",
                 record.record_score,
                 describe(record),
-                number(record.actual.first()),
-                number(record.typical.first())
+                number(actual.first()),
+                number(typical.first())
             )?;
         }
         if omitted > 0 {
@@ -407,6 +426,9 @@ fn describe(record: &Record) -> String {
     }
     if let Some(by) = &record.by {
         text += &format!(" {}={}", by.by_field_name, by.by_field_value);
+    }
+    if let Some(over) = &record.over {
+        text += &format!(" {}={}", over.over_field_name, over.over_field_value);
     }
     if let Some(partition) = &record.partition {
         text += &format!(

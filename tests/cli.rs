@@ -230,3 +230,27 @@ fn a_reader_may_stop_reading() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn detect_refuses_a_rule_whose_filter_is_on_a_server() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (job, data) = (dir.path().join("job.json"), dir.path().join("data.ndjson"));
+    let mut config = traffic::job_config();
+    config["analysis_config"]["detectors"][0]["custom_rules"] =
+        json!([{"scope": {"host": {"filter_id": "safe"}}}]);
+    std::fs::write(&job, config.to_string()).expect("written");
+    std::fs::write(
+        &data,
+        "{\"time\":1700000000000,\"host\":\"a\",\"value\":1}\n",
+    )
+    .expect("written");
+    let output = run(&[
+        "detect",
+        data.to_str().expect("a path"),
+        "--job",
+        job.to_str().expect("a path"),
+    ]);
+    assert!(!output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("a rule has a scope"), "{told}");
+}

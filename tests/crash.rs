@@ -13,6 +13,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use serde_json::json;
 use support::outcome::Outcome;
 use support::traffic::{self, Rng, Traffic};
 use support::{Client, PATIENCE, Server};
@@ -138,12 +139,32 @@ fn number_from_env(name: &str, default: u64) -> u64 {
     })
 }
 
+/// Creates the job with a rule, and a calendar of its own with an event that moves its clock: what comes of them must
+/// outlast a crash as all else does.
+fn create_with_rules(server: &Server) {
+    let hosts = json!({"items": ["*-3"]});
+    server.ok("PUT", "/_ml/filters/hosts", &hosts);
+    server.ok("PUT", "/_ml/calendars/own", &json!({"job_ids": [JOB]}));
+    let start = (traffic::START + 10 * 86_400) * 1_000;
+    let event = json!({
+        "description": "moved", "start_time": start, "end_time": start + 7_200_000, "force_time_shift": 3_600
+    });
+    let events = json!({"events": [event]});
+    server.ok("POST", "/_ml/calendars/own/events", &events);
+    let mut config = traffic::job_config();
+    config["analysis_config"]["detectors"][1]["custom_rules"] = json!([{
+        "actions": ["skip_result", "skip_model_update"], "scope": {"host": {"filter_id": "hosts"}},
+        "conditions": [{"applies_to": "actual", "operator": "gt", "value": 3}]
+    }]);
+    server.create_open(JOB, &config);
+}
+
 /// Feeds the job on a server that is killed `crashes` times, each time going on from the record that the
 /// restarted server asks for by its `input_record_count`.
 fn run_with_crashes(traffic: &Arc<Traffic>, crashes: u64, seed: u64) -> Outcome {
     let mut rng = Rng::new(seed);
     let mut server = Server::start(&SMALL_JOURNAL);
-    server.create_open(JOB, &traffic::job_config());
+    create_with_rules(&server);
     let (mut from, mut legs_with_progress) = (0, 0);
     for crash in 0..crashes {
         // So long on average that the kills are spread over all the data.
@@ -199,20 +220,33 @@ fn run_with_crashes(traffic: &Arc<Traffic>, crashes: u64, seed: u64) -> Outcome 
     finish(&server, JOB)
 }
 
+/// Records whose score is not the initial one any more.
+fn rescored(outcome: &Outcome) -> usize {
+    let records = outcome.lines("records").iter();
+    let records = records.map(|line| serde_json::from_str(line).expect("JSON"));
+    records
+        .filter(|of: &serde_json::Value| of["record_score"] != of["initial_record_score"])
+        .count()
+}
+
 #[test]
 fn twenty_kills_change_no_result() {
     let crashes = number_from_env("TIDEWATCH_CRASHES", 20);
     let seed = number_from_env("TIDEWATCH_CRASH_SEED", 42);
     println!("{crashes} kills, their moments from seed {seed}");
-    let traffic = Arc::new(Traffic::generate(7, 10, BUCKETS));
+    let traffic = Arc::new(Traffic::restless(7, 10, BUCKETS));
 
     let undisturbed = {
         let server = Server::start(&[]);
-        server.create_open(JOB, &traffic::job_config());
+        create_with_rules(&server);
         upload_rest(&server, &traffic, 0);
         finish(&server, JOB)
     };
     undisturbed.assert_substantial(BUCKETS);
+    let scheduled = undisturbed.lines("buckets").iter();
+    let scheduled = scheduled.filter(|line| line.contains("scheduled_events"));
+    assert_eq!(scheduled.count(), 8, "two hours of quarters");
+    assert!(rescored(&undisturbed) > 0, "no result was ever rescored");
     let all = format!("input_record_count: {}", traffic.len());
     assert!(
         undisturbed.lines("data_counts").contains(&all),

@@ -39,7 +39,11 @@ fn a_job_is_validated_and_not_created() {
         &detector,
         &json!({"function": "mean", "field_name": "value"}),
     );
-    let wrong = server.call("POST", &detector, &json!({"function": "mean"}));
+    let wrong = server.call(
+        "POST",
+        &detector,
+        &json!({"function": "mean", "by_field_name": "host"}),
+    );
     wrong.assert_error(
         400,
         "status_exception",

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod families;
+mod loghub;
 mod matching;
 mod plan;
 
@@ -42,6 +43,9 @@ pub struct Eval {
     /// With --calibration: which deviations count
     #[arg(long, value_enum, default_value_t, requires = "calibration")]
     side: Sides,
+    /// Group instead the log messages of the Loghub sets (*_2k.log_structured.csv) below a directory
+    #[arg(long, value_name = "DIR", conflicts_with = "calibration")]
+    loghub: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -66,7 +70,13 @@ impl Eval {
     pub fn run(&self) -> anyhow::Result<()> {
         let seeds = self.first_seed..self.first_seed + self.seeds;
         let mut out = BufWriter::new(std::io::stdout().lock());
-        if self.calibration {
+        if let Some(directory) = &self.loghub {
+            let (found, took) = loghub::group(directory)?;
+            match self.json {
+                true => serde_json::to_writer_pretty(&mut out, &json!({"loghub": found}))?,
+                false => loghub::print(&mut out, &found, took)?,
+            }
+        } else if self.calibration {
             let calibrated = calibration::calibrate(seeds, self.bucket_span, self.side.into());
             if self.json {
                 self.print_json(&mut out, "calibration", &calibrated)?;

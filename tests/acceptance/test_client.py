@@ -278,3 +278,71 @@ def test_upkeep(es):
     assert es.ml.reset_job(job_id=name)["acknowledged"]
     assert es.ml.get_job_stats(job_id=name)["jobs"][0]["data_counts"]["processed_record_count"] == 0
     assert es.ml.delete_job(job_id=name)["acknowledged"]
+
+
+def test_filters(es):
+    made = es.ml.put_filter(filter_id="safe_domains", description="safe", items=["*.google.com", "wikipedia.org"])
+    assert made == {"filter_id": "safe_domains", "description": "safe", "items": ["*.google.com", "wikipedia.org"]}
+    es.ml.put_filter(filter_id="safe_hosts")
+    assert [f["filter_id"] for f in es.ml.get_filters()["filters"]] == ["safe_domains", "safe_hosts"]
+    assert es.ml.get_filters(filter_id="safe_domains")["filters"] == [made]
+    assert es.ml.get_filters(from_=1, size=5)["filters"][0]["filter_id"] == "safe_hosts"
+    changed = es.ml.update_filter(
+        filter_id="safe_domains", description="less", add_items=["*.myorg.com"], remove_items=["wikipedia.org"]
+    )
+    assert (changed["description"], changed["items"]) == ("less", ["*.google.com", "*.myorg.com"])
+    with pytest.raises(BadRequestError):
+        es.ml.update_filter(filter_id="safe_domains", remove_items=["wikipedia.org"])
+    with pytest.raises(BadRequestError) as taken:
+        es.ml.put_filter(filter_id="safe_hosts", items=[])
+    assert taken.value.error == "resource_already_exists_exception"
+
+    rule = {"scope": {"host": {"filter_id": "safe_hosts", "filter_type": "include"}}}
+    detector = {"function": "mean", "field_name": "responsetime", "by_field_name": "host", "custom_rules": [rule]}
+    job = es.ml.put_job(
+        job_id="ruled", analysis_config={"detectors": [detector]}, data_description=DESCRIPTION
+    )
+    assert job["analysis_config"]["detectors"][0]["custom_rules"] == [{"actions": ["skip_result"], **rule}]
+    with pytest.raises(ConflictError):
+        es.ml.delete_filter(filter_id="safe_hosts")
+    es.ml.delete_job(job_id="ruled")
+    for name in ("safe_hosts", "safe_domains"):
+        assert es.ml.delete_filter(filter_id=name)["acknowledged"]
+    with pytest.raises(NotFoundError):
+        es.ml.get_filters(filter_id="safe_hosts")
+
+
+def test_calendars(es):
+    made = es.ml.put_calendar(calendar_id="planned-outages", job_ids=["total-requests"], description="no news")
+    assert made == {"calendar_id": "planned-outages", "job_ids": ["total-requests"], "description": "no news"}
+    assert es.ml.get_calendars(calendar_id="planned-outages")["calendars"] == [made]
+    es.ml.put_calendar(calendar_id="holidays")
+    assert [c["calendar_id"] for c in es.ml.get_calendars()["calendars"]] == ["holidays", "planned-outages"]
+    assert es.ml.get_calendars(page={"from": 1, "size": 1})["calendars"] == [made]
+    joined = es.ml.put_calendar_job(calendar_id="planned-outages", job_id="web")
+    assert joined["job_ids"] == ["total-requests", "web"]
+    left = es.ml.delete_calendar_job(calendar_id="planned-outages", job_id="total-requests")
+    assert left["job_ids"] == ["web"]
+
+    times = [(1513641600000, 1513728000000), (1513814400000, 1513900800000), (1514160000000, 1514246400000)]
+    events = [
+        {"description": f"event {number}", "start_time": start, "end_time": end}
+        for number, (start, end) in enumerate(times, 1)
+    ]
+    assert len(es.ml.post_calendar_events(calendar_id="planned-outages", events=events)["events"]) == 3
+    found = es.ml.get_calendar_events(calendar_id="planned-outages")
+    assert found["count"] == 3
+    assert [event["description"] for event in found["events"]] == ["event 1", "event 2", "event 3"]
+    assert all(event["skip_result"] and event["skip_model_update"] for event in found["events"])
+    late = es.ml.get_calendar_events(calendar_id="_all", start=str(times[1][0]), end=str(times[2][0]))
+    assert [event["description"] for event in late["events"]] == ["event 2"]
+    first = found["events"][0]["event_id"]
+    assert es.ml.delete_calendar_event(calendar_id="planned-outages", event_id=first)["acknowledged"]
+    with pytest.raises(NotFoundError):
+        es.ml.delete_calendar_event(calendar_id="planned-outages", event_id=first)
+    with pytest.raises(BadRequestError):
+        es.ml.post_calendar_events(calendar_id="planned-outages", events=[])
+    for name in ("holidays", "planned-outages"):
+        assert es.ml.delete_calendar(calendar_id=name)["acknowledged"]
+    with pytest.raises(NotFoundError):
+        es.ml.get_calendar_events(calendar_id="planned-outages")

@@ -92,6 +92,20 @@ impl Traffic {
     /// About three records a host and bucket over `buckets` buckets. Every 997th line is a record that comes two
     /// hours late and every 1499th has no readable time. A quarter of the bytes is a field that no job uses.
     pub fn generate(seed: u64, hosts: usize, buckets: usize) -> Self {
+        Self::of(seed, hosts, buckets, |_| None)
+    }
+
+    /// The same with so many alarms in the middle third, now of one host and now of another, that scores fall.
+    pub fn restless(seed: u64, hosts: usize, buckets: usize) -> Self {
+        let middle = buckets / 3..buckets * 2 / 3;
+        Self::of(seed, hosts, buckets, |bucket| {
+            let is_slow = middle.contains(&bucket) && bucket % 13 == 0;
+            is_slow.then_some(bucket / 13 % hosts)
+        })
+    }
+
+    /// With the host, if any, that is slow in a bucket beside those planted always.
+    fn of(seed: u64, hosts: usize, buckets: usize, slow: impl Fn(usize) -> Option<usize>) -> Self {
         let mut rng = Rng::new(seed);
         let mut traffic = Self {
             bytes: Vec::new(),
@@ -101,7 +115,10 @@ impl Traffic {
             for (time, host) in arrivals(&mut rng, bucket, hosts, buckets) {
                 let n = traffic.len() + 1;
                 let region = REGIONS[host % REGIONS.len()];
-                let value = value_at(&mut rng, time, bucket, host, buckets);
+                let mut value = value_at(&mut rng, time, bucket, host, buckets);
+                if slow(bucket) == Some(host) {
+                    value *= 4.0;
+                }
                 let time = if n.is_multiple_of(1499) {
                     "\"soon\"".to_owned()
                 } else if n.is_multiple_of(997) {

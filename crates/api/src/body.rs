@@ -71,6 +71,9 @@ fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
     match (field, root) {
         ("detectors", "job_update") => "detector_update",
         ("detectors", _) => "detector",
+        ("custom_rules", _) => "detection_rule",
+        ("conditions", _) => "rule_condition",
+        ("events", _) => "scheduled_event",
         (field, _) => field,
     }
 }
@@ -171,7 +174,9 @@ mod tests {
 
     #[test]
     fn what_an_object_refuses_is_the_cause() {
-        let reasons = reasons(r#"{"analysis_config": {"detectors": [{"function": "mean"}]}}"#);
+        let reasons = reasons(
+            r#"{"analysis_config": {"detectors": [{"function": "mean", "by_field_name": "x"}]}}"#,
+        );
         assert_eq!(
             reasons.last().map(String::as_str),
             Some("status_exception: field_name must be set when the 'mean' function is used")

@@ -141,6 +141,7 @@ pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response
             "anomaly_detectors": {
                 "model_memory_limit": human(default),
                 "categorization_examples_limit": 4,
+                "categorization_analyzer": tidewatch_model::config::default_analyzer(),
                 "model_snapshot_retention_days": 10,
                 "daily_model_snapshot_retention_after_days": 1
             },

@@ -116,7 +116,8 @@ pub async fn update(
 ) -> Result<Response> {
     Params::new(&uri)?.finish()?;
     let update: JobUpdate = body::required(&body::read(body).await?, "job_update")?;
-    Ok(ok(&json!(state.jobs.update(&job_id, update).await?)))
+    let job = lasting(async move { state.jobs.update(&job_id, update).await }).await?;
+    Ok(ok(&json!(job)))
 }
 
 #[derive(Default, Deserialize)]
@@ -193,6 +194,14 @@ pub async fn close(
     })
     .await?;
     Ok(ok(&json!({"closed": true})))
+}
+
+/// Waits for a change to be made, which goes on to its end when the client has gone.
+pub async fn lasting<T: Send + 'static>(
+    change: impl Future<Output = tidewatch_jobs::Result<T>> + Send + 'static,
+) -> Result<T> {
+    let made = tokio::spawn(change).await;
+    Ok(made.map_err(|error| JobError::internal(error.to_string()))??)
 }
 
 /// Waits for a step in a job's life, which goes on when the client has waited long enough, or has gone.

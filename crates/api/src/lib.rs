@@ -1,12 +1,17 @@
 //! The wire: Elasticsearch's machine-learning API, with what its clients ask beside it. One file a resource; nothing
 //! here decides anything about jobs.
 
+mod annotations;
 mod body;
+mod calendars;
+mod categories;
 mod cluster;
 mod data;
 mod dates;
 mod error;
 mod filter;
+mod filters;
+mod grok;
 mod jobs;
 mod media;
 mod metrics;
@@ -124,6 +129,14 @@ pub fn router(state: ApiState) -> Router {
             get(results::influencers).post(results::influencers),
         )
         .route(
+            &job("/results/categories"),
+            get(categories::all).post(categories::all),
+        )
+        .route(
+            &job("/results/categories/{category_id}"),
+            get(categories::one).post(categories::one),
+        )
+        .route(
             &job("/results/overall_buckets"),
             get(overall::buckets).post(overall::buckets),
         )
@@ -141,6 +154,8 @@ pub fn router(state: ApiState) -> Router {
             &job("/model_snapshots/{snapshot_id}/_update"),
             post(snapshots::update),
         )
+        .route(&job("/annotations"), get(annotations::get))
+        .merge(resources())
         .fallback(no_handler)
         .layer(middleware::from_fn(media::speak))
         // Bodies have their own limits; an upload has none.
@@ -148,6 +163,44 @@ pub fn router(state: ApiState) -> Router {
         .layer(RequestDecompressionLayer::new().gzip(true))
         .layer(middleware::from_fn(media::sign))
         .with_state(state)
+}
+
+/// Filters and calendars.
+fn resources() -> Router<ApiState> {
+    const CALENDAR: &str = "/_ml/calendars/{calendar_id}";
+    let calendar = |rest: &str| format!("{CALENDAR}{rest}");
+    Router::new()
+        .route("/_ml/filters", get(filters::get_all))
+        .route(
+            "/_ml/filters/{filter_id}",
+            put(filters::create)
+                .get(filters::get)
+                .delete(filters::delete),
+        )
+        .route("/_ml/filters/{filter_id}/_update", post(filters::update))
+        .route(
+            "/_ml/calendars",
+            get(calendars::get_all).post(calendars::get_all),
+        )
+        .route(
+            CALENDAR,
+            put(calendars::create)
+                .get(calendars::get)
+                .post(calendars::get)
+                .delete(calendars::delete),
+        )
+        .route(
+            &calendar("/jobs/{job_id}"),
+            put(calendars::add_jobs).delete(calendars::remove_jobs),
+        )
+        .route(
+            &calendar("/events"),
+            get(calendars::events).post(calendars::add_events),
+        )
+        .route(
+            &calendar("/events/{event_id}"),
+            delete(calendars::delete_event),
+        )
 }
 
 async fn no_handler(method: Method, uri: Uri) -> Response {

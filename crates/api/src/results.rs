@@ -26,6 +26,25 @@ pub struct Page {
     pub size: Option<i64>,
 }
 
+impl Page {
+    /// The page that the query parameters ask for, if they do.
+    pub fn take(params: &mut Params) -> Result<Option<Self>> {
+        let page = Self {
+            from: params.take_number("from", "int")?,
+            size: params.take_number("size", "int")?,
+        };
+        Ok((page.from.is_some() || page.size.is_some()).then_some(page))
+    }
+
+    /// What of a list is on the page.
+    pub fn of<'l, T>(&self, list: &'l [T]) -> Result<&'l [T]> {
+        let (from, size) = page_window(self)?;
+        let from = (from as usize).min(list.len());
+        let to = (from + size as usize).min(list.len());
+        Ok(&list[from..to])
+    }
+}
+
 /// What is asked of results; each kind takes the fields that it knows.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -102,11 +121,7 @@ impl Kind {
             sort: params.take("sort"),
             ..Asked::default()
         };
-        let page = Page {
-            from: params.take_number("from", "int")?,
-            size: params.take_number("size", "int")?,
-        };
-        asked.page = (page.from.is_some() || page.size.is_some()).then_some(page);
+        asked.page = Page::take(params)?;
         let score = params.take_number(self.score, "double")?;
         match self.kind {
             ResultKind::Record => asked.record_score = score,
@@ -204,7 +219,7 @@ pub fn page_window(page: &Page) -> Result<(i64, i64)> {
 }
 
 /// A page of documents, which are JSON already.
-fn page_of(count: i64, plural: &str, docs: &[String]) -> Response {
+pub fn page_of(count: i64, plural: &str, docs: &[String]) -> Response {
     json_response(
         StatusCode::OK,
         format!("{{\"count\":{count},\"{plural}\":[{}]}}", docs.join(",")),

@@ -4,17 +4,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use serde::Serialize;
+use tidewatch_model::categorize::CategorizationStatus;
 use tidewatch_model::counts::{DataCounts, MemoryStatus, ModelSize};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
-use tidewatch_model::results::{BucketResults, Document};
-use tidewatch_store::{ResultKind, ResultRow, ResultWrite, Store, StoreError};
+use tidewatch_model::results::{Annotation, BucketResults, Document};
+use tidewatch_store::{
+    AnnotationRow, Rescoring, ResultKind, ResultRow, ResultWrite, Store, StoreError,
+};
 use tokio::sync::mpsc;
 
+use crate::categories::{self, StatusChange};
 use crate::clock;
 use crate::error::{JobError, Result};
 use crate::live::{Live, json};
 use crate::pool::{Panicked, Pool};
+use crate::rescore::rescoring;
 use crate::runner::{Applied, Command, Request, Saved, not_open};
 
 /// Times that results are tried to be written again, with growing pauses up to half a minute, as in Elasticsearch.
@@ -42,9 +48,13 @@ enum Work {
 /// What one step gave.
 struct Step {
     rows: Vec<ResultRow>,
+    annotations: Vec<AnnotationRow>,
+    rescoring: Option<Rescoring>,
     buckets: u64,
     took: Duration,
     size: Option<ModelSize>,
+    categories: Vec<ResultRow>,
+    statuses: Vec<StatusChange>,
 }
 
 impl Actor {
@@ -118,6 +128,9 @@ impl Actor {
         match command {
             Command::Configure(options) => self.engine()?.configure(options),
             Command::Plot(plot) => self.engine()?.plot(plot),
+            Command::Categorize(options) => self.engine()?.configure_categories(options),
+            Command::Rules(rules) => self.engine()?.set_rules(rules),
+            Command::Renormalise(window) => self.engine()?.renormalise(window),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.work(Work::Records { batch, row: 0 }).await?;
@@ -151,10 +164,20 @@ impl Actor {
                     Work::Flush(flush) => engine.flush(flush, &mut results),
                 };
                 let took = begun.elapsed();
+                // Whoever flushes may look at the counts.
+                let counts = matches!(&work, Work::Flush(_));
+                let told = results
+                    .iter_mut()
+                    .filter_map(|of| of.renormalisation.take());
+                let told = told.map(|told| *told).collect();
                 let step = Step {
+                    rescoring: rescoring(told),
+                    categories: categories_of(&job_id, engine, counts),
+                    statuses: status_changes_of(engine),
                     buckets: results.len() as u64,
                     took,
                     size: (!results.is_empty()).then(|| engine.size()),
+                    annotations: annotations(&job_id, &results),
                     rows: rows(&job_id, &mut results, took),
                 };
                 (work, done, step)
@@ -181,17 +204,25 @@ impl Actor {
             }
             (live.documents(&self.job_id), (before, live.size.clone()))
         };
+        let statuses = step.statuses.iter();
+        let statuses = statuses.map(|change| change.annotation(&self.job_id));
         let write = ResultWrite {
             delete_interim: self.has_interim && !step.rows.is_empty(),
-            rows: step.rows,
+            rows: step.rows.into_iter().chain(step.categories).collect(),
+            rescoring: step.rescoring,
             stats: documents,
-            annotations: Vec::new(),
+            annotations: (step.annotations.into_iter()).chain(statuses).collect(),
         };
         if write.delete_interim {
             self.has_interim = false;
         }
         self.keep(write).await?;
         self.tell_memory_status(status.0, &status.1).await;
+        for change in &step.statuses {
+            if change.status == CategorizationStatus::Warn {
+                self.tell("warning", &change.message()).await;
+            }
+        }
         Ok(())
     }
 
@@ -237,9 +268,13 @@ impl Actor {
                 ),
             ),
         };
+        self.tell(level, &message).await;
+    }
+
+    async fn tell(&self, level: &str, message: &str) {
         let told = self
             .store
-            .notify(Some(&self.job_id), level, &message, clock::now())
+            .notify(Some(&self.job_id), level, message, clock::now())
             .await;
         if let Err(error) = told {
             tracing::warn!(job_id = %self.job_id, %error, "a notification could not be stored");
@@ -270,7 +305,17 @@ impl Actor {
     }
 
     async fn checkpoint(&mut self) -> Result<Saved> {
-        let state = self.compute(|engine| engine.save()).await?;
+        let job_id = self.job_id.clone();
+        let saved =
+            self.compute(move |engine| (categories_of(&job_id, engine, true), engine.save()));
+        let (categories, state) = saved.await?;
+        if !categories.is_empty() {
+            let write = ResultWrite {
+                rows: categories,
+                ..ResultWrite::default()
+            };
+            self.keep(write).await?;
+        }
         self.store
             .save_checkpoint(&self.job_id, self.applied, state.clone())
             .await?;
@@ -308,6 +353,68 @@ impl Actor {
             }
         }
     }
+}
+
+/// The categories with new definitions; with `counts`, also those that only matched more messages.
+fn categories_of(job_id: &str, engine: &mut Engine, counts: bool) -> Vec<ResultRow> {
+    let definitions = engine.take_categories(counts);
+    categories::rows(job_id, engine.analysis().category_partition(), definitions)
+}
+
+fn status_changes_of(engine: &mut Engine) -> Vec<StatusChange> {
+    let statuses = engine.take_category_statuses();
+    let field = engine.analysis().category_partition();
+    let time = engine.counts().latest_record_timestamp.unwrap_or_default();
+    let change = |(value, status): (Option<String>, CategorizationStatus)| StatusChange {
+        status,
+        partition: field.map(str::to_owned).zip(value),
+        time,
+    };
+    statuses.into_iter().map(change).collect()
+}
+
+/// The annotations of results. Their ids follow from the data: a replay writes them again.
+fn annotations(job_id: &str, results: &[BucketResults]) -> Vec<AnnotationRow> {
+    let now = clock::now();
+    let of_bucket = |result: &BucketResults| {
+        let each = result.annotations.iter().enumerate();
+        let rows = each.map(|(number, annotation)| {
+            let Annotation {
+                timestamp, event, ..
+            } = *annotation;
+            let document = AnnotationDocument {
+                job_id,
+                kind: "annotation",
+                create_time: now,
+                create_username: "_xpack",
+                modified_time: now,
+                modified_username: "_xpack",
+                annotation,
+            };
+            AnnotationRow {
+                job_id: job_id.to_owned(),
+                annotation_id: format!("{event}_{timestamp}_{number}"),
+                timestamp,
+                doc: json(&document),
+            }
+        });
+        rows.collect::<Vec<_>>()
+    };
+    results.iter().flat_map(of_bucket).collect()
+}
+
+/// An annotation as Elasticsearch stores it.
+#[derive(Serialize)]
+struct AnnotationDocument<'a> {
+    job_id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    annotation: &'a Annotation,
+    create_time: i64,
+    create_username: &'static str,
+    modified_time: i64,
+    modified_username: &'static str,
 }
 
 /// The documents of results, each bucket's share of the time taken among them.

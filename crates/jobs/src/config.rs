@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tidewatch_model::categorize::CategorizationOptions;
 use tidewatch_model::config::{AnalysisConfig, ConfigError, Detector};
 use tidewatch_model::engine::{Options, PlotOptions};
 use tidewatch_model::time_format::TimeFormat;
@@ -419,6 +420,21 @@ impl Job {
             prune_window: self.analysis_config.model_prune_window.as_secs(),
             plot: self.plot_options(),
         }
+    }
+
+    /// None for a job without categories.
+    pub fn categorization_options(&self) -> Option<CategorizationOptions> {
+        let categorization = self.analysis_config.categorization.as_ref()?;
+        Some(CategorizationOptions {
+            examples: self.analysis_limits.categorization_examples_limit,
+            stop_on_warn: categorization.per_partition.stop_on_warn == Some(true),
+        })
+    }
+
+    /// Seconds of the past that scores of a run are set against; none for the usual.
+    pub fn renormalisation_window(&self) -> Option<i64> {
+        let days = self.renormalization_window_days;
+        days.map(|days| days.saturating_mul(86_400))
     }
 
     /// The settings that a running job takes over at once.

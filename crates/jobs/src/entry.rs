@@ -61,6 +61,8 @@ pub struct Entry {
     pub life: Mutex<()>,
     /// Guards reading, changing and storing the configuration.
     pub configuration: Mutex<()>,
+    /// Held while rules are read and handed to the runner: those handed last are the latest.
+    pub rules: Mutex<()>,
 }
 
 impl Entry {
@@ -72,6 +74,7 @@ impl Entry {
             live: Arc::new(RwLock::new(live)),
             life: Mutex::default(),
             configuration: Mutex::default(),
+            rules: Mutex::default(),
         }
     }
 }

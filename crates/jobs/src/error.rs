@@ -53,6 +53,16 @@ impl JobError {
         Self::new(400, "parse_exception", reason)
     }
 
+    /// A request that is wrong as a whole, whatever else there is.
+    pub fn invalid_request(reasons: &[&str]) -> Self {
+        let numbered = (1..)
+            .zip(reasons)
+            .map(|(n, reason)| format!("{n}: {reason};"));
+        let reasons: String = numbered.collect();
+        let reason = format!("Validation Failed: {reasons}");
+        Self::new(400, "action_request_validation_exception", reason)
+    }
+
     /// The job is in a state that doesn't allow it.
     pub fn conflict(reason: impl Into<String>) -> Self {
         Self::new(409, "status_exception", reason)

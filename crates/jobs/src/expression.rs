@@ -54,6 +54,27 @@ impl<'a> Expression<'a> {
     }
 }
 
+/// The ids that an expression means, of things that have no groups. A literal that isn't there is refused as `missing`
+/// says; a wildcard may fit nothing.
+pub fn pick<'i>(
+    ids: impl Iterator<Item = &'i str> + Clone,
+    expression: &str,
+    missing: impl Fn(&str) -> JobError,
+) -> Result<BTreeSet<&'i str>> {
+    let parts = Expression::parse(expression).parts;
+    let parts = if parts.is_empty() { vec!["*"] } else { parts };
+    let mut picked = BTreeSet::new();
+    for part in parts {
+        let pattern = if part == "_all" { "*" } else { part };
+        let mut found = ids.clone().filter(|id| matches(pattern, id)).peekable();
+        if found.peek().is_none() && !pattern.contains('*') {
+            return Err(missing(part));
+        }
+        picked.extend(found);
+    }
+    Ok(picked)
+}
+
 /// Whether a name fits a pattern in which `*` stands for any text.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {

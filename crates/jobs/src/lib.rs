@@ -2,17 +2,22 @@
 //! snapshots and their retention. It knows nothing of HTTP.
 
 mod actor;
+pub mod calendars;
+mod categories;
 mod clock;
 pub mod config;
 mod entry;
 mod error;
 mod expression;
+pub mod filters;
 mod life;
 mod live;
 pub mod maintenance;
 mod manager;
 mod overall;
 mod pool;
+mod rescore;
+mod rules;
 mod runner;
 mod settings;
 mod snapshots;
@@ -25,6 +30,7 @@ pub use expression::matches;
 pub use life::Opening;
 pub use manager::{FlushRequest, JobStats, Jobs, no_snapshot};
 pub use overall::{OverallBucket, OverallRequest};
+pub use pool::Pool;
 pub use runner::Applied;
 pub use settings::Settings;
 pub use snapshots::ModelSnapshot;

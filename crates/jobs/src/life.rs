@@ -35,6 +35,8 @@ impl Jobs {
                 "Cannot open job [{job_id}] because it has already been opened"
             )));
         }
+        let job = entry.job.read().clone();
+        self.filter_items(&job).await?;
         self.let_in(&entry).await
     }
 
@@ -102,9 +104,16 @@ impl Jobs {
             .read()
             .clone()
             .ok_or_else(|| not_open(&job.job_id))?;
-        // The first command of a run: a replay begins with the settings that this run begins with.
+        // The first commands of a run: a replay begins with the settings that this run begins with.
         runner
             .apply(Command::Configure(job.engine_options()))
+            .await?;
+        if let Some(options) = job.categorization_options() {
+            runner.apply(Command::Categorize(options)).await?;
+        }
+        self.send_rules(entry).await?;
+        runner
+            .apply(Command::Renormalise(job.renormalisation_window()))
             .await?;
         Ok(())
     }
@@ -194,7 +203,7 @@ impl Jobs {
             Some(state) => Engine::restore(analysis, &state),
             None => Ok(Engine::new(analysis, options)),
         });
-        let engine = engine
+        let mut engine = engine
             .await
             .map_err(|error| JobError::internal(error.to_string()))?
             .map_err(|error| {
@@ -203,6 +212,7 @@ impl Jobs {
                     job.job_id
                 ))
             })?;
+        engine.employ(Arc::new(self.0.pool.clone()));
         {
             let mut live = entry.live.write();
             live.counts = engine.counts().clone();
@@ -415,7 +425,11 @@ impl Jobs {
                 tracing::debug!(job_id, %error, "deleted without its last state");
             }
         }
-        self.0.store.delete_job(job_id).await?;
+        {
+            // No calendar that is just being changed gets its name back.
+            let _resources = self.0.resources.lock().await;
+            self.0.store.delete_job(job_id).await?;
+        }
         self.0.jobs.write().remove(job_id);
         self.notify(job_id, "info", "Job deleted").await;
         self.let_in_waiting();

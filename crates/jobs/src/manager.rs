@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use tidewatch_model::config::CustomRule;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
-use tidewatch_store::{JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
+use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
 use tokio::sync::Mutex;
 
 use crate::clock;
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     pub jobs: RwLock<BTreeMap<String, Arc<Entry>>>,
     /// Held while room is looked for and taken.
     pub room: Mutex<()>,
+    /// Held while filters and calendars change, or what rules lean on them.
+    pub resources: Mutex<()>,
 }
 
 /// All jobs of a server.
@@ -76,6 +79,7 @@ impl Jobs {
             pool,
             jobs: RwLock::default(),
             room: Mutex::default(),
+            resources: Mutex::default(),
         };
         let jobs = Self(Arc::new(inner));
         let mut active = Vec::new();
@@ -98,6 +102,10 @@ impl Jobs {
             .unwrap_or_else(
                 |error| tracing::error!(job_id, %error, "the job could not be taken up"),
             );
+            // A change may have been stored just before the end, and not have got to the job.
+            if let Err(error) = jobs.send_rules(&entry).await {
+                tracing::error!(job_id, %error, "the job could not take its rules");
+            }
             if state == State::Closing && entry.status.read().state == State::Opened {
                 jobs.close_entry(&entry, false).await?;
             }
@@ -210,6 +218,8 @@ impl Jobs {
     pub async fn update(&self, job_id: &str, update: JobUpdate) -> Result<Job> {
         let entry = self.entry(job_id)?;
         let _life = entry.life.lock().await;
+        // Filters that new rules name stay until the rules are stored.
+        let resources = self.0.resources.lock().await;
         let standing = Standing {
             is_open: !matches!(entry.status.read().state, State::Closed),
             model_bytes: entry.live.read().size.model_bytes,
@@ -220,15 +230,28 @@ impl Jobs {
             let old = entry.job.read().clone();
             let (new, changed) = update.apply(&old, &standing)?;
             self.check_names(&new)?;
+            let has_new_rules = rules_of(&new).ne(rules_of(&old));
+            if has_new_rules && standing.is_open {
+                self.filter_items(&new).await?;
+            }
             self.0.store.save_config(job_id, &json(&new)).await?;
             *entry.job.write() = new.clone();
             (old, new, changed)
         };
+        drop(resources);
+        if rules_of(&new).ne(rules_of(&old)) || new.groups != old.groups {
+            self.send_rules(&entry).await?;
+        }
         let runner = entry.runner.read().clone();
-        if let Some(runner) = runner
-            && new.plot_options() != old.plot_options()
-        {
-            runner.submit(Command::Plot(new.plot_options())).await?;
+        if let Some(runner) = runner {
+            if new.plot_options() != old.plot_options() {
+                runner.submit(Command::Plot(new.plot_options())).await?;
+            }
+            if let Some(options) = new.categorization_options()
+                && Some(options) != old.categorization_options()
+            {
+                runner.submit(Command::Categorize(options)).await?;
+            }
         }
         self.notify(
             job_id,
@@ -309,6 +332,19 @@ impl Jobs {
     pub async fn results(&self, query: &ResultQuery) -> Result<ResultPage> {
         self.entry(&query.job_id)?;
         Ok(self.0.store.results(query).await?)
+    }
+
+    /// The categories of a job, or of one of its partitions, by id; all of them or the one of an id.
+    pub async fn categories(&self, query: &CategoryQuery) -> Result<ResultPage> {
+        self.entry(&query.job_id)?;
+        Ok(self.0.store.categories(query).await?)
+    }
+
+    /// The annotations of a job, JSON, by time.
+    pub async fn annotations(&self, job_id: &str) -> Result<Vec<String>> {
+        self.entry(job_id)?;
+        let rows = self.0.store.annotations(job_id).await?;
+        Ok(rows.into_iter().map(|row| row.doc).collect())
     }
 
     /// The model snapshots of a job, oldest first.
@@ -438,6 +474,11 @@ impl Jobs {
             tracing::warn!(job_id, %error, "a notification could not be stored");
         }
     }
+}
+
+fn rules_of(job: &Job) -> impl Iterator<Item = &Vec<CustomRule>> {
+    let detectors = job.analysis_config.detectors.iter();
+    detectors.map(|detector| &detector.custom_rules)
 }
 
 /// What is said of a snapshot that isn't there.

@@ -2,17 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc;
 
-use parking_lot::Mutex;
+use rayon::ThreadPool;
+use tidewatch_model::workers::{Part, Workers};
 use tokio::sync::oneshot;
 
-type Task = Box<dyn FnOnce() + Send>;
-
-/// A fixed number of threads that take tasks in the order in which they come.
-#[derive(Clone)]
+/// A fixed number of threads. They take tasks in the order in which they come; a task of many parts is helped by those
+/// that have nothing else to do.
+#[derive(Debug, Clone)]
 pub struct Pool {
-    tasks: mpsc::Sender<Task>,
+    threads: Arc<ThreadPool>,
 }
 
 /// A task panicked; its text, where it had one.
@@ -22,26 +21,17 @@ pub struct Panicked(pub String);
 
 impl Pool {
     /// Threads end when the last handle is gone.
-    pub fn new(threads: usize) -> std::io::Result<Self> {
-        let (tasks, queue) = mpsc::channel::<Task>();
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..threads.max(1) {
-            let queue = queue.clone();
-            let work = move || {
-                loop {
-                    // The lock is held while waiting: another thread then waits for the lock instead.
-                    let task = queue.lock().recv();
-                    match task {
-                        Ok(task) => task(),
-                        Err(mpsc::RecvError) => break,
-                    }
-                }
-            };
-            std::thread::Builder::new()
-                .name(format!("analysis-{number}"))
-                .spawn(work)?;
-        }
-        Ok(Self { tasks })
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .thread_name(|number| format!("analysis-{number}"))
+            .build()?;
+        Ok(Self {
+            threads: Arc::new(threads),
+        })
     }
 
     /// Runs a task and waits for what it gives. A panic ends the task alone.
@@ -50,13 +40,12 @@ impl Pool {
         task: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Panicked> {
         let (sender, receiver) = oneshot::channel();
-        let task = move || {
+        self.threads.spawn_fifo(move || {
             // What the task owned is dropped with it: nobody sees it half done.
             let _ = sender.send(catch_unwind(AssertUnwindSafe(task)));
-        };
-        let gone = || Panicked("the analysis threads are gone".to_owned());
-        self.tasks.send(Box::new(task)).map_err(|_| gone())?;
-        receiver.await.map_err(|_| gone())?.map_err(|payload| {
+        });
+        let gone = |_| Panicked("the analysis threads are gone".to_owned());
+        receiver.await.map_err(gone)?.map_err(|payload| {
             let text = payload
                 .downcast_ref::<&str>()
                 .map(|text| (*text).to_owned());
@@ -65,6 +54,20 @@ impl Pool {
                     .unwrap_or_default(),
             )
         })
+    }
+}
+
+impl Workers for Pool {
+    fn width(&self) -> usize {
+        self.threads.current_num_threads()
+    }
+
+    fn run<'a>(&self, parts: Vec<Part<'a>>) {
+        self.threads.scope(|scope| {
+            for part in parts {
+                scope.spawn(|_| part());
+            }
+        });
     }
 }
 
@@ -79,6 +82,25 @@ mod tests {
             pool.run(|| -> i32 { panic!("boom") }).await,
             Err(Panicked("boom".into()))
         );
+        assert_eq!(pool.run(|| 6 * 7).await, Ok(42));
+    }
+
+    #[tokio::test]
+    async fn a_task_can_share_its_work_and_its_parts_may_panic() {
+        let pool = Pool::new(2).expect("threads");
+        let lent = pool.clone();
+        let squares = pool.run(move || {
+            let mut squares = vec![0; 100];
+            let parts = squares.iter_mut().enumerate();
+            let parts = parts.map(|(i, square)| -> Part<'_> { Box::new(move || *square = i * i) });
+            Workers::run(&lent, parts.collect());
+            squares
+        });
+        let expected: Vec<usize> = (0..100).map(|i| i * i).collect();
+        assert_eq!(squares.await, Ok(expected));
+        let lent = pool.clone();
+        let failed = pool.run(move || Workers::run(&lent, vec![Box::new(|| panic!("boom"))]));
+        assert_eq!(failed.await, Err(Panicked("boom".into())));
         assert_eq!(pool.run(|| 6 * 7).await, Ok(42));
     }
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use tidewatch_model::categorize::CategorizationOptions;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::{Engine, Flush, Options, PlotOptions};
 use tidewatch_model::record::RecordBatch;
+use tidewatch_model::rules::RuleSet;
 use tidewatch_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -30,6 +32,11 @@ pub enum Command {
     /// The settings of a run, as its first command.
     Configure(Options),
     Plot(PlotOptions),
+    Rules(RuleSet),
+    /// A setting of a run as well: seconds of the past that scores are set against; none for the usual, 0 for none.
+    Renormalise(Option<i64>),
+    /// The settings of the categories, after those of the run or when they change.
+    Categorize(CategorizationOptions),
 }
 
 /// What applying a command gave.

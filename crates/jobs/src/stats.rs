@@ -51,13 +51,6 @@ pub struct ModelSizeDoc {
 pub struct Fixed {
     pub assignment_memory_basis: String,
     pub output_memory_allocator_bytes: u64,
-    pub categorized_doc_count: u64,
-    pub total_category_count: u64,
-    pub frequent_category_count: u64,
-    pub rare_category_count: u64,
-    pub dead_category_count: u64,
-    pub failed_category_count: u64,
-    pub categorization_status: String,
 }
 
 impl ModelSizeDoc {
@@ -69,13 +62,6 @@ impl ModelSizeDoc {
             fixed: Fixed {
                 assignment_memory_basis: "model_memory_limit".to_owned(),
                 output_memory_allocator_bytes: 0,
-                categorized_doc_count: 0,
-                total_category_count: 0,
-                frequent_category_count: 0,
-                rare_category_count: 0,
-                dead_category_count: 0,
-                failed_category_count: 0,
-                categorization_status: "ok".to_owned(),
             },
             log_time,
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use tidewatch_model::config::check_prune_window;
+use tidewatch_model::config::{CategorizationConfig, CustomRule, PerPartition, check_prune_window};
 use tidewatch_model::units::{Memory, TimeSpan};
 
 use crate::config::{AnalysisLimits, Job, ModelPlotConfig};
@@ -24,7 +24,7 @@ pub struct JobUpdate {
     pub model_snapshot_retention_days: Option<i64>,
     pub daily_model_snapshot_retention_after_days: Option<i64>,
     pub categorization_filters: Option<Vec<String>>,
-    pub per_partition_categorization: Option<Value>,
+    pub per_partition_categorization: Option<PerPartition>,
     pub custom_settings: Option<Map<String, Value>>,
     pub allow_lazy_open: Option<bool>,
     pub model_prune_window: Option<TimeSpan>,
@@ -35,7 +35,7 @@ pub struct JobUpdate {
 pub struct DetectorUpdate {
     pub detector_index: usize,
     pub description: Option<String>,
-    pub custom_rules: Option<Vec<Value>>,
+    pub custom_rules: Option<Vec<CustomRule>>,
 }
 
 /// The documentation's own example gives one detector without a list around it.
@@ -79,20 +79,12 @@ impl JobUpdate {
                 job.job_id
             )));
         }
-        let unsupported = [
-            (
-                "categorization_filters",
-                self.categorization_filters.is_some(),
-            ),
-            (
-                "per_partition_categorization",
-                self.per_partition_categorization.is_some(),
-            ),
-        ];
-        if let Some((name, _)) = unsupported.iter().find(|(_, given)| *given) {
-            return Err(JobError::bad_request(format!(
-                "{name} cannot be updated: the job has no categorization_field_name"
-            )));
+        for name in update_categories(
+            &mut new.analysis_config.categorization,
+            self.categorization_filters.as_deref(),
+            self.per_partition_categorization,
+        )? {
+            changed.push(name);
         }
         for update in self.detectors {
             let count = new.analysis_config.detectors.len();
@@ -103,10 +95,9 @@ impl JobUpdate {
                     update.detector_index
                 )));
             };
-            if update.custom_rules.is_some_and(|rules| !rules.is_empty()) {
-                return Err(JobError::bad_request(
-                    "custom_rules are not supported by this version of tidewatch",
-                ));
+            if let Some(rules) = update.custom_rules {
+                detector.custom_rules = rules;
+                detector.check_rules()?;
             }
             if let Some(description) = update.description {
                 detector.detector_description = description;
@@ -138,6 +129,40 @@ impl JobUpdate {
         new.check(standing.max_memory_limit)?;
         Ok((new, changed))
     }
+}
+
+/// Returns the names of what changed.
+fn update_categories(
+    config: &mut Option<CategorizationConfig>,
+    filters: Option<&[String]>,
+    per_partition: Option<PerPartition>,
+) -> Result<Vec<&'static str>> {
+    let mut changed = Vec::new();
+    let missing = |name: &str| {
+        JobError::bad_request(format!(
+            "{name} cannot be updated: the job has no categorization_field_name"
+        ))
+    };
+    if let Some(filters) = filters {
+        let old = config
+            .take()
+            .ok_or_else(|| missing("categorization_filters"))?;
+        *config = Some(old.with_filters(filters)?);
+        changed.push("categorization_filters");
+    }
+    if let Some(per_partition) = per_partition {
+        let config = config
+            .as_mut()
+            .ok_or_else(|| missing("per_partition_categorization"))?;
+        if config.per_partition.enabled != per_partition.enabled {
+            return Err(JobError::bad_request(
+                "analysis_config.per_partition_categorization.enabled cannot be updated",
+            ));
+        }
+        config.per_partition = per_partition;
+        changed.push("per_partition_categorization");
+    }
+    Ok(changed)
 }
 
 fn check_limits(limits: &AnalysisLimits, job: &Job, standing: &Standing) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::categorize::CategorizerStats;
+
 /// `data_counts` of the wire, as far as they follow from the records alone. Times are epoch milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataCounts {
@@ -67,6 +69,9 @@ pub struct ModelSize {
     pub total_partition_field_count: u64,
     pub bucket_allocation_failures_count: u64,
     pub memory_status: MemoryStatus,
+    /// Of all partitions together; zeros for a job without categories.
+    #[serde(flatten)]
+    pub categories: CategorizerStats,
     /// Start of the bucket of which this was said, epoch milliseconds.
     pub timestamp: Option<i64>,
 }

@@ -196,6 +196,7 @@ impl RecordBatch {
             time: self.times[row],
             cells: &self.cells[row * self.width..(row + 1) * self.width],
             text: &self.text,
+            category: None,
         }
     }
 
@@ -225,6 +226,8 @@ pub struct Record<'a> {
     pub time: i64,
     cells: &'a [Cell],
     text: &'a str,
+    /// The text of the column behind the last: the record was given it.
+    category: Option<&'a str>,
 }
 
 impl<'a> Record<'a> {
@@ -233,7 +236,15 @@ impl<'a> Record<'a> {
         (!number.is_nan()).then_some(number)
     }
 
+    /// The record with its category, which is the text of the column behind the last.
+    pub fn with_category(self, category: Option<&'a str>) -> Self {
+        Self { category, ..self }
+    }
+
     pub fn text(&self, column: usize) -> Option<&'a str> {
+        if column == self.cells.len() {
+            return self.category;
+        }
         let Cell { start, len, .. } = self.cells[column];
         (len > 0).then(|| &self.text[start as usize..(start + len) as usize])
     }

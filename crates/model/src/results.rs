@@ -3,6 +3,8 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::normalise::Renormalisation;
+
 /// A result with the job that it belongs to and its kind: the document that is stored and served.
 #[derive(Serialize)]
 pub struct Document<'a, T> {
@@ -20,6 +22,26 @@ pub struct BucketResults {
     pub records: Vec<Record>,
     pub influencers: Vec<Influencer>,
     pub model_plots: Vec<ModelPlot>,
+    pub annotations: Vec<Annotation>,
+    /// What the bucket changes in the scores of those before it.
+    pub renormalisation: Option<Box<Renormalisation>>,
+}
+
+/// A remark on what became of the models in a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Annotation {
+    /// Start of the bucket, epoch milliseconds.
+    pub timestamp: i64,
+    /// Its end.
+    pub end_timestamp: i64,
+    pub annotation: String,
+    /// What it tells of, in Elasticsearch's terms.
+    pub event: &'static str,
+    pub detector_index: usize,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +59,9 @@ pub struct Bucket {
     pub bucket_influencers: Vec<BucketInfluencer>,
     /// Filled by whoever has a clock.
     pub processing_time_ms: u64,
+    /// Descriptions of the calendars' events that touch the bucket.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduled_events: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -66,6 +91,41 @@ pub struct Record {
     pub timestamp: i64,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub by: Option<ByField>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlated_by_field_value: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub over: Option<OverField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionField>,
+    pub function: &'static str,
+    pub function_description: &'static str,
+    /// Of a population's member they are with its causes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub typical: Vec<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actual: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub geo_results: Option<GeoResults>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_name: Option<String>,
+    /// What a member of a population did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub influencers: Vec<RecordInfluencer>,
+    pub anomaly_score_explanation: Explanation,
+    #[serde(flatten)]
+    pub echoed: Echoed,
+}
+
+/// One of the things that a member of a population did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cause {
+    pub probability: f64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub over: Option<OverField>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub partition: Option<PartitionField>,
     pub function: &'static str,
@@ -73,12 +133,22 @@ pub struct Record {
     pub typical: Vec<f64>,
     pub actual: Vec<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub geo_results: Option<GeoResults>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub field_name: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub influencers: Vec<RecordInfluencer>,
-    pub anomaly_score_explanation: Explanation,
-    #[serde(flatten)]
-    pub echoed: Echoed,
+}
+
+/// Places as `lat,lon`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GeoResults {
+    pub actual_point: String,
+    pub typical_point: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OverField {
+    pub over_field_name: String,
+    pub over_field_value: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -102,17 +172,52 @@ pub struct RecordInfluencer {
 
 /// Why a record has its score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Explanation {
+#[serde(untagged)]
+pub enum Explanation {
+    Deviation(Deviation),
+    Rarity(Rarity),
+}
+
+impl Explanation {
+    pub fn deviation(&self) -> Option<&Deviation> {
+        match self {
+            Self::Deviation(deviation) => Some(deviation),
+            Self::Rarity(_) => None,
+        }
+    }
+}
+
+/// Of a value that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Deviation {
     /// `dip` or `spike`.
     pub anomaly_type: &'static str,
     /// 0 to 5.
     pub single_bucket_impact: u8,
     /// 0 to 5.
     pub multi_bucket_impact: u8,
-    /// Bounds of 95 % about the typical value.
+    /// 0 to 5: of a shape that was never seen.
+    pub anomaly_characteristics_impact: u8,
+    /// Buckets that have been unusual on end.
+    pub anomaly_length: u32,
+    /// Bounds of 95 % about the typical value. A place has none.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bounds {
     pub lower_confidence_bound: f64,
     pub typical_value: f64,
     pub upper_confidence_bound: f64,
+}
+
+/// Of a by value that is rare.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rarity {
+    pub by_field_first_occurrence: bool,
+    /// How many times more common the by values are, in the mean.
+    pub by_field_relative_rarity: f64,
 }
 
 /// Field names and their values, said once more at the top of a record as Elasticsearch does.
@@ -120,7 +225,7 @@ pub struct Explanation {
 pub struct Echoed(pub Vec<(String, Vec<String>)>);
 
 /// Fields of result documents, which an analysis field of the same name may not overwrite.
-const RESERVED: [&str; 24] = [
+const RESERVED: [&str; 29] = [
     "job_id",
     "result_type",
     "timestamp",
@@ -144,7 +249,12 @@ const RESERVED: [&str; 24] = [
     "field_name",
     "influencers",
     "causes",
+    "geo_results",
     "anomaly_score_explanation",
+    "influencer_field_name",
+    "influencer_field_value",
+    "influencer_score",
+    "initial_influencer_score",
 ];
 
 impl Echoed {
@@ -201,6 +311,8 @@ pub struct ModelPlot {
     pub detector_index: usize,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub by: Option<ByField>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub over: Option<OverField>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub partition: Option<PartitionField>,
     pub model_feature: &'static str,

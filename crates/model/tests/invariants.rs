@@ -20,9 +20,38 @@ fn analysis(latency: &str) -> AnalysisConfig {
             {"function": "mean", "field_name": "v", "partition_field_name": "host"},
             {"function": "high_sum", "field_name": "v", "by_field_name": "host"},
             {"function": "min", "field_name": "v"},
-            {"function": "non_zero_count", "partition_field_name": "host"}
+            {"function": "non_zero_count", "partition_field_name": "host"},
+            {"function": "median", "field_name": "v", "by_field_name": "host"},
+            {"function": "varp", "field_name": "v"},
+            {"function": "metric", "field_name": "v"},
+            {"function": "distinct_count", "field_name": "zone"},
+            {"function": "info_content", "field_name": "zone", "partition_field_name": "host"}
         ],
-        "influencers": ["host", "zone"]
+        "influencers": ["host", "zone"],
+        "multivariate_by_fields": true
+    }))
+    .expect("a valid analysis")
+}
+
+/// All that is not a series of its own for each split value.
+fn kinds(latency: &str) -> AnalysisConfig {
+    serde_json::from_value(json!({
+        "bucket_span": "1m",
+        "latency": latency,
+        "detectors": [
+            {"function": "count", "over_field_name": "host"},
+            {"function": "metric", "field_name": "v", "by_field_name": "zone", "over_field_name": "host"},
+            {"function": "median", "field_name": "v", "over_field_name": "host", "exclude_frequent": "over"},
+            {"function": "high_distinct_count", "field_name": "zone", "over_field_name": "host"},
+            {"function": "rare", "by_field_name": "host", "partition_field_name": "zone"},
+            {"function": "rare", "by_field_name": "page", "over_field_name": "host", "exclude_frequent": "all"},
+            {"function": "freq_rare", "by_field_name": "page", "over_field_name": "host"},
+            {"function": "time_of_day", "by_field_name": "host"},
+            {"function": "time_of_week", "over_field_name": "host"},
+            {"function": "lat_long", "field_name": "place", "over_field_name": "host"},
+            {"function": "lat_long", "field_name": "place", "partition_field_name": "zone"}
+        ],
+        "influencers": ["host", "page"]
     }))
     .expect("a valid analysis")
 }
@@ -34,6 +63,12 @@ fn fill(batch: &mut RecordBatch, schema: &Schema, time: &mut i64, &(step, host, 
     batch.set_number(column("v"), value);
     batch.set_display(column("host"), format_args!("host-{host}"));
     batch.set_display(column("zone"), format_args!("zone-{}", host % 2));
+    let seconds = time.div_euclid(1_000);
+    if let Some(page) = schema.position("page") {
+        batch.set_display(page, format_args!("/{}", seconds % 7 * i64::from(host)));
+        let place = format_args!("{},{}", value.clamp(-90.0, 90.0), seconds % 181);
+        batch.set_display(column("place"), place);
+    }
     batch.input.records += 1;
     batch.commit(*time);
 }
@@ -43,10 +78,9 @@ fn run(
     raw: &[Raw],
     sizes: &[usize],
     restart: usize,
-    latency: &str,
+    analysis: AnalysisConfig,
     limit: u64,
 ) -> (Vec<BucketResults>, Engine) {
-    let analysis = analysis(latency);
     let options = Options {
         memory_limit: limit,
         ..Options::default()
@@ -117,17 +151,20 @@ proptest! {
         sizes in prop::collection::vec(1usize..90, 1..6),
         restart in 0usize..4,
         latency in prop_oneof![Just("0s"), Just("90s"), Just("5m")],
+        all: bool,
     ) {
-        let (whole, one) = run(&raw, &[raw.len()], 0, latency, 0);
-        let (parts, other) = run(&raw, &sizes, restart, latency, 0);
+        let analysis = if all { kinds(latency) } else { analysis(latency) };
+        let (whole, one) = run(&raw, &[raw.len()], 0, analysis.clone(), 0);
+        let (parts, other) = run(&raw, &sizes, restart, analysis, 0);
         prop_assert_eq!(serde(&whole), serde(&parts));
         prop_assert_eq!(one.counts(), other.counts());
         prop_assert!(one.save() == other.save(), "the states differ");
     }
 
     #[test]
-    fn numbers_stay_in_their_ranges(raw in records()) {
-        let (results, engine) = run(&raw, &[64], 0, "0s", 0);
+    fn numbers_stay_in_their_ranges(raw in records(), all: bool) {
+        let analysis = if all { kinds("0s") } else { analysis("0s") };
+        let (results, engine) = run(&raw, &[64], 0, analysis, 0);
         let counts = engine.counts();
         prop_assert_eq!(counts.input_record_count, raw.len() as u64);
         prop_assert_eq!(
@@ -143,9 +180,11 @@ proptest! {
                 prop_assert!((0.0..=1.0).contains(&record.probability));
                 prop_assert!((0.0..=100.0).contains(&record.record_score));
                 prop_assert!(record.typical.iter().chain(&record.actual).all(|x| x.is_finite()));
-                let explanation = &record.anomaly_score_explanation;
-                prop_assert!(explanation.lower_confidence_bound.is_finite());
-                prop_assert!(explanation.upper_confidence_bound.is_finite());
+                let why = record.anomaly_score_explanation.deviation();
+                if let Some(bounds) = why.and_then(|why| why.bounds.as_ref()) {
+                    prop_assert!(bounds.lower_confidence_bound.is_finite());
+                    prop_assert!(bounds.upper_confidence_bound.is_finite());
+                }
             }
             for influencer in &result.influencers {
                 prop_assert!((0.0..=1.0).contains(&influencer.probability));
@@ -157,9 +196,14 @@ proptest! {
     }
 
     #[test]
-    fn memory_stays_under_its_limit_also_after_restarts(raw in records(), limit in 20_000u64..200_000) {
-        let (whole, one) = run(&raw, &[50], 0, "0s", limit);
-        let (parts, other) = run(&raw, &[50], 1, "0s", limit);
+    fn memory_stays_under_its_limit_also_after_restarts(
+        raw in records(),
+        limit in 20_000u64..200_000,
+        all: bool,
+    ) {
+        let analysis = if all { kinds("0s") } else { analysis("0s") };
+        let (whole, one) = run(&raw, &[50], 0, analysis.clone(), limit);
+        let (parts, other) = run(&raw, &[50], 1, analysis, limit);
         prop_assert_eq!(serde(&whole), serde(&parts));
         prop_assert_eq!(one.size(), other.size());
     }
@@ -229,7 +273,7 @@ fn a_leap_in_time_costs_no_empty_buckets() {
         ],
         &[4],
         0,
-        "0s",
+        analysis("0s"),
         0,
     );
     assert!(results.len() < 20, "{}", results.len());
@@ -242,6 +286,6 @@ fn a_latency_without_end_costs_no_time() {
         (4_000_000_000, 0, 1.0),
         (8_000_000_000, 0, 1.0),
     ];
-    let (results, _) = run(&leaps, &[3], 0, "100000d", 0);
+    let (results, _) = run(&leaps, &[3], 0, analysis("100000d"), 0);
     assert!(results.len() < 1_000, "{}", results.len());
 }

@@ -49,7 +49,7 @@ impl StoreError {
         }
     }
 
-    /// Every foreign key leads to `jobs`, so a broken one in a write for `job_id` says that the job is gone.
+    /// Every foreign key of a row that is written for a job leads to `jobs`, so a broken one says that the job is gone.
     pub(crate) fn for_job(self, job_id: &str) -> Self {
         match &self {
             StoreError::Database(error)

@@ -90,11 +90,16 @@ impl Store {
         .await
     }
 
-    /// Deletes a job and every row about it except notifications, in one transaction. No job, no error.
+    /// Deletes a job and every row about it except notifications, its name in calendars too, in one transaction. No
+    /// job, no error.
     pub async fn delete_job(&self, job_id: &str) -> Result<()> {
         self.write_for(job_id, |conn, job_id| {
             Box::pin(async move {
                 clear(conn, &job_id).await?;
+                sqlx::query("DELETE FROM calendar_jobs WHERE job_id = ?")
+                    .bind(&job_id)
+                    .execute(&mut *conn)
+                    .await?;
                 sqlx::query("DELETE FROM jobs WHERE job_id = ?")
                     .bind(job_id)
                     .execute(conn)
@@ -165,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{job, open_with_job, tempdir};
-    use crate::{AnnotationRow, ResultKind, ResultRow, ResultWrite, SnapshotRow};
+    use crate::{AnnotationRow, CalendarRow, ResultKind, ResultRow, ResultWrite, SnapshotRow};
 
     #[tokio::test]
     async fn jobs_are_kept_and_changed() {
@@ -245,6 +250,7 @@ mod tests {
                 row(ResultKind::Bucket, true),
                 row(ResultKind::Record, false),
             ],
+            rescoring: None,
             stats: vec![("data_counts".into(), "{}".into())],
             annotations: vec![annotation("a")],
         };
@@ -254,6 +260,12 @@ mod tests {
             .notify(Some(job_id), "info", "hello", 1)
             .await
             .unwrap();
+        let calendar = CalendarRow {
+            calendar_id: format!("of-{job_id}"),
+            description: None,
+            job_ids: vec![job_id.into()],
+        };
+        store.insert_calendar(&calendar).await.unwrap();
     }
 
     /// How many rows of the job each table with jobs in it has.
@@ -305,7 +317,7 @@ mod tests {
         fill(&store, "j").await;
         store.clear_job("j").await.unwrap();
         for (table, rows) in census(&store, "j").await {
-            let stays = table == "jobs" || table == "notifications";
+            let stays = ["jobs", "notifications", "calendar_jobs"].contains(&table.as_str());
             assert_eq!(rows, i64::from(stays), "{table}");
         }
         assert_eq!(store.jobs().await.unwrap(), [job("j")]);

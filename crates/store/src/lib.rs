@@ -8,10 +8,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod blob;
+mod calendars;
 mod error;
+mod filters;
 mod jobs;
 mod journal;
 mod notes;
+mod rescore;
 mod results;
 mod snapshots;
 mod writer;
@@ -27,10 +30,15 @@ use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+pub use calendars::{CalendarRow, EventRow};
 pub use error::{Result, StoreError};
+pub use filters::FilterRow;
 pub use jobs::JobRow;
 pub use notes::{AnnotationRow, NotificationRow};
-pub use results::{ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort};
+pub use rescore::{Rescore, Rescoring};
+pub use results::{
+    CategoryQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
+};
 pub use snapshots::SnapshotRow;
 
 use writer::{BoxFuture, Command, Writer};

@@ -1,5 +1,7 @@
 //! Results: writing a bucket as a whole, and reading pages of what was found
 
+mod categories;
+
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
@@ -8,6 +10,9 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
 use crate::Store;
 use crate::error::Result;
 use crate::notes::{AnnotationRow, save_annotation};
+use crate::rescore::{Rescoring, rescore};
+
+pub use categories::CategoryQuery;
 
 /// What a result is about. The numbers are stored: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +22,8 @@ pub enum ResultKind {
     Record = 1,
     Influencer = 2,
     ModelPlot = 3,
+    /// The id of a category stands in the place of the timestamp.
+    Category = 8,
 }
 
 /// One result. (job, kind, timestamp, seq) names it: writing the same name again replaces it.
@@ -35,13 +42,15 @@ pub struct ResultRow {
 }
 
 /// What one step of a job leaves behind, written in one transaction.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct ResultWrite {
     /// First delete every interim row of the job.
     pub delete_interim: bool,
     /// A bucket among them replaces all that was there of its timestamp: older records, influencers and model
     /// plots of it go. The order of the rows doesn't matter.
     pub rows: Vec<ResultRow>,
+    /// Then give results other scores, the rows just written among them.
+    pub rescoring: Option<Rescoring>,
     /// Documents about the job, (kind, JSON), each over the one of its kind.
     pub stats: Vec<(String, String)>,
     /// Annotations, each over the one of its id.
@@ -104,6 +113,9 @@ impl Store {
                 }
                 clear_buckets(conn, &job_id, &write.rows).await?;
                 insert(conn, &job_id, write.rows).await?;
+                if let Some(rescoring) = &write.rescoring {
+                    rescore(conn, &job_id, rescoring).await?;
+                }
                 for (kind, doc) in write.stats {
                     sqlx::query(
                         "INSERT OR REPLACE INTO job_stats (job_id, kind, doc) VALUES (?, ?, ?)",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use crate::series::{Link, Side};
 
-/// What a detector computes of the records of a bucket.
+/// What is computed of the records of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
     Count,
@@ -13,9 +13,83 @@ pub enum Metric {
     Mean,
     Min,
     Max,
+    Median,
+    /// Of the population: `varp`.
+    Variance,
+    /// Distinct values of a field.
+    Distinct,
+    /// Bytes that the distinct values of a field compress to.
+    Information,
+    /// Seconds into the day, or the week, UTC.
+    TimeOfDay,
+    TimeOfWeek,
+    /// A latitude and a longitude.
+    Place,
+    /// Whether a by value was there at all.
+    Presence,
 }
 
-/// A detector function: what it computes, which side of it is unusual, and whether a bucket without records is a zero.
+impl Metric {
+    /// The base name that results carry as `function_description`.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Mean => "mean",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Median => "median",
+            Self::Variance => "varp",
+            Self::Distinct => "distinct_count",
+            Self::Information => "info_content",
+            Self::TimeOfDay | Self::TimeOfWeek => "time",
+            Self::Place => "lat_long",
+            Self::Presence => "rare",
+        }
+    }
+
+    /// The name that model plots and forecasts carry as `model_feature`.
+    pub fn feature(self) -> &'static str {
+        match self {
+            Self::Count => "'count per bucket by person'",
+            Self::Sum => "'bucket sum by person'",
+            Self::Mean => "'arithmetic mean value by person'",
+            Self::Min => "'minimum value by person'",
+            Self::Max => "'maximum value by person'",
+            Self::Median => "'median value by person'",
+            Self::Variance => "'variance of values by person'",
+            Self::Distinct => "'unique count per bucket by person'",
+            Self::Information => "'information content of value per bucket by person'",
+            Self::TimeOfDay => "'time-of-day per bucket by person'",
+            Self::TimeOfWeek => "'time-of-week per bucket by person'",
+            Self::Place => "'mean lat/long by person'",
+            Self::Presence => "'indicator per bucket of person'",
+        }
+    }
+
+    /// Where the modelling of its values starts.
+    pub fn link(self) -> Link {
+        match self {
+            Self::Count | Self::Distinct => Link::Root,
+            _ => Link::Identity,
+        }
+    }
+
+    /// The field is read as a number, not as text.
+    pub fn is_numeric(self) -> bool {
+        !matches!(self, Self::Distinct | Self::Information | Self::Place)
+    }
+
+    /// It grows with the records of the bucket, so that an unfinished bucket has too little of it.
+    pub fn adds_up(self) -> bool {
+        matches!(
+            self,
+            Self::Count | Self::Sum | Self::Distinct | Self::Information
+        )
+    }
+}
+
+/// A detector function: what it computes, which side of that is unusual, and whether a bucket without records is a zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub struct Function(&'static FunctionKind);
@@ -23,67 +97,95 @@ pub struct Function(&'static FunctionKind);
 #[derive(Debug, PartialEq, Eq)]
 struct FunctionKind {
     name: &'static str,
-    metric: Metric,
-    side: Side,
+    features: &'static [(Metric, Side)],
     zeros: bool,
 }
 
-const fn function(name: &'static str, metric: Metric, side: Side, zeros: bool) -> FunctionKind {
+/// The three sides of a function: `name`, `low_name`, `high_name`.
+macro_rules! sided {
+    ($metric:ident, $zeros:literal, $name:literal, $low:literal, $high:literal) => {
+        [
+            FunctionKind {
+                name: $name,
+                features: &[(Metric::$metric, Side::Both)],
+                zeros: $zeros,
+            },
+            FunctionKind {
+                name: $low,
+                features: &[(Metric::$metric, Side::Low)],
+                zeros: $zeros,
+            },
+            FunctionKind {
+                name: $high,
+                features: &[(Metric::$metric, Side::High)],
+                zeros: $zeros,
+            },
+        ]
+    };
+}
+
+const fn plain(name: &'static str, features: &'static [(Metric, Side)]) -> FunctionKind {
     FunctionKind {
         name,
-        metric,
-        side,
-        zeros,
+        features,
+        zeros: false,
     }
 }
 
-static FUNCTIONS: [FunctionKind; 20] = [
-    function("count", Metric::Count, Side::Both, true),
-    function("low_count", Metric::Count, Side::Low, true),
-    function("high_count", Metric::Count, Side::High, true),
-    function("non_zero_count", Metric::Count, Side::Both, false),
-    function("low_non_zero_count", Metric::Count, Side::Low, false),
-    function("high_non_zero_count", Metric::Count, Side::High, false),
-    function("sum", Metric::Sum, Side::Both, true),
-    function("low_sum", Metric::Sum, Side::Low, true),
-    function("high_sum", Metric::Sum, Side::High, true),
-    function("non_null_sum", Metric::Sum, Side::Both, false),
-    function("low_non_null_sum", Metric::Sum, Side::Low, false),
-    function("high_non_null_sum", Metric::Sum, Side::High, false),
-    function("mean", Metric::Mean, Side::Both, false),
-    function("low_mean", Metric::Mean, Side::Low, false),
-    function("high_mean", Metric::Mean, Side::High, false),
-    function("avg", Metric::Mean, Side::Both, false),
-    function("low_avg", Metric::Mean, Side::Low, false),
-    function("high_avg", Metric::Mean, Side::High, false),
-    // A minimum is unusual when it is low, a maximum when it is high.
-    function("min", Metric::Min, Side::Low, false),
-    function("max", Metric::Max, Side::High, false),
+static SIDED: [[FunctionKind; 3]; 10] = [
+    sided!(Count, true, "count", "low_count", "high_count"),
+    sided!(
+        Count,
+        false,
+        "non_zero_count",
+        "low_non_zero_count",
+        "high_non_zero_count"
+    ),
+    sided!(
+        Distinct,
+        false,
+        "distinct_count",
+        "low_distinct_count",
+        "high_distinct_count"
+    ),
+    sided!(
+        Information,
+        false,
+        "info_content",
+        "low_info_content",
+        "high_info_content"
+    ),
+    sided!(Sum, true, "sum", "low_sum", "high_sum"),
+    sided!(
+        Sum,
+        false,
+        "non_null_sum",
+        "low_non_null_sum",
+        "high_non_null_sum"
+    ),
+    sided!(Mean, false, "mean", "low_mean", "high_mean"),
+    sided!(Mean, false, "avg", "low_avg", "high_avg"),
+    sided!(Median, false, "median", "low_median", "high_median"),
+    sided!(Variance, false, "varp", "low_varp", "high_varp"),
 ];
 
-/// Functions of Elasticsearch that this engine has no model for yet: refused by name.
-const NOT_YET: [&str; 21] = [
-    "distinct_count",
-    "low_distinct_count",
-    "high_distinct_count",
-    "info_content",
-    "low_info_content",
-    "high_info_content",
-    "median",
-    "low_median",
-    "high_median",
-    "varp",
-    "low_varp",
-    "high_varp",
-    "metric",
-    "rare",
-    "freq_rare",
-    "time_of_day",
-    "time_of_week",
-    "lat_long",
-    "dc",
-    "low_dc",
-    "high_dc",
+static PLAIN: [FunctionKind; 8] = [
+    // A minimum is unusual when it is low, a maximum when it is high.
+    plain("min", &[(Metric::Min, Side::Low)]),
+    plain("max", &[(Metric::Max, Side::High)]),
+    plain(
+        "metric",
+        &[
+            (Metric::Min, Side::Low),
+            (Metric::Max, Side::High),
+            (Metric::Mean, Side::Both),
+        ],
+    ),
+    plain("rare", &[(Metric::Presence, Side::Low)]),
+    plain("freq_rare", &[(Metric::Presence, Side::High)]),
+    plain("time_of_day", &[(Metric::TimeOfDay, Side::Both)]),
+    plain("time_of_week", &[(Metric::TimeOfWeek, Side::Both)]),
+    plain("lat_long", &[(Metric::Place, Side::Both)]),
 ];
 
 impl Function {
@@ -91,12 +193,14 @@ impl Function {
         self.0.name
     }
 
-    pub fn metric(self) -> Metric {
-        self.0.metric
+    /// What it computes, each with the side that is unusual: one thing, but for `metric`.
+    pub fn features(self) -> &'static [(Metric, Side)] {
+        self.0.features
     }
 
-    pub fn side(self) -> Side {
-        self.0.side
+    /// The first of them.
+    pub fn metric(self) -> Metric {
+        self.0.features[0].0
     }
 
     /// A bucket without records is a value of zero, not a missing one.
@@ -105,26 +209,33 @@ impl Function {
     }
 
     pub fn needs_field(self) -> bool {
-        self.0.metric != Metric::Count
+        !matches!(
+            self.metric(),
+            Metric::Count | Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Presence
+        )
     }
 
-    /// The base name that results carry as `function_description`.
-    pub fn description(self) -> &'static str {
-        match self.0.metric {
-            Metric::Count => "count",
-            Metric::Sum => "sum",
-            Metric::Mean => "mean",
-            Metric::Min => "min",
-            Metric::Max => "max",
-        }
+    /// Only for by values.
+    pub fn needs_by(self) -> bool {
+        self.metric() == Metric::Presence
     }
 
-    /// Where the modelling of its values starts.
-    pub fn link(self) -> Link {
-        match self.0.metric {
-            Metric::Count => Link::Root,
-            _ => Link::Identity,
-        }
+    /// Only for populations.
+    pub fn needs_over(self) -> bool {
+        self.name() == "freq_rare"
+    }
+
+    /// Never for populations.
+    pub fn refuses_over(self) -> bool {
+        self.metric() == Metric::Count && !self.zeros()
+    }
+
+    /// It needs neither a field nor something that splits.
+    pub fn stands_alone(self) -> bool {
+        matches!(
+            self.metric(),
+            Metric::Count | Metric::TimeOfDay | Metric::TimeOfWeek
+        )
     }
 }
 
@@ -137,19 +248,18 @@ impl TryFrom<String> for Function {
             "nzc" => "non_zero_count",
             "low_nzc" => "low_non_zero_count",
             "high_nzc" => "high_non_zero_count",
+            "dc" => "distinct_count",
+            "low_dc" => "low_distinct_count",
+            "high_dc" => "high_distinct_count",
             name => name,
         };
-        if let Some(kind) = FUNCTIONS.iter().find(|kind| kind.name == name) {
-            return Ok(Self(kind));
-        }
-        if NOT_YET.contains(&name) {
-            return Err(ConfigError::bad_request(format!(
-                "Function '{name}' is not supported by this version of tidewatch"
-            )));
-        }
-        Err(ConfigError::illegal_argument(format!(
-            "Unknown function '{given}'"
-        )))
+        SIDED
+            .iter()
+            .flatten()
+            .chain(&PLAIN)
+            .find(|kind| kind.name == name)
+            .map(Self)
+            .ok_or_else(|| ConfigError::illegal_argument(format!("Unknown function '{given}'")))
     }
 }
 

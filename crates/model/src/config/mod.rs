@@ -1,15 +1,26 @@
 //! What a job analyses: the `analysis_config` of the wire, valid once it exists.
 
+mod categorization;
 mod error;
+mod exclude;
 mod function;
+mod rule;
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::Schema;
 use crate::units::TimeSpan;
 
+use categorization::RawCategorization;
+
+pub use categorization::{
+    AnalyzerConfig, CategorizationConfig, CustomAnalyzer, MLCATEGORY, PerPartition,
+    default_analyzer,
+};
 pub use error::{ConfigError, ErrorKind};
+pub use exclude::{ExcludeFrequent, Excluded};
 pub use function::{Function, Metric};
+pub use rule::{Action, AppliesTo, Condition, CustomRule, FilterType, MAX_SHIFT, Operator};
 
 /// Fails with a `status_exception`.
 macro_rules! refuse {
@@ -27,9 +38,15 @@ pub struct Detector {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_field_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_field_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_field_name: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub use_null: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude_frequent: Option<ExcludeFrequent>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub custom_rules: Vec<CustomRule>,
     pub detector_index: usize,
 }
 
@@ -44,7 +61,7 @@ struct RawDetector {
     partition_field_name: Option<String>,
     use_null: Option<bool>,
     exclude_frequent: Option<String>,
-    custom_rules: Option<Vec<serde_json::Value>>,
+    custom_rules: Option<Vec<CustomRule>>,
     #[serde(default)]
     detector_index: usize,
 }
@@ -60,17 +77,31 @@ impl TryFrom<RawDetector> for Detector {
         let partition_field_name = given(raw.partition_field_name);
 
         let function = Function::try_from(raw.function.unwrap_or_else(|| "metric".to_owned()))?;
-        if function.needs_field() && field_name.is_none() {
+        let name = function.name();
+        if !function.stands_alone()
+            && [&field_name, &by_field_name, &over_field_name]
+                .into_iter()
+                .all(Option::is_none)
+        {
             refuse!(
-                "field_name must be set when the '{}' function is used",
-                function.name()
+                "Unless a count or temporal function is used one of field_name, by_field_name or over_field_name must \
+                 be set"
             );
         }
+        if function.needs_field() && field_name.is_none() {
+            refuse!("field_name must be set when the '{name}' function is used");
+        }
         if !function.needs_field() && field_name.is_some() {
-            refuse!(
-                "field_name cannot be used with function '{}'",
-                function.name()
-            );
+            refuse!("field_name cannot be used with function '{name}'");
+        }
+        if function.needs_by() && by_field_name.is_none() {
+            refuse!("by_field_name must be set when the '{name}' function is used");
+        }
+        if function.needs_over() && over_field_name.is_none() {
+            refuse!("over_field_name must be set when the '{name}' function is used");
+        }
+        if function.refuses_over() && over_field_name.is_some() {
+            refuse!("over_field_name cannot be used with function '{name}'");
         }
         let splits = [
             ("by_field_name", &by_field_name),
@@ -104,34 +135,10 @@ impl TryFrom<RawDetector> for Detector {
                 );
             }
         }
-        if function.metric() == Metric::Count && !function.zeros() && over_field_name.is_some() {
-            refuse!(
-                "over_field_name cannot be used with function '{}'",
-                function.name()
-            );
-        }
-        if over_field_name.is_some() {
-            refuse!("over_field_name is not supported by this version of tidewatch");
-        }
-        match raw
-            .exclude_frequent
-            .as_deref()
-            .map(str::to_ascii_lowercase)
-            .as_deref()
-        {
-            None | Some("none") => {}
-            Some("all" | "by" | "over" | "true") => {
-                refuse!("exclude_frequent is not supported by this version of tidewatch")
-            }
-            Some(other) => {
-                return Err(ConfigError::illegal_argument(format!(
-                    "Invalid value '{other}' for exclude_frequent"
-                )));
-            }
-        }
-        if raw.custom_rules.is_some_and(|rules| !rules.is_empty()) {
-            refuse!("custom_rules are not supported by this version of tidewatch");
-        }
+        let exclude_frequent = match &raw.exclude_frequent {
+            None => None,
+            Some(text) => Some(ExcludeFrequent::parse(text)?),
+        };
         let use_null = raw.use_null.unwrap_or(false);
         let detector_description = raw
             .detector_description
@@ -145,22 +152,64 @@ impl TryFrom<RawDetector> for Detector {
                 text += &by_field_name
                     .as_ref()
                     .map_or(String::new(), |name| format!(" by {}", quoted(name)));
+                text += &over_field_name
+                    .as_ref()
+                    .map_or(String::new(), |name| format!(" over {}", quoted(name)));
                 text += if use_null { " usenull=true" } else { "" };
                 text += &partition_field_name
                     .as_ref()
                     .map_or(String::new(), |n| format!(" partitionfield={}", quoted(n)));
+                text += &exclude_frequent.map_or(String::new(), |of| {
+                    format!(" excludefrequent={}", of.name())
+                });
                 text
             });
         let detector_index = raw.detector_index;
-        Ok(Self {
+        let detector = Self {
             detector_description,
             function,
             field_name,
             by_field_name,
+            over_field_name,
             partition_field_name,
             use_null,
+            exclude_frequent,
+            custom_rules: raw.custom_rules.unwrap_or_default(),
             detector_index,
-        })
+        };
+        detector.check_rules()?;
+        Ok(detector)
+    }
+}
+
+impl Detector {
+    /// The rules, against what they are rules of.
+    pub fn check_rules(&self) -> Result<(), ConfigError> {
+        let splits = [
+            &self.by_field_name,
+            &self.over_field_name,
+            &self.partition_field_name,
+        ];
+        let splits: Vec<&str> = splits.into_iter().flatten().map(String::as_str).collect();
+        let check = |rule: &CustomRule| rule.check(self.function, &splits);
+        self.custom_rules.iter().try_for_each(check)
+    }
+}
+
+impl Detector {
+    /// Whether it has a slot for each split value, not one in all.
+    pub fn is_split(&self) -> bool {
+        self.by_field_name.is_some()
+            || self.over_field_name.is_some()
+            || self.partition_field_name.is_some()
+    }
+
+    pub fn excluded(&self) -> Excluded {
+        use ExcludeFrequent::{All, By, Over};
+        Excluded {
+            by: matches!(self.exclude_frequent, Some(All | By)),
+            over: matches!(self.exclude_frequent, Some(All | Over)),
+        }
     }
 }
 
@@ -196,12 +245,17 @@ const MAX_BUCKET_SPAN: i64 = 5_000 * 86_400;
 #[serde(try_from = "RawAnalysisConfig")]
 pub struct AnalysisConfig {
     pub bucket_span: TimeSpan,
+    #[serde(flatten)]
+    pub categorization: Option<CategorizationConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary_count_field_name: Option<String>,
     pub detectors: Vec<Detector>,
     pub influencers: Vec<String>,
+    /// By values of a partition are also judged beside each other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub multivariate_by_fields: bool,
     pub model_prune_window: TimeSpan,
 }
 
@@ -211,8 +265,8 @@ struct RawAnalysisConfig {
     bucket_span: Option<TimeSpan>,
     categorization_field_name: Option<String>,
     categorization_filters: Option<Vec<String>>,
-    categorization_analyzer: Option<serde_json::Value>,
-    per_partition_categorization: Option<serde_json::Value>,
+    categorization_analyzer: Option<AnalyzerConfig>,
+    per_partition_categorization: Option<PerPartition>,
     latency: Option<TimeSpan>,
     summary_count_field_name: Option<String>,
     detectors: Option<Vec<Detector>>,
@@ -262,33 +316,6 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
                 TimeSpan::in_largest_unit(rounded.max(span.saturating_mul(20)))
             }
         };
-        let unsupported = [
-            (
-                "categorization_field_name",
-                raw.categorization_field_name.is_some(),
-            ),
-            (
-                "categorization_filters",
-                raw.categorization_filters
-                    .is_some_and(|filters| !filters.is_empty()),
-            ),
-            (
-                "categorization_analyzer",
-                raw.categorization_analyzer.is_some(),
-            ),
-            (
-                "per_partition_categorization",
-                raw.per_partition_categorization
-                    .is_some_and(|c| c.get("enabled") == Some(&true.into())),
-            ),
-            (
-                "multivariate_by_fields",
-                raw.multivariate_by_fields == Some(true),
-            ),
-        ];
-        if let Some((name, _)) = unsupported.iter().find(|(_, used)| *used) {
-            refuse!("{name} is not supported by this version of tidewatch");
-        }
         let mut detectors = raw.detectors.unwrap_or_default();
         if detectors.is_empty() {
             refuse!("No detectors configured");
@@ -296,6 +323,13 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         for (index, detector) in detectors.iter_mut().enumerate() {
             detector.detector_index = index;
         }
+        let categorization = RawCategorization {
+            field_name: raw.categorization_field_name,
+            filters: raw.categorization_filters,
+            analyzer: raw.categorization_analyzer,
+            per_partition: raw.per_partition_categorization,
+        };
+        let categorization = categorization.build(&detectors)?;
         let influencers = raw.influencers.unwrap_or_default();
         influencers
             .iter()
@@ -303,10 +337,12 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         let summary_count_field_name = raw.summary_count_field_name.filter(|name| !name.is_empty());
         let config = Self {
             bucket_span,
+            categorization,
             latency,
             summary_count_field_name,
             detectors,
             influencers,
+            multivariate_by_fields: raw.multivariate_by_fields.unwrap_or(false),
             model_prune_window,
         };
         config.check_nested_names()?;
@@ -349,6 +385,7 @@ impl AnalysisConfig {
             [
                 &detector.field_name,
                 &detector.by_field_name,
+                &detector.over_field_name,
                 &detector.partition_field_name,
             ]
             .into_iter()
@@ -358,29 +395,46 @@ impl AnalysisConfig {
             .chain(&self.influencers)
             .chain(&self.summary_count_field_name)
         {
-            if !fields.contains(&name.as_str()) {
+            // A record is given its category; it doesn't bring it.
+            let given = self.categorization.is_some() && name == MLCATEGORY;
+            if !given && !fields.contains(&name.as_str()) {
                 fields.push(name);
             }
+        }
+        if let Some(categorization) = &self.categorization
+            && !fields.contains(&categorization.field_name.as_str())
+        {
+            fields.push(&categorization.field_name);
         }
         fields
     }
 
-    /// The columns of the records that the analysis wants.
+    /// The columns of the records that the analysis wants. The category is none of them.
     pub fn schema(&self) -> Schema {
         let mut schema = Schema::default();
+        let is_read = |name: &&String| self.categorization.is_none() || *name != MLCATEGORY;
         for detector in &self.detectors {
             if let Some(name) = &detector.field_name {
-                schema.column(name, true, false);
+                let numeric = detector.function.metric().is_numeric();
+                schema.column(name, numeric, !numeric);
             }
-            for name in [&detector.by_field_name, &detector.partition_field_name]
-                .into_iter()
-                .flatten()
+            for name in [
+                &detector.by_field_name,
+                &detector.over_field_name,
+                &detector.partition_field_name,
+            ]
+            .into_iter()
+            .flatten()
+            .filter(is_read)
             {
                 schema.column(name, false, true);
             }
         }
-        for name in &self.influencers {
+        for name in self.influencers.iter().filter(is_read) {
             schema.column(name, false, true);
+        }
+        if let Some(categorization) = &self.categorization {
+            schema.column(&categorization.field_name, false, true);
         }
         if let Some(name) = &self.summary_count_field_name {
             schema.column(name, true, false);
@@ -436,6 +490,22 @@ mod tests {
     }
 
     #[test]
+    fn a_population_is_described() {
+        let config = parse(json!({"detectors": [{
+            "function": "sum", "field_name": "a", "by_field_name": "b", "over_field_name": "c",
+            "partition_field_name": "d", "exclude_frequent": "ALL"
+        }]}));
+        let detector = &config.expect("valid").detectors[0];
+        assert_eq!(
+            detector.detector_description,
+            "sum(a) by b over c partitionfield=d excludefrequent=all"
+        );
+        let written = serde_json::to_value(detector).expect("serialises");
+        assert_eq!(written["exclude_frequent"], "all");
+        assert_eq!(written["over_field_name"], "c");
+    }
+
+    #[test]
     fn prune_windows_follow_the_bucket_span() {
         let window = |span: &str| {
             let config = parse(json!({"bucket_span": span, "detectors": [{"function": "count"}]}))
@@ -464,7 +534,44 @@ mod tests {
             (json!({"detectors": []}), "No detectors configured"),
             (
                 json!({"detectors": [{"function": "mean"}]}),
+                "Unless a count or temporal function is used one of field_name, by_field_name or over_field_name must \
+                 be set",
+            ),
+            (
+                json!({"detectors": [{"function": "mean", "by_field_name": "x"}]}),
                 "field_name must be set when the 'mean' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "rare", "over_field_name": "x"}]}),
+                "by_field_name must be set when the 'rare' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "rare", "by_field_name": "x", "field_name": "y"}]}),
+                "field_name cannot be used with function 'rare'",
+            ),
+            (
+                json!({"detectors": [{"function": "freq_rare", "by_field_name": "x"}]}),
+                "over_field_name must be set when the 'freq_rare' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "low_nzc", "over_field_name": "x"}]}),
+                "over_field_name cannot be used with function 'low_non_zero_count'",
+            ),
+            (
+                json!({"detectors": [{"function": "time_of_day", "field_name": "x"}]}),
+                "field_name cannot be used with function 'time_of_day'",
+            ),
+            (
+                json!({"detectors": [{"function": "lat_long", "over_field_name": "x"}]}),
+                "field_name must be set when the 'lat_long' function is used",
+            ),
+            (
+                json!({"detectors": [{"function": "count", "by_field_name": "x", "over_field_name": "x"}]}),
+                "by_field_name and over_field_name cannot be the same: 'x'",
+            ),
+            (
+                json!({"detectors": [{"function": "count", "over_field_name": "x", "exclude_frequent": "some"}]}),
+                "Invalid value 'some' for exclude_frequent",
             ),
             (
                 json!({"detectors": [{"function": "count", "field_name": "x"}]}),

@@ -1,10 +1,9 @@
 //! The way of one record into its bucket: this is the hot path, and allocates nothing once a series is known.
 
-use std::collections::hash_map::Entry;
-
-use super::{Engine, INFLUENCE_BYTES};
-use crate::detector::NO_SPLIT;
-use crate::gather::Accumulator;
+use super::{Engine, LaneColumns};
+use crate::config::Metric;
+use crate::detector::{Key, NO_SPLIT};
+use crate::gather::Sample;
 use crate::record::Record;
 
 impl Engine {
@@ -35,7 +34,7 @@ impl Engine {
         self.state.latest_bucket = self.state.latest_bucket.max(start);
 
         let place = self.open_bucket(start);
-        self.gather(record, place);
+        self.gather_with_category(record, place);
     }
 
     /// The place of a bucket among the open ones. Buckets without records are not kept open: there may be many.
@@ -56,7 +55,7 @@ impl Engine {
         }
     }
 
-    fn gather(&mut self, record: &Record<'_>, place: usize) {
+    pub(super) fn gather(&mut self, record: &Record<'_>, place: usize) {
         let events = match self.summary_column {
             None => 1.0,
             // Without a usable count a summarised record says nothing.
@@ -74,88 +73,148 @@ impl Engine {
                 .and_then(|text| bucket.names.intern(text));
         }
         let start = bucket.start;
-        for number in 0..self.columns.len() {
+        for number in 0..self.lanes.len() {
             let columns = self.columns[number];
-            let (metric, use_null) = {
-                let detector = &self.analysis.detectors[number];
-                (detector.function.metric(), detector.use_null)
-            };
-            let value = columns.field.and_then(|column| record.number(column));
-            if columns.field.is_some() && value.is_none() {
-                continue;
-            }
-            // A record without the split value belongs to no series, or to the one of null.
-            let split = |column: Option<usize>| match column {
-                None => Some(None),
-                Some(column) => record.text(column).or(use_null.then_some("")).map(Some),
-            };
-            let (Some(partition), Some(by)) = (split(columns.partition), split(columns.by)) else {
+            let lane = self.lanes[number];
+            let Some(sample) = self.sample(record, lane.metric, columns.field, events, place)
+            else {
                 continue;
             };
-            let names = &self.state.names;
-            let known = |split: Option<&str>| match split {
-                None => Some(NO_SPLIT),
-                Some(text) => names.get(text),
+            let use_null = self.analysis.detectors[lane.detector].use_null;
+            let Some(slot) = self.slot(number, record, columns, use_null, start) else {
+                continue;
             };
-            let found = match (known(partition), known(by)) {
-                (Some(partition), Some(by)) => self.state.detectors[number].find(partition, by),
-                _ => None,
-            };
-            let series = match found {
-                Some(series) => series,
-                None => match self.admit(number, partition, by, start) {
-                    Some(series) => series,
-                    None => continue,
-                },
-            };
-            let most = self.influencers.len() as u64 * INFLUENCE_BYTES;
             let limit = self.state.options.memory_limit;
-            let room = limit == 0 || self.bytes() + most <= limit;
-            let gathered = &mut self.state.open[place].detectors[number];
-            gathered.add(series, metric, value, events);
-            for (field, id) in self.influencers.iter().enumerate() {
-                let Some(id) = id else { continue };
-                match gathered.influences.entry((series, field as u32, *id)) {
-                    Entry::Occupied(mut part) => part.get_mut().add(metric, value, events),
-                    // Where memory is short, influencers are what can be done without.
-                    Entry::Vacant(place) if room => {
-                        place.insert(Accumulator::EMPTY).add(metric, value, events);
-                        self.state.influences += 1;
-                    }
-                    Entry::Vacant(_) => {}
-                }
-            }
+            let text = sample.text.map_or(0, |(_, length)| length as u64);
+            let needed = self.reserved_bytes() + self.most_a_record + text;
+            let room = limit == 0 || needed <= limit;
+            let gathered = &mut self.state.open[place].lanes[number];
+            let before = gathered.bytes();
+            gathered.add(slot, lane.metric, sample, &self.influencers, room);
+            self.state.gathered_bytes =
+                (self.state.gathered_bytes + gathered.bytes()).saturating_sub(before);
         }
     }
 
-    /// Starts a series, if the memory limit allows.
-    fn admit(
+    /// What a record says to a lane of a metric; `None` for nothing.
+    fn sample(
         &mut self,
-        detector: usize,
-        partition: Option<&str>,
-        by: Option<&str>,
+        record: &Record<'_>,
+        metric: Metric,
+        field: Option<usize>,
+        events: f64,
+        place: usize,
+    ) -> Option<Sample> {
+        let mut sample = Sample {
+            events,
+            ..Sample::default()
+        };
+        let period = match metric {
+            Metric::TimeOfDay => 86_400,
+            // A week begins on Monday; the epoch was a Thursday.
+            Metric::TimeOfWeek => 604_800,
+            _ => 0,
+        };
+        if period > 0 {
+            let shift = if metric == Metric::TimeOfWeek {
+                3 * 86_400_000
+            } else {
+                0
+            };
+            let into = (record.time + shift).rem_euclid(period * 1_000);
+            let angle = std::f64::consts::TAU * into as f64 / (period * 1_000) as f64;
+            (sample.value, sample.second) = (Some(angle.sin()), angle.cos());
+            return Some(sample);
+        }
+        let Some(column) = field else {
+            return Some(sample);
+        };
+        match metric {
+            Metric::Distinct | Metric::Information => {
+                let text = record.text(column)?;
+                let names = &mut self.state.open[place].names;
+                sample.text = Some((names.intern(text)?, text.len()));
+            }
+            Metric::Place => {
+                let [latitude, longitude] = coordinates(record.text(column)?)?;
+                (sample.value, sample.second) = (Some(latitude), longitude);
+            }
+            _ => sample.value = Some(record.number(column)?),
+        }
+        Some(sample)
+    }
+
+    /// The slot of a record; a new one is started if the memory limit allows. A record without a split value belongs to
+    /// none, or to the one of null.
+    fn slot(
+        &mut self,
+        lane: usize,
+        record: &Record<'_>,
+        columns: LaneColumns,
+        use_null: bool,
         start: i64,
     ) -> Option<u32> {
-        let names = 2 * (partition.map_or(0, str::len) + by.map_or(0, str::len) + 20) as u64;
-        let needed = self.bytes() + self.series_bytes + names;
-        if self.state.options.memory_limit > 0 && needed > self.state.options.memory_limit {
+        let split = |column: Option<usize>, null: bool| match column {
+            None => Some(None),
+            Some(column) => record.text(column).or(null.then_some("")).map(Some),
+        };
+        let splits = [
+            split(columns.partition, use_null)?,
+            split(columns.by, use_null)?,
+            split(columns.over, false)?,
+        ];
+        let names = &self.state.names;
+        let known = |split: Option<&str>| match split {
+            None => Some(NO_SPLIT),
+            Some(text) => names.get(text),
+        };
+        let [partition, by, over] = splits.map(known);
+        let key = partition.zip(by).zip(over);
+        key.and_then(|((partition, by), over)| {
+            let key = Key {
+                partition,
+                by,
+                over,
+            };
+            self.state.lanes[lane].find(key)
+        })
+        .or_else(|| self.admit(lane, splits, start))
+    }
+
+    /// Starts a slot, if the memory limit allows.
+    fn admit(&mut self, lane: usize, splits: [Option<&str>; 3], start: i64) -> Option<u32> {
+        let text: usize = splits.iter().flatten().map(|text| text.len() + 20).sum();
+        let slot = self.state.lanes[lane].newborn_bytes() + self.slot_bytes();
+        let needed = self.reserved_bytes() + slot + 2 * text as u64;
+        let limit = self.state.options.memory_limit;
+        if limit > 0 && needed > limit {
             self.state.refused = true;
             self.state.allocation_failures += 1;
-            self.state.exceeded_bytes = self
-                .state
-                .exceeded_bytes
-                .max(needed - self.state.options.memory_limit);
+            self.state.exceeded_bytes = self.state.exceeded_bytes.max(needed - limit);
             return None;
         }
         let mut id = |split: Option<&str>| match split {
             None => Some(NO_SPLIT),
             Some(text) => self.state.names.intern(text),
         };
-        let (partition, by) = (id(partition)?, id(by)?);
-        let config = &self.analysis.detectors[detector];
-        let number =
-            self.state.detectors[detector].add(config, self.analysis.span(), partition, by, start);
+        let [partition, by, over] = splits.map(&mut id);
+        let key = Key {
+            partition: partition?,
+            by: by?,
+            over: over?,
+        };
+        let slot = self.state.lanes[lane].admit(&self.lanes[lane], key, start);
         self.state.peak_bytes = self.state.peak_bytes.max(self.bytes());
-        Some(number)
+        Some(slot)
     }
+}
+
+/// `latitude,longitude` in degrees.
+fn coordinates(text: &str) -> Option<[f64; 2]> {
+    let (latitude, longitude) = text.split_once(',')?;
+    let degrees = |text: &str, most: f64| {
+        let degrees: f64 = text.trim().parse().ok()?;
+        (degrees.abs() <= most).then_some(degrees)
+    };
+    Some([degrees(latitude, 90.0)?, degrees(longitude, 180.0)?])
 }

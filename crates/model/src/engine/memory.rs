@@ -1,123 +1,211 @@
 //! What the models take, and how the limit is kept.
+//!
+//! Nothing is allocated for a model but a new slot and a step of growth that a model asks for. Both are looked at
+//! beforehand: what would pass the limit is refused, and the model goes on with what it has.
 
-use super::{Engine, INFLUENCE_BYTES, SOFT};
+use super::categories::Categories;
+use super::{Engine, SOFT};
+use crate::categorize::CategorizerStats;
 use crate::counts::{MemoryStatus, ModelSize};
-use crate::detector::{Member, NO_SPLIT};
+use crate::detector::{Key, LaneState, NO_SPLIT};
+use crate::gather::Accumulator;
+
+/// Share of the memory limit down to which slots are pruned.
+const ROOMY: f64 = 0.7;
+/// Buckets that late records may keep open, for the count.
+const MOST_OPEN: i64 = 10_000;
+/// Buckets for which a slot must have had no record to be pruned where memory is short.
+const IDLE: i64 = 3;
 
 impl Engine {
     /// Bytes of the models, against the limit.
     pub fn size(&self) -> ModelSize {
-        let by = self.distinct(|member| member.by);
-        let partition = self.distinct(|member| member.partition);
         let bytes = self.bytes();
         ModelSize {
             model_bytes: bytes,
             peak_model_bytes: self.state.peak_bytes.max(bytes),
             model_bytes_exceeded: self.state.exceeded_bytes,
             model_bytes_memory_limit: self.state.options.memory_limit,
-            total_by_field_count: by,
-            total_over_field_count: 0,
-            total_partition_field_count: partition,
+            total_by_field_count: self.distinct(|key| key.by),
+            total_over_field_count: self.distinct(|key| key.over),
+            total_partition_field_count: self.distinct(|key| key.partition),
             bucket_allocation_failures_count: self.state.allocation_failures,
             memory_status: match (self.state.refused, self.state.pruned) {
                 (true, _) => MemoryStatus::HardLimit,
                 (false, true) => MemoryStatus::SoftLimit,
                 (false, false) => MemoryStatus::Ok,
             },
+            categories: self
+                .categories
+                .as_ref()
+                .map_or_else(CategorizerStats::default, |c| c.categorizers().stats()),
             timestamp: self
                 .last_finalized_bucket_end()
                 .map(|end| end - self.analysis.span() * 1_000),
         }
     }
 
-    fn distinct(&self, of: impl Fn(&Member) -> u32) -> u64 {
-        let members = self
-            .state
-            .detectors
-            .iter()
-            .flat_map(|detector| &detector.members);
-        let mut ids: Vec<u32> = members.map(of).filter(|&id| id != NO_SPLIT).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.len() as u64
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        let lanes = self.state.lanes.iter();
+        lanes.flat_map(|lane| (0..lane.len()).map(|slot| lane.slot(slot).0))
     }
 
-    pub(super) fn series_count(&self) -> u64 {
-        self.state
-            .detectors
-            .iter()
-            .map(|detector| detector.members.len() as u64)
-            .sum()
+    fn distinct(&self, of: impl Fn(Key) -> u32) -> u64 {
+        let mut seen = vec![false; self.state.names.len()];
+        let ids = self.keys().map(of).filter(|&id| id != NO_SPLIT);
+        ids.for_each(|id| seen[id as usize] = true);
+        seen.iter().filter(|&&seen| seen).count() as u64
     }
 
-    /// A series counts in full from its start: what has been let in may grow without a look at the limit.
+    pub(super) fn slot_count(&self) -> u64 {
+        self.state.lanes.iter().map(|lane| lane.len() as u64).sum()
+    }
+
+    /// Bytes that a slot takes in so many buckets at work.
+    fn gathered_slot_bytes(buckets: usize) -> u64 {
+        (buckets * (size_of::<Accumulator>() + size_of::<u32>())) as u64
+    }
+
+    /// Bytes that a slot takes in buckets, as many as may be open at once.
+    pub(super) fn slot_bytes(&self) -> u64 {
+        let late = self.analysis.latency() / self.analysis.span();
+        let open = late.clamp(0, MOST_OPEN) as usize + 2;
+        Self::gathered_slot_bytes(open.max(self.state.open.len() + 1))
+    }
+
+    /// Bytes of the models and of what is gathered.
     pub(super) fn bytes(&self) -> u64 {
-        self.series_count() * self.series_bytes
-            + self.state.names.bytes() as u64
-            + self.state.influences * INFLUENCE_BYTES
+        // An emptied bucket is used again before another is made.
+        self.bytes_with(Self::gathered_slot_bytes(self.state.open.len().max(1)))
     }
 
-    /// Drops the series that have had no record for the prune window, and sooner where memory is short.
+    /// The same with as many buckets at work as there may be: what is held against the limit.
+    pub(super) fn reserved_bytes(&self) -> u64 {
+        self.bytes_with(self.slot_bytes())
+    }
+
+    fn bytes_with(&self, slot_bytes: u64) -> u64 {
+        let models: u64 = self.state.lanes.iter().map(LaneState::bytes).sum();
+        let categories = self.categories.as_ref().map_or(0, Categories::bytes);
+        models
+            + categories
+            + self.slot_count() * slot_bytes
+            + self.state.names.bytes() as u64
+            + self.state.gathered_bytes
+            + self.state.normaliser.bytes()
+    }
+
+    /// Bytes that are left of the limit.
+    pub(super) fn room(&self) -> u64 {
+        match self.state.options.memory_limit {
+            0 => u64::MAX,
+            limit => limit.saturating_sub(self.reserved_bytes()),
+        }
+    }
+
+    /// Lets models grow that asked for it, lane by lane and slot by slot, while there is room.
+    pub(super) fn feed(&mut self, hungry: &[Vec<u32>]) {
+        let mut room = Some(self.room());
+        for (lane, hungry) in self.state.lanes.iter_mut().zip(hungry) {
+            room = room.and_then(|room| lane.grow(hungry, room));
+        }
+        self.state.stunted = room.is_none();
+        self.state.peak_bytes = self.state.peak_bytes.max(self.bytes());
+    }
+
+    /// Drops the slots that have had no record for the prune window; where memory is short, also the least useful.
     pub(super) fn prune(&mut self, now: i64) {
         let span = self.analysis.span();
         let window = self.state.options.prune_window;
-        let short = self.state.options.memory_limit > 0
-            && self.bytes() as f64 > SOFT * self.state.options.memory_limit as f64;
-        let window = if short {
-            (window / 4).max(2 * span)
-        } else {
-            window
-        };
-        if now - self.state.last_pruning < (window / 16).max(span) {
+        let limit = self.state.options.memory_limit as f64;
+        let short =
+            limit > 0.0 && (self.reserved_bytes() as f64 > SOFT * limit || self.state.stunted);
+        let pause = if short { 3_600 } else { window / 16 };
+        if now - self.state.last_pruning < pause.max(span) {
             return;
         }
         self.state.last_pruning = now;
-        let before = now - window;
-        let mut pruned = false;
-        for (number, detector) in self.state.detectors.iter_mut().enumerate() {
-            // The only series of a detector without splits stays.
-            let config = &self.analysis.detectors[number];
-            if config.by_field_name.is_none() && config.partition_field_name.is_none() {
-                continue;
-            }
-            if let Some(places) = detector.prune(before) {
-                pruned = true;
-                self.state
-                    .open
-                    .iter_mut()
-                    .for_each(|bucket| bucket.detectors[number].renumber(&places));
-            }
+        let mut keep = self.recently_seen(now - window);
+        if short {
+            let spare = self.reserved_bytes() as f64 - ROOMY * limit;
+            self.spare_least_useful(&mut keep, now, spare.max(0.0) as u64);
         }
-        if pruned {
-            self.rebuild_names();
-        }
+        self.drop_slots(&keep);
         self.state.pruned = short;
         if !short {
             self.state.refused = false;
         }
     }
 
-    fn rebuild_names(&mut self) {
-        let old = std::mem::take(&mut self.state.names);
-        let names = &mut self.state.names;
-        let mut ids = vec![NO_SPLIT; old.len()];
-        for member in self
-            .state
-            .detectors
-            .iter()
-            .flat_map(|detector| &detector.members)
-        {
-            for id in [member.partition, member.by]
-                .into_iter()
-                .filter(|&id| id != NO_SPLIT)
-            {
-                // What fitted before fits now.
-                ids[id as usize] = names.intern(old.name(id)).unwrap_or(NO_SPLIT);
+    /// For each lane and slot, whether it had a record at `since` or later. The only slot of a detector without splits
+    /// always stays.
+    fn recently_seen(&self, since: i64) -> Vec<Vec<bool>> {
+        let lanes = self.lanes.iter().zip(&self.state.lanes);
+        let of_lane = |(lane, state): (&crate::detector::Lane, &LaneState)| {
+            let split = self.analysis.detectors[lane.detector].is_split();
+            (0..state.len())
+                .map(|slot| !split || state.slot(slot).1 >= since)
+                .collect()
+        };
+        lanes.map(of_lane).collect()
+    }
+
+    /// Gives up slots until `bytes` are free: first those that have been away longest for how often they were seen.
+    fn spare_least_useful(&self, keep: &mut [Vec<bool>], now: i64, bytes: u64) {
+        let span = self.analysis.span();
+        let mut idle: Vec<(u64, usize, usize)> = Vec::new();
+        for (number, (lane, state)) in self.lanes.iter().zip(&self.state.lanes).enumerate() {
+            if !self.analysis.detectors[lane.detector].is_split() {
+                continue;
+            }
+            for (slot, &stays) in keep[number].iter().enumerate() {
+                let (_, last, seen) = state.slot(slot);
+                let away = (now - last) / span;
+                if stays && away >= IDLE {
+                    // Buckets away for each that it was seen in.
+                    let useless = away as f64 / f64::from(seen.max(1));
+                    idle.push((useless.to_bits(), number, slot));
+                }
             }
         }
-        self.state
-            .detectors
-            .iter_mut()
-            .for_each(|detector| detector.rename(|id| ids[id as usize]));
+        idle.sort_unstable_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let mut freed = 0;
+        for (_, lane, slot) in idle {
+            if freed >= bytes {
+                break;
+            }
+            let state = &self.state.lanes[lane];
+            freed += state.bytes() / state.len().max(1) as u64;
+            keep[lane][slot] = false;
+        }
+    }
+
+    fn drop_slots(&mut self, keep: &[Vec<bool>]) {
+        let mut dropped = false;
+        for (number, keep) in keep.iter().enumerate() {
+            if keep.iter().all(|&stays| stays) {
+                continue;
+            }
+            dropped = true;
+            let places = self.state.lanes[number].retain(keep);
+            let open = self.state.open.iter_mut();
+            open.for_each(|bucket| bucket.lanes[number].renumber(&places));
+        }
+        if dropped {
+            self.rebuild_names();
+        }
+    }
+
+    fn rebuild_names(&mut self) {
+        let old = std::mem::take(&mut self.state.names);
+        let mut names = crate::intern::Interner::default();
+        let mut ids = vec![NO_SPLIT; old.len()];
+        for id in self.keys().flat_map(Key::ids) {
+            // What fitted before fits now.
+            ids[id as usize] = names.intern(old.name(id)).unwrap_or(NO_SPLIT);
+        }
+        self.state.names = names;
+        let lanes = self.state.lanes.iter_mut();
+        lanes.for_each(|lane| lane.rename(&|id| ids[id as usize]));
     }
 }

@@ -3,23 +3,30 @@
 //! Time is what the records say. A bucket closes when a record at least `latency` past its end has come, or when a
 //! flush says that time has passed; it is then judged, and never changes again.
 
+mod categories;
+mod format1;
 mod intake;
 mod memory;
+mod rules;
 mod time;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AnalysisConfig, Metric};
+use crate::config::{AnalysisConfig, MLCATEGORY};
 use crate::counts::DataCounts;
-use crate::detector::{DetectorState, Member};
-use crate::gather::{Accumulator, OpenBucket};
+use crate::detector::{Closing, Lane, LaneState};
+use crate::gather::{Gathered, OpenBucket};
 use crate::intern::Interner;
+use crate::normalise::Normaliser;
 use crate::record::RecordBatch;
 use crate::report::Reporter;
 use crate::results::BucketResults;
-use crate::series::Series;
+use crate::rules::{RuleSet, Rules, Shift};
+use crate::workers::{Alone, Workers};
+use categories::Categories;
 
 /// Buckets that one call may close before it hands out what it has, so that a gap in time needs no unbounded memory.
 const BUCKETS_A_CALL: u64 = 512;
@@ -27,10 +34,8 @@ const BUCKETS_A_CALL: u64 = 512;
 const JUDGEMENTS_A_CALL: u64 = 200_000;
 /// A longer gap without records is jumped over: a wrong time far in the future must not cost years of empty buckets.
 const LONGEST_GAP: i64 = 100_000;
-/// Share of the memory limit from which idle series are pruned four times as early.
+/// Share of the memory limit from which memory is short: idle slots are then pruned early.
 const SOFT: f64 = 0.8;
-/// Bytes of an influencer value at work in a series, its text and the map's spare room included.
-const INFLUENCE_BYTES: u64 = 160;
 /// Logarithm of how far a bucket must be below the mean size to count as sparse.
 const SPARSE: f64 = 2.0;
 
@@ -82,27 +87,34 @@ pub enum StateError {
     OtherAnalysis,
 }
 
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 
 #[derive(Debug, Clone)]
 pub struct Engine {
     analysis: AnalysisConfig,
-    columns: Vec<DetectorColumns>,
+    lanes: Vec<Lane>,
+    /// Of each lane.
+    columns: Vec<LaneColumns>,
     influencer_columns: Vec<usize>,
     summary_column: Option<usize>,
     analysis_fields: u64,
-    series_bytes: u64,
+    /// Bytes that a record may come to need beside its slots.
+    most_a_record: u64,
     state: State,
+    workers: Arc<dyn Workers>,
     /// Emptied buckets, to be used again.
     spare: Vec<OpenBucket>,
     /// Influencer values of the record at hand.
     influencers: Vec<Option<u32>>,
+    /// Of a job that has categories.
+    categories: Option<Categories>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct DetectorColumns {
+struct LaneColumns {
     field: Option<usize>,
     by: Option<usize>,
+    over: Option<usize>,
     partition: Option<usize>,
 }
 
@@ -116,9 +128,11 @@ struct State {
     exceeded_bytes: u64,
     pruned: bool,
     refused: bool,
+    /// Whether the last bucket's growth was refused for want of room.
+    stunted: bool,
     /// Split values.
     names: Interner,
-    detectors: Vec<DetectorState>,
+    lanes: Vec<LaneState>,
     /// Start of the first bucket that still takes records; none before the first record. Epoch seconds.
     open_from: Option<i64>,
     /// Start of the bucket of the earliest record since the beginning or the last jump in time.
@@ -126,16 +140,21 @@ struct State {
     /// Start of the bucket of the latest record.
     latest_bucket: i64,
     open: VecDeque<OpenBucket>,
-    /// Influencer values at work in the open buckets.
-    influences: u64,
+    /// Bytes that the open buckets take beside their slots.
+    gathered_bytes: u64,
     last_pruning: i64,
     /// Mean records of a bucket that had some.
     mean_bucket_records: f64,
+    rules: Rules,
+    /// Moves of a detector's clocks that have been made, of those that the rules ask for.
+    shifted: Vec<(usize, Shift)>,
+    normaliser: Normaliser,
 }
 
 impl Engine {
     pub fn new(analysis: AnalysisConfig, options: Options) -> Self {
-        let detectors = vec![DetectorState::default(); analysis.detectors.len()];
+        let lanes = Lane::of(&analysis);
+        let lanes = lanes.iter().map(LaneState::new).collect();
         let state = State {
             options,
             counts: DataCounts::default(),
@@ -144,44 +163,60 @@ impl Engine {
             exceeded_bytes: 0,
             pruned: false,
             refused: false,
+            stunted: false,
             names: Interner::default(),
-            detectors,
+            lanes,
             open_from: None,
             first_bucket: 0,
             latest_bucket: 0,
             open: VecDeque::new(),
-            influences: 0,
+            gathered_bytes: 0,
             last_pruning: 0,
             mean_bucket_records: 0.0,
+            rules: RuleSet::new(&analysis, BTreeMap::new(), Vec::new()).into(),
+            shifted: Vec::new(),
+            normaliser: Normaliser::new(analysis.span()),
         };
-        Self::with_state(analysis, state)
+        let categories = Categories::new(&analysis, None);
+        Self::with_state(analysis, state, categories)
     }
 
-    fn with_state(analysis: AnalysisConfig, state: State) -> Self {
+    fn with_state(
+        analysis: AnalysisConfig,
+        mut state: State,
+        categories: Option<Categories>,
+    ) -> Self {
+        state.normaliser.weigh();
         let schema = analysis.schema();
-        let column = |name: &Option<String>| name.as_ref().and_then(|name| schema.position(name));
-        let columns = analysis.detectors.iter().map(|detector| DetectorColumns {
-            field: column(&detector.field_name),
-            by: column(&detector.by_field_name),
-            partition: column(&detector.partition_field_name),
+        let position = |name: &String| match &categories {
+            Some(categories) if name == MLCATEGORY => Some(categories.column),
+            _ => schema.position(name),
+        };
+        let column = |name: &Option<String>| name.as_ref().and_then(position);
+        let lanes = Lane::of(&analysis);
+        let columns = lanes.iter().map(|lane| {
+            let detector = &analysis.detectors[lane.detector];
+            LaneColumns {
+                field: column(&detector.field_name),
+                by: column(&detector.by_field_name),
+                over: column(&detector.over_field_name),
+                partition: column(&detector.partition_field_name),
+            }
         });
         let columns = columns.collect();
         Self {
+            lanes,
             columns,
-            influencer_columns: analysis
-                .influencers
-                .iter()
-                .filter_map(|name| schema.position(name))
-                .collect(),
+            influencer_columns: analysis.influencers.iter().filter_map(position).collect(),
             summary_column: column(&analysis.summary_count_field_name),
             analysis_fields: analysis.analysis_fields().len() as u64,
-            series_bytes: (Series::full_bytes(analysis.span()) + size_of::<Member>()
-                - size_of::<Series>()
-                + 4 * size_of::<Accumulator>()) as u64,
+            most_a_record: Gathered::most_a_record(analysis.influencers.len()),
             influencers: vec![None; analysis.influencers.len()],
             analysis,
             state,
+            workers: Arc::new(Alone),
             spare: Vec::new(),
+            categories,
         }
     }
 
@@ -192,11 +227,20 @@ impl Engine {
         if format > FORMAT {
             return Err(StateError::Newer(format));
         }
-        let state: State = postcard::from_bytes(rest).map_err(damaged)?;
-        if state.detectors.len() != analysis.detectors.len() {
+        let (state, categories) = match format {
+            1 => (format1::read(rest, &analysis).map_err(damaged)?, None),
+            _ => {
+                let (state, rest) = postcard::take_from_bytes::<State>(rest).map_err(damaged)?;
+                (state, postcard::from_bytes(rest).map_err(damaged)?)
+            }
+        };
+        let lanes = Lane::of(&analysis);
+        let fits = |(lane, state): (&Lane, &LaneState)| state.is_of(lane);
+        if state.lanes.len() != lanes.len() || !lanes.iter().zip(&state.lanes).all(fits) {
             return Err(StateError::OtherAnalysis);
         }
-        Ok(Self::with_state(analysis, state))
+        let categories = Categories::new(&analysis, categories);
+        Ok(Self::with_state(analysis, state, categories))
     }
 
     /// The state, from which [`Engine::restore`] goes on as if nothing had been between.
@@ -204,7 +248,16 @@ impl Engine {
         // Writing to memory fails for no type of ours: lengths are known and there are no foreign serialisers.
         postcard::to_stdvec(&FORMAT)
             .and_then(|head| postcard::to_extend(&self.state, head))
+            .and_then(|states| {
+                let categories = self.categories.as_ref();
+                postcard::to_extend(&categories.map(Categories::state), states)
+            })
             .unwrap_or_else(|error| unreachable!("the state can't be written: {error}"))
+    }
+
+    /// Lends the engine workers; what it finds is the same with any.
+    pub fn employ(&mut self, workers: Arc<dyn Workers>) {
+        self.workers = workers;
     }
 
     pub fn analysis(&self) -> &AnalysisConfig {
@@ -218,6 +271,13 @@ impl Engine {
     /// Takes other settings for what comes next.
     pub fn configure(&mut self, options: Options) {
         self.state.options = options;
+    }
+
+    /// Sets scores against those of another window from now on, in seconds: none for the usual window, 0 to leave
+    /// them as they are. It belongs to the settings of a run, beside [`Options`].
+    pub fn renormalise(&mut self, window: Option<i64>) {
+        let span = self.analysis.span();
+        self.state.normaliser.configure(window, span);
     }
 
     /// Plots other models from now on.
@@ -294,29 +354,24 @@ impl Engine {
             let elapsed = (latest + 1 - bucket.start).clamp(0, self.analysis.span());
             let complete = elapsed as f64 / self.analysis.span() as f64;
             let mut reporter = self.reporter(bucket.start, true);
-            for (number, detector) in self.analysis.detectors.iter().enumerate() {
-                let gathered = &bucket.detectors[number];
-                for (place, member) in self.state.detectors[number].members.iter().enumerate() {
-                    let function = detector.function;
-                    let found = gathered.get(place).value(function.metric());
-                    let Some(value) = found.or_else(|| function.zeros().then_some(0.0)) else {
-                        continue;
-                    };
-                    let adds_up = matches!(function.metric(), Metric::Count | Metric::Sum);
-                    let expected = member
-                        .series
-                        .peek(bucket.start, value, function.side())
-                        .typical;
-                    let value = if adds_up {
-                        value + (1.0 - complete) * expected
-                    } else {
-                        value
-                    };
-                    let finding = member.series.peek(bucket.start, value, function.side());
-                    reporter.see(number, place, member, value, finding.probability, finding);
-                }
+            for (number, lane) in self.lanes.iter().enumerate() {
+                let closing = Closing {
+                    lane,
+                    bucket: bucket.start,
+                    plotted: None,
+                    workers: &Alone,
+                    ruling: self.ruling(lane, bucket.start),
+                };
+                let mut gathered = bucket.lanes[number].clone();
+                gathered.settle(lane.metric, &bucket.names);
+                let closed = self.state.lanes[number].peek(&closing, &gathered, complete);
+                reporter.see(number, &closing, closed);
             }
-            results.push(reporter.finish(bucket, &self.state.detectors));
+            let mut result = reporter.finish(bucket, &self.state.lanes);
+            result.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
+            let normaliser = &self.state.normaliser;
+            normaliser.bound(&self.analysis.influencers, &mut result);
+            results.push(result);
         }
         results
     }
@@ -346,7 +401,7 @@ impl Engine {
     fn reporter(&self, start: i64, is_interim: bool) -> Reporter<'_> {
         Reporter::new(
             &self.analysis,
-            &self.state.options.plot,
+            &self.lanes,
             &self.state.names,
             start,
             is_interim,

@@ -1,7 +1,7 @@
 //! How time goes on: buckets open, close and are judged, gaps are jumped over.
 
 use super::{BUCKETS_A_CALL, Engine, JUDGEMENTS_A_CALL, LONGEST_GAP, SPARSE};
-use crate::detector::Member;
+use crate::detector::{Closing, Ruling};
 use crate::gather::OpenBucket;
 use crate::report::Reporter;
 use crate::results::BucketResults;
@@ -36,7 +36,7 @@ impl Engine {
                 self.state.open_from = Some(last.min(self.state.first_bucket));
                 continue;
             }
-            let enough = JUDGEMENTS_A_CALL / self.series_count().max(1);
+            let enough = JUDGEMENTS_A_CALL / self.slot_count().max(1);
             if results.len() as u64 >= enough.clamp(1, BUCKETS_A_CALL) {
                 return false;
             }
@@ -74,7 +74,7 @@ impl Engine {
     }
 
     pub(super) fn retire(&mut self, mut bucket: OpenBucket) {
-        self.state.influences -= bucket.influences();
+        self.state.gathered_bytes -= bucket.bytes();
         bucket.reopen(0);
         self.spare.push(bucket);
     }
@@ -85,26 +85,47 @@ impl Engine {
                 bucket.reopen(start);
                 bucket
             }
-            None => OpenBucket::new(start, self.analysis.detectors.len()),
+            None => OpenBucket::new(start, self.lanes.len()),
         }
     }
 
     fn judge(&mut self, bucket: &mut OpenBucket) -> BucketResults {
+        let annotations = self.shift_clocks(bucket.start);
+        let plot = &self.state.options.plot;
+        let terms = plot.terms.iter();
+        let terms: Vec<u32> = terms.filter_map(|t| self.state.names.get(t)).collect();
+        // Terms that no model has: nothing is plotted.
+        let plotted = plot.enabled && (plot.terms.is_empty() || !terms.is_empty());
         let mut reporter = Reporter::new(
             &self.analysis,
-            &self.state.options.plot,
+            &self.lanes,
             &self.state.names,
             bucket.start,
             false,
         );
-        for (number, detector) in self.analysis.detectors.iter().enumerate() {
-            let state = &mut self.state.detectors[number];
-            let see = |place: usize, member: &Member, value: f64, probability: f64, finding| {
-                reporter.see(number, place, member, value, probability, finding);
+        let mut hungry = Vec::new();
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let closing = Closing {
+                lane,
+                bucket: bucket.start,
+                plotted: plotted.then_some(&terms),
+                workers: &*self.workers,
+                ruling: Ruling::of(&self.state.rules, &self.state.names, lane, bucket.start),
             };
-            state.close(detector, &mut bucket.detectors[number], bucket.start, see);
+            let gathered = &mut bucket.lanes[number];
+            gathered.settle(lane.metric, &bucket.names);
+            let mut closed = self.state.lanes[number].close(&closing, gathered);
+            hungry.push(std::mem::take(&mut closed.hungry));
+            reporter.see(number, &closing, closed);
         }
-        reporter.finish(bucket, &self.state.detectors)
+        let mut results = reporter.finish(bucket, &self.state.lanes);
+        results.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
+        results.annotations.extend(annotations);
+        let room = self.room();
+        let normaliser = &mut self.state.normaliser;
+        normaliser.take(&self.analysis.influencers, &mut results, room);
+        self.feed(&hungry);
+        results
     }
 
     fn count_bucket(&mut self, bucket: &OpenBucket) {

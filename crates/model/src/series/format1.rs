@@ -166,6 +166,7 @@ impl From<Series> for super::Series {
             odds: Odds::default(),
             recent: Some(Box::new(old.recent.into())),
             phase: Phase::taken_up(old.seen, old.last, old.span),
+            ahead: 0,
             predictors: old.predictors.taken_up(old.span, old.spread, filled),
         }
     }

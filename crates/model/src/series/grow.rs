@@ -189,6 +189,7 @@ impl Series {
     fn replayed(&self, link: Link, seasons: bool) -> Self {
         let mut again = Self::new(self.span, link);
         again.recent = None;
+        again.ahead = self.ahead;
         again.shapes = self.shapes.as_ref().map(|_| Box::default());
         again.days = self
             .days
@@ -254,8 +255,12 @@ impl Series {
             let values = scaled
                 .iter()
                 .map(|&v| (!v.is_nan()).then_some(f64::from(v)));
-            self.predictors
-                .adopt(lag as i64 * self.span, self.span, self.last, values);
+            self.predictors.adopt(
+                lag as i64 * self.span,
+                self.span,
+                self.clock(self.last),
+                values,
+            );
         }
     }
 

@@ -11,7 +11,7 @@
 
 mod bar;
 mod day;
-pub mod format1;
+pub(crate) mod format1;
 mod grow;
 mod link;
 mod odds;
@@ -36,11 +36,13 @@ use odds::Odds;
 use predict::Predictors;
 use recent::Recent;
 use row::Cuts;
-use season::{DAY, Visit};
+pub(crate) use season::DAY;
+use season::Visit;
 use shape::Shapes;
 use sums::Sums;
-use tail::Tail;
-use views::{sides, together};
+pub use tail::Tail;
+pub(crate) use views::sides;
+use views::together;
 
 /// Residuals are cut at so many widths before they teach; each further surprise on the same side doubles it.
 const TAME: f64 = 3.5;
@@ -74,9 +76,39 @@ pub struct Finding {
     pub single: f64,
     /// Of the last buckets together.
     pub multiple: f64,
+    /// Of the shape of the last values, whatever their height.
+    pub shape: f64,
     pub typical: f64,
     pub lower: f64,
     pub upper: f64,
+    /// Buckets that have been far out on end, this one among them.
+    pub length: u32,
+    /// What the series has taken for its new normal with this value.
+    pub change: Option<Change>,
+}
+
+impl Finding {
+    /// Of a value that is judged for its bucket alone, with what is typical between its bounds.
+    pub fn alone(probability: f64, [lower, typical, upper]: [f64; 3]) -> Self {
+        Self {
+            probability,
+            single: probability,
+            multiple: 1.0,
+            shape: 1.0,
+            typical,
+            lower,
+            upper,
+            length: 1,
+            change: None,
+        }
+    }
+}
+
+/// A change for good.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// Of the level, from what was expected to what has come to be.
+    Level { from: f64, to: f64 },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +137,8 @@ pub struct Series {
     /// Until nothing more is asked of it.
     recent: Option<Box<Recent>>,
     phase: Phase,
+    /// Seconds that the clock of the seasons is ahead.
+    ahead: i32,
     /// What probabilities have come to.
     odds: Odds,
 }
@@ -132,15 +166,29 @@ impl Series {
             bar: Bar::default(),
             recent: Some(Box::default()),
             phase: Phase::default(),
+            ahead: 0,
             odds: Odds::default(),
         }
     }
 
     /// Judges the value of the bucket at `time` and learns it, in what the series has. Times must grow.
     pub fn observe(&mut self, time: i64, value: f64, side: Side) -> Finding {
-        let judged = self.judge(time, value, side);
-        self.learn(time, value, &judged);
-        self.shrink();
+        self.observe_unless(time, value, side, |_| false)
+    }
+
+    /// Judges a value and learns it unless it is not to be, which its judgement may decide.
+    pub fn observe_unless(
+        &mut self,
+        time: i64,
+        value: f64,
+        side: Side,
+        is_skipped: impl FnOnce(&Finding) -> bool,
+    ) -> Finding {
+        let mut judged = self.judge(time, value, side);
+        if !is_skipped(&judged.finding) {
+            judged.finding.change = self.learn(time, value, &judged);
+            self.shrink();
+        }
         judged.finding
     }
 
@@ -160,7 +208,7 @@ impl Series {
 
     fn judge(&self, time: i64, value: f64, side: Side) -> Judgement {
         let y = self.link.apply(value.clamp(-LARGEST, LARGEST));
-        let forecast = self.predictors.forecast(time, self.span);
+        let forecast = self.predictors.forecast(self.clock(time), self.span);
         let mean = if self.seen == 0 { y } else { forecast.mean };
         let spread = self.spread_at(time);
         let width = self.base_width(mean) * spread;
@@ -171,9 +219,12 @@ impl Series {
             probability: 1.0,
             single: 1.0,
             multiple: 1.0,
+            shape: 1.0,
             typical: 0.0,
             lower: 0.0,
             upper: 0.0,
+            length: self.length(z),
+            change: None,
         };
         // What is told as typical is what the value was found to be unusual against.
         let mut typical = mean;
@@ -208,6 +259,7 @@ impl Series {
             let known = self.days.as_ref().zip(day.as_ref());
             let days = known.and_then(|(days, day)| days.probabilities(day, self.span));
             let half_day = days.map_or(1.0, |both| either(both).max(floor));
+            finding.shape = shape;
             all = together(finding.single, finding.multiple, shape, half_day);
             finding.probability = self.odds.of(all);
             if finding.multiple.min(half_day) < finding.single {
@@ -236,13 +288,22 @@ impl Series {
         }
     }
 
+    /// Buckets far out on end with one that is `z` widths out.
+    fn length(&self, z: f64) -> u32 {
+        let same_side = f64::from(self.run) * z > 0.0;
+        match z.abs() > TAME {
+            true if same_side => self.run.unsigned_abs().saturating_add(1),
+            far => u32::from(far),
+        }
+    }
+
     /// A modelled value as it is told: on the scale of the data, and not below zero where they never were.
     fn told(&self, y: f64) -> f64 {
         let value = self.link.invert(y);
         if self.negative { value } else { value.max(0.0) }
     }
 
-    fn learn(&mut self, time: i64, value: f64, judged: &Judgement) {
+    fn learn(&mut self, time: i64, value: f64, judged: &Judgement) -> Option<Change> {
         self.negative |= value < 0.0;
         let missed = if self.seen == 0 {
             0
@@ -256,6 +317,8 @@ impl Series {
             y, mean, width, z, ..
         } = *judged;
         let floor = self.link.resolution(mean);
+        // The level that is given up for good, if one is.
+        let mut left = None;
 
         let surprised = z.abs() > TAME;
         self.run = match (surprised, z > 0.0) {
@@ -275,8 +338,9 @@ impl Series {
             levels: cut,
             firm: self.days.as_ref().map_or(cut, |days| days.tame(floor)),
         };
+        let clock = self.clock(time);
         self.predictors
-            .learn(time, self.span, y, &judged.forecast, floor, &cuts);
+            .learn(clock, self.span, y, &judged.forecast, floor, &cuts);
 
         if self.seen > 0 {
             let n = f64::from(self.seen);
@@ -286,10 +350,10 @@ impl Series {
             }
             let base = self.base_width(mean);
             if let Some(spread) = self.predictors.spread_mut() {
-                let slot = spread.slot(time);
+                let slot = spread.slot(clock);
                 let error = (residual.abs() / base).min(4.0) - 1.0 - spread.at(slot);
                 let visit = Visit {
-                    time,
+                    time: clock,
                     rate: 0.02,
                     tame: f64::INFINITY,
                     first: true,
@@ -298,7 +362,7 @@ impl Series {
             }
             let warm = self.seen >= WARM;
             if self.sums.learn(&judged.sums, floor, n, warm, self.span) {
-                self.predictors.shift();
+                left = Some(judged.forecast.steady);
             }
         }
         let mut weight = 1.0;
@@ -320,10 +384,15 @@ impl Series {
         if let Some((days, day)) = self.days.as_mut().zip(judged.day.as_ref())
             && days.learn(day, floor, self.span, weight)
         {
-            self.predictors.shift();
+            left = left.or(Some(judged.forecast.firm));
         }
         self.seen = self.seen.saturating_add(1);
         self.last = time;
+        left.map(|level| {
+            self.predictors.shift();
+            let (from, to) = (self.told(level), self.told(mean));
+            Change::Level { from, to }
+        })
     }
 
     /// How much a bucket counts in the tails: an anomaly hardly, unless anomalies are what the series is made of.
@@ -341,6 +410,17 @@ impl Series {
     /// Takes the recent peak off a surprise, so that one event counts once: returns the probability that remains.
     pub fn after_peak(&mut self, probability: f64) -> f64 {
         self.bar.pass(probability, self.span)
+    }
+
+    /// Moves the clock of the seasons by some seconds: what is known of a time of the day is expected as much earlier.
+    pub fn shift_clock(&mut self, seconds: i64) {
+        let seconds = i32::try_from(seconds).unwrap_or(0);
+        self.ahead = self.ahead.saturating_add(seconds);
+    }
+
+    /// What the seasons take a time for.
+    fn clock(&self, time: i64) -> i64 {
+        time + i64::from(self.ahead)
     }
 
     fn base_width(&self, mean: f64) -> f64 {
@@ -362,9 +442,14 @@ impl Series {
         let Some(spread) = self.predictors.spread() else {
             return 1.0;
         };
-        let slot = spread.slot(time);
+        let slot = spread.slot(self.clock(time));
         let n = f64::from(spread.visits(slot));
         (1.0 + spread.at(slot) * n / (n + 20.0)).max(0.2)
+    }
+
+    /// Buckets with a value so far, saturating.
+    pub fn seen(&self) -> u32 {
+        self.seen
     }
 
     /// Start of the last bucket with a value.

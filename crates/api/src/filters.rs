@@ -1,0 +1,66 @@
+//! Filters.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use axum::response::Response;
+use serde_json::json;
+use tidewatch_jobs::filters::{FilterUpdate, NewFilter};
+
+use crate::cluster::ok;
+use crate::error::Result;
+use crate::jobs::lasting;
+use crate::params::Params;
+use crate::results::Page;
+use crate::{ApiState, body};
+
+pub async fn create(
+    State(state): State<ApiState>,
+    Path(filter_id): Path<String>,
+    uri: Uri,
+    body: Body,
+) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    let new: NewFilter = body::required(&body::read(body).await?, "ml_filter")?;
+    Ok(ok(&json!(state.jobs.create_filter(&filter_id, new).await?)))
+}
+
+pub async fn get_all(state: State<ApiState>, uri: Uri) -> Result<Response> {
+    get(state, Path("_all".to_owned()), uri).await
+}
+
+pub async fn get(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    let mut params = Params::new(&uri)?;
+    let page = Page::take(&mut params)?.unwrap_or_default();
+    params.finish()?;
+    let filters = state.jobs.filters(&expression).await?;
+    Ok(ok(
+        &json!({"count": filters.len(), "filters": page.of(&filters)?}),
+    ))
+}
+
+pub async fn update(
+    State(state): State<ApiState>,
+    Path(filter_id): Path<String>,
+    uri: Uri,
+    body: Body,
+) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    let update: FilterUpdate = body::required(&body::read(body).await?, "update_filter_action")?;
+    let filter = lasting(async move { state.jobs.update_filter(&filter_id, update).await });
+    Ok(ok(&json!(filter.await?)))
+}
+
+pub async fn delete(
+    State(state): State<ApiState>,
+    Path(filter_id): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    Params::new(&uri)?.finish()?;
+    state.jobs.delete_filter(&filter_id).await?;
+    Ok(ok(&json!({"acknowledged": true})))
+}

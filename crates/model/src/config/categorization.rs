@@ -1,0 +1,535 @@
+//! How messages become categories: the `categorization_*` part of an `analysis_config`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{AnalysisConfig, ConfigError, Detector};
+use crate::categorize::Analyzer;
+
+/// The by, over or partition field that stands for the category of a record.
+pub const MLCATEGORY: &str = "mlcategory";
+
+macro_rules! refuse {
+    ($($message:tt)*) => { return Err(ConfigError::bad_request(format!($($message)*))) };
+}
+
+/// An analyzer as clients see it: the name of a known one, or its parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, try_from = "Value")]
+pub enum AnalyzerConfig {
+    Named(String),
+    Custom(CustomAnalyzer),
+}
+
+/// The parts are names, or objects with a `type` and settings; all settings are texts or lists of them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CustomAnalyzer {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub char_filter: Vec<Value>,
+    pub tokenizer: Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<Value>,
+}
+
+impl TryFrom<Value> for AnalyzerConfig {
+    type Error = ConfigError;
+
+    fn try_from(value: Value) -> Result<Self, ConfigError> {
+        let refused = |reason: String| Err(ConfigError::illegal_argument(reason));
+        let parts = match value {
+            Value::String(name) => return Ok(Self::Named(name)),
+            Value::Object(parts) => parts,
+            other => {
+                return refused(format!(
+                    "[categorization_analyzer] should be a string or object [{other}]"
+                ));
+            }
+        };
+        let (mut char_filter, mut tokenizer, mut filter) = (Vec::new(), None, Vec::new());
+        for (name, value) in parts {
+            match (name.as_str(), value) {
+                ("char_filter", Value::Array(values)) => char_filter = values,
+                ("filter", Value::Array(values)) => filter = values,
+                ("tokenizer", value @ (Value::String(_) | Value::Object(_))) => {
+                    tokenizer = Some(value)
+                }
+                _ => {
+                    return refused(format!(
+                        "Parameter [{name}] in [categorization_analyzer] is unknown or of the wrong type"
+                    ));
+                }
+            }
+        }
+        let Some(tokenizer) = tokenizer else {
+            return refused(
+                "[categorization_analyzer] that is not a global analyzer must specify a [tokenizer] field".to_owned(),
+            );
+        };
+        Ok(Self::Custom(CustomAnalyzer {
+            char_filter: char_filter.into_iter().map(as_settings).collect(),
+            tokenizer: as_settings(tokenizer),
+            filter: filter.into_iter().map(as_settings).collect(),
+        }))
+    }
+}
+
+/// Numbers and truth values are texts in Elasticsearch's settings.
+fn as_settings(value: Value) -> Value {
+    match value {
+        Value::Number(_) | Value::Bool(_) => Value::String(value.to_string()),
+        Value::Array(values) => values.into_iter().map(as_settings).collect(),
+        Value::Object(settings) => {
+            let settings = settings.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(
+                settings
+                    .map(|(name, value)| (name, as_settings(value)))
+                    .collect(),
+            )
+        }
+        value => value,
+    }
+}
+
+impl AnalyzerConfig {
+    /// What is used when nothing else is said. What the patterns match is left out.
+    pub fn standard(filters: &[String]) -> Self {
+        let replaced = |pattern: &String| json!({"type": "pattern_replace", "pattern": pattern});
+        let first_line = json!("first_line_with_letters");
+        Self::Custom(CustomAnalyzer {
+            char_filter: std::iter::once(first_line)
+                .chain(filters.iter().map(replaced))
+                .collect(),
+            tokenizer: json!("ml_standard"),
+            filter: vec![
+                json!({"type": "stop", "stopwords": DATE_WORDS.as_slice()}),
+                json!({"type": "limit", "max_token_count": "100"}),
+            ],
+        })
+    }
+}
+
+const DATE_WORDS: [&str; 40] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+    "Mon",
+    "Tue",
+    "Wed",
+    "Thu",
+    "Fri",
+    "Sat",
+    "Sun",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+    "GMT",
+    "UTC",
+];
+
+/// Whether each partition has categories of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawPerPartition")]
+pub struct PerPartition {
+    pub enabled: bool,
+    /// A partition whose messages don't fall into categories is given up. None when there are no partitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_on_warn: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPerPartition {
+    enabled: bool,
+    stop_on_warn: Option<bool>,
+}
+
+impl TryFrom<RawPerPartition> for PerPartition {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawPerPartition) -> Result<Self, ConfigError> {
+        let stop_on_warn = raw.stop_on_warn.unwrap_or(false);
+        if stop_on_warn && !raw.enabled {
+            refuse!(
+                "stop_on_warn cannot be true in per_partition_categorization when enabled is false"
+            );
+        }
+        Ok(Self {
+            enabled: raw.enabled,
+            stop_on_warn: raw.enabled.then_some(stop_on_warn),
+        })
+    }
+}
+
+/// Built by [`RawCategorization::build`], which checks it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CategorizationConfig {
+    #[serde(rename = "categorization_field_name")]
+    pub field_name: String,
+    #[serde(rename = "categorization_analyzer")]
+    pub analyzer: AnalyzerConfig,
+    #[serde(rename = "per_partition_categorization")]
+    pub per_partition: PerPartition,
+}
+
+impl Detector {
+    pub fn uses_mlcategory(&self) -> bool {
+        let splits = [&self.by_field_name, &self.partition_field_name];
+        splits.into_iter().flatten().any(|name| name == MLCATEGORY)
+    }
+}
+
+impl CategorizationConfig {
+    /// The same with other filters. An analyzer that was chosen has none.
+    pub fn with_filters(self, filters: &[String]) -> Result<Self, ConfigError> {
+        let is_standard = match (&self.analyzer, AnalyzerConfig::standard(&[])) {
+            (AnalyzerConfig::Custom(own), AnalyzerConfig::Custom(standard)) => {
+                let (first, more) = own.char_filter.split_at(own.char_filter.len().min(1));
+                let plain = |filter: &Value| {
+                    let fields = filter.as_object().map_or(0, Map::len);
+                    filter.get("type") == Some(&json!("pattern_replace")) && fields == 2
+                };
+                first == standard.char_filter
+                    && more.iter().all(plain)
+                    && (&own.tokenizer, &own.filter) == (&standard.tokenizer, &standard.filter)
+            }
+            _ => false,
+        };
+        if !is_standard {
+            refuse!(
+                "categorization_filters cannot be used with categorization_analyzer - instead specify them as \
+                 pattern_replace char_filters in the analyzer"
+            );
+        }
+        Ok(Self {
+            analyzer: with_filters(filters)?,
+            ..self
+        })
+    }
+}
+
+impl AnalysisConfig {
+    /// The field whose values have categories of their own.
+    pub fn category_partition(&self) -> Option<&str> {
+        let per_partition = self.categorization.as_ref()?.per_partition;
+        let categorized = self.detectors.iter().find(|d| d.uses_mlcategory())?;
+        let partition = categorized.partition_field_name.as_deref();
+        partition.filter(|_| per_partition.enabled)
+    }
+}
+
+/// As clients send it.
+#[derive(Default)]
+pub(super) struct RawCategorization {
+    pub field_name: Option<String>,
+    pub filters: Option<Vec<String>>,
+    pub analyzer: Option<AnalyzerConfig>,
+    pub per_partition: Option<PerPartition>,
+}
+
+impl RawCategorization {
+    /// None when no field is categorised.
+    pub fn build(
+        self,
+        detectors: &[Detector],
+    ) -> Result<Option<CategorizationConfig>, ConfigError> {
+        let per_partition = self.per_partition.unwrap_or_default();
+        let uses_mlcategory = detectors.iter().any(Detector::uses_mlcategory);
+        let Some(field_name) = self.field_name.filter(|name| !name.is_empty()) else {
+            if uses_mlcategory {
+                refuse!("categorization_field_name must be set for mlcategory to be available");
+            }
+            if self.filters.is_some_and(|filters| !filters.is_empty()) {
+                refuse!("categorization_filters require setting categorization_field_name");
+            }
+            if self.analyzer.is_some() {
+                refuse!("categorization_analyzer requires setting categorization_field_name");
+            }
+            if per_partition.enabled {
+                refuse!(
+                    "categorization_field_name must be set when per-partition categorization is enabled"
+                );
+            }
+            return Ok(None);
+        };
+        if !uses_mlcategory {
+            refuse!(
+                "categorization_field_name is set but mlcategory is not used in any detector by/over/partition field"
+            );
+        }
+        let analyzer = match (self.analyzer, self.filters) {
+            (Some(_), Some(_)) => refuse!(
+                "categorization_filters cannot be used with categorization_analyzer - instead specify them as \
+                 pattern_replace char_filters in the analyzer"
+            ),
+            (Some(analyzer), None) => {
+                Analyzer::new(&analyzer).map_err(ConfigError::illegal_argument)?;
+                analyzer
+            }
+            (None, filters) => with_filters(&filters.unwrap_or_default())?,
+        };
+        if per_partition.enabled {
+            check_partitions(detectors)?;
+        }
+        Ok(Some(CategorizationConfig {
+            field_name,
+            analyzer,
+            per_partition,
+        }))
+    }
+}
+
+fn with_filters(filters: &[String]) -> Result<AnalyzerConfig, ConfigError> {
+    let mut seen = std::collections::HashSet::new();
+    if !filters.iter().all(|filter| seen.insert(filter)) {
+        refuse!("categorization_filters contain duplicates");
+    }
+    if filters.iter().any(String::is_empty) {
+        refuse!("categorization_filters are not allowed to contain empty strings");
+    }
+    for filter in filters {
+        if let Err(error) = crate::categorize::check_pattern(filter) {
+            refuse!(
+                "categorization_filters contains invalid regular expression '{filter}' ({error})"
+            );
+        }
+    }
+    Ok(AnalyzerConfig::standard(filters))
+}
+
+/// One partition field for all detectors that use categories.
+fn check_partitions(detectors: &[Detector]) -> Result<(), ConfigError> {
+    let mut field: Option<&str> = None;
+    for detector in detectors
+        .iter()
+        .filter(|detector| detector.uses_mlcategory())
+    {
+        let Some(partition) = detector.partition_field_name.as_deref() else {
+            refuse!(
+                "partition_field_name must be set for detectors that reference mlcategory when per-partition \
+                 categorization is enabled"
+            );
+        };
+        if partition == MLCATEGORY {
+            refuse!(
+                "mlcategory cannot be used as a partition_field_name when per-partition categorization is enabled"
+            );
+        }
+        match field {
+            Some(other) if other != partition => refuse!(
+                "partition_field_name cannot vary between detectors when per-partition categorization is enabled: \
+                 [{other}] and [{partition}] are used"
+            ),
+            _ => field = Some(partition),
+        }
+    }
+    Ok(())
+}
+
+/// The default analyzer as `_ml/info` shows it.
+pub fn default_analyzer() -> Map<String, Value> {
+    match serde_json::to_value(AnalyzerConfig::standard(&[])) {
+        Ok(Value::Object(analyzer)) => analyzer,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(config: Value) -> Result<AnalysisConfig, String> {
+        serde_json::from_value(config).map_err(|error| {
+            ConfigError::from_display(&error.to_string()).map_or(error.to_string(), |e| e.reason)
+        })
+    }
+
+    fn by_category(more: Value) -> Value {
+        let mut config = json!({
+            "categorization_field_name": "message",
+            "detectors": [{"function": "count", "by_field_name": "mlcategory"}]
+        });
+        if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
+            config.extend(more);
+        }
+        config
+    }
+
+    #[test]
+    fn filters_are_moved_into_the_analyzer() {
+        let config =
+            parse(by_category(json!({"categorization_filters": ["a+", "b"]}))).expect("valid");
+        let printed = serde_json::to_value(&config).expect("serialises");
+        assert_eq!(printed["categorization_field_name"], "message");
+        assert_eq!(printed["categorization_filters"], Value::Null);
+        assert_eq!(
+            printed["categorization_analyzer"]["char_filter"],
+            json!([
+                "first_line_with_letters", {"type": "pattern_replace", "pattern": "a+"},
+                {"type": "pattern_replace", "pattern": "b"}
+            ])
+        );
+        assert_eq!(
+            printed["categorization_analyzer"]["tokenizer"],
+            "ml_standard"
+        );
+        let filters = &printed["categorization_analyzer"]["filter"];
+        assert_eq!(filters[0]["stopwords"].as_array().map(Vec::len), Some(40));
+        assert_eq!(
+            filters[1],
+            json!({"type": "limit", "max_token_count": "100"})
+        );
+        assert_eq!(
+            printed["per_partition_categorization"],
+            json!({"enabled": false})
+        );
+        assert_eq!(parse(printed), Ok(config));
+    }
+
+    #[test]
+    fn analyzers_are_printed_as_they_were_given() {
+        for analyzer in [
+            json!("standard"),
+            json!({"tokenizer": "ml_classic"}),
+            json!({"tokenizer": {"type": "pattern", "pattern": "[^a-z]"}, "filter": [{"type": "limit", "max_token_count": "7"}]}),
+        ] {
+            let config =
+                parse(by_category(json!({"categorization_analyzer": analyzer}))).expect("valid");
+            let printed = serde_json::to_value(&config).expect("serialises");
+            assert_eq!(printed["categorization_analyzer"], analyzer);
+        }
+        let number =
+            json!({"tokenizer": "letter", "filter": [{"type": "limit", "max_token_count": 7}]});
+        let config = parse(by_category(json!({"categorization_analyzer": number}))).expect("valid");
+        let printed = serde_json::to_value(&config).expect("serialises");
+        assert_eq!(
+            printed["categorization_analyzer"]["filter"][0]["max_token_count"],
+            "7"
+        );
+    }
+
+    #[test]
+    fn the_category_is_not_read_from_records() {
+        let config =
+            parse(by_category(json!({"influencers": ["mlcategory", "host"]}))).expect("valid");
+        assert_eq!(config.analysis_fields(), ["host", "message"]);
+        let fields = config.schema().fields;
+        assert_eq!(
+            fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
+            ["host", "message"]
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_known_words() {
+        let detector = |partition: Option<&str>| json!({"function": "count", "by_field_name": "mlcategory", "partition_field_name": partition});
+        let per_partition = json!({"enabled": true});
+        for (config, reason) in [
+            (
+                json!({"detectors": [{"function": "count", "by_field_name": "mlcategory"}]}),
+                "categorization_field_name must be set for mlcategory to be available",
+            ),
+            (
+                json!({"categorization_field_name": "m", "detectors": [{"function": "count"}]}),
+                "categorization_field_name is set but mlcategory is not used in any detector by/over/partition field",
+            ),
+            (
+                json!({"categorization_filters": ["a"], "detectors": [{"function": "count"}]}),
+                "categorization_filters require setting categorization_field_name",
+            ),
+            (
+                json!({"categorization_analyzer": "standard", "detectors": [{"function": "count"}]}),
+                "categorization_analyzer requires setting categorization_field_name",
+            ),
+            (
+                json!({"per_partition_categorization": per_partition, "detectors": [{"function": "count"}]}),
+                "categorization_field_name must be set when per-partition categorization is enabled",
+            ),
+            (
+                by_category(json!({"categorization_filters": ["a", "a"]})),
+                "categorization_filters contain duplicates",
+            ),
+            (
+                by_category(json!({"categorization_filters": [""]})),
+                "categorization_filters are not allowed to contain empty strings",
+            ),
+            (
+                by_category(json!({"categorization_filters": ["a++"]})),
+                "categorization_filters contains invalid regular expression 'a++' (possessive quantifiers are not supported)",
+            ),
+            (
+                by_category(
+                    json!({"categorization_filters": ["a"], "categorization_analyzer": "standard"}),
+                ),
+                "categorization_filters cannot be used with categorization_analyzer - instead specify them as \
+                 pattern_replace char_filters in the analyzer",
+            ),
+            (
+                by_category(json!({"categorization_analyzer": {"filter": []}})),
+                "[categorization_analyzer] that is not a global analyzer must specify a [tokenizer] field",
+            ),
+            (
+                by_category(
+                    json!({"categorization_analyzer": {"tokenizer": "letter", "tokeniser": "x"}}),
+                ),
+                "Parameter [tokeniser] in [categorization_analyzer] is unknown or of the wrong type",
+            ),
+            (
+                by_category(json!({"categorization_analyzer": {"tokenizer": "wild"}})),
+                "failed to find global tokenizer under [wild]",
+            ),
+            (
+                by_category(
+                    json!({"per_partition_categorization": {"enabled": false, "stop_on_warn": true}}),
+                ),
+                "stop_on_warn cannot be true in per_partition_categorization when enabled is false",
+            ),
+            (
+                by_category(json!({"per_partition_categorization": per_partition})),
+                "partition_field_name must be set for detectors that reference mlcategory when per-partition \
+                 categorization is enabled",
+            ),
+            (
+                by_category(json!({
+                    "per_partition_categorization": per_partition,
+                    "detectors": [{"function": "count", "by_field_name": "a", "partition_field_name": "mlcategory"}]
+                })),
+                "mlcategory cannot be used as a partition_field_name when per-partition categorization is enabled",
+            ),
+            (
+                by_category(json!({
+                    "per_partition_categorization": per_partition,
+                    "detectors": [detector(Some("a")), detector(Some("b"))]
+                })),
+                "partition_field_name cannot vary between detectors when per-partition categorization is enabled: [a] \
+                 and [b] are used",
+            ),
+        ] {
+            assert_eq!(parse(config), Err(reason.to_owned()));
+        }
+    }
+}

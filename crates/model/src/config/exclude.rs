@@ -1,0 +1,46 @@
+//! `exclude_frequent`.
+
+use serde::Serialize;
+
+use super::ConfigError;
+
+/// What is left out where it is frequent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExcludeFrequent {
+    All,
+    None,
+    By,
+    Over,
+}
+
+impl ExcludeFrequent {
+    /// In any case of letters.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        match text.to_ascii_lowercase().as_str() {
+            "all" => Ok(Self::All),
+            "none" => Ok(Self::None),
+            "by" => Ok(Self::By),
+            "over" => Ok(Self::Over),
+            _ => Err(ConfigError::illegal_argument(format!(
+                "Invalid value '{text}' for exclude_frequent"
+            ))),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::None => "none",
+            Self::By => "by",
+            Self::Over => "over",
+        }
+    }
+}
+
+/// Whether frequent by values and frequent members of a population are left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Excluded {
+    pub by: bool,
+    pub over: bool,
+}
