@@ -9,10 +9,9 @@ use tidewatch_model::score::score;
 use tidewatch_model::series::{Link, Series, Side};
 
 use super::matching::clusters;
-use super::plan::{DAY, START};
+use super::plan::{DAY, START, daily, weekend};
 use crate::random::Random;
 
-const SPAN: i64 = 900;
 /// Buckets in which a series is learnt before they count.
 const LEARNING: i64 = 1_000;
 const JUDGED: i64 = 10_000;
@@ -25,7 +24,7 @@ const ALARM: f64 = 75.0;
 type Draw = fn(&mut Random, &mut f64, i64) -> f64;
 
 /// Name, the link that the engine starts with, and a bucket's value, of chance, what the series remembers and the time.
-const FAMILIES: [(&str, Link, Draw); 8] = [
+const FAMILIES: [(&str, Link, Draw); 16] = [
     ("normal", Link::Identity, |random, _, _| {
         100.0 + 10.0 * random.normal()
     }),
@@ -50,7 +49,40 @@ const FAMILIES: [(&str, Link, Draw); 8] = [
         let x = TAU * time.rem_euclid(DAY) as f64 / DAY as f64;
         100.0 + 40.0 * x.sin() + 5.0 * random.normal()
     }),
+    ("gamma, shape 2", Link::Identity, |random, _, _| {
+        random.exponential() + random.exponential()
+    }),
+    ("exponential", Link::Identity, |random, _, _| {
+        100.0 * random.exponential()
+    }),
+    ("student t, 4", Link::Identity, |random, _, _| {
+        50.0 + student(random)
+    }),
+    ("two modes", Link::Identity, |random, _, _| {
+        let mode = if random.uniform() < 0.3 { 20.0 } else { 10.0 };
+        mode + random.normal()
+    }),
+    ("neg. binomial", Link::Root, |random, _, _| {
+        let rate = 2.5 * (random.exponential() + random.exponential());
+        random.poisson(rate).into()
+    }),
+    ("integers", Link::Identity, |random, _, _| {
+        (20.0 + 1.5 * random.normal()).round()
+    }),
+    ("sparse counts", Link::Root, |random, _, _| {
+        random.poisson(0.3).into()
+    }),
+    ("workdays + noise", Link::Identity, |random, _, time| {
+        let height = if weekend(time) { 0.25 } else { 1.0 };
+        100.0 * (0.3 + 2.0 * height * daily(time, 7.0) + 0.05 * random.normal())
+    }),
 ];
+
+/// Student's t of 4 degrees of freedom: a normal over the root of a chi-squared over its degrees.
+fn student(random: &mut Random) -> f64 {
+    let chi_squared = 2.0 * (random.exponential() + random.exponential());
+    random.normal() / (chi_squared / 4.0).sqrt()
+}
 
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Calibration {
@@ -67,14 +99,26 @@ struct Share {
     observed: f64,
 }
 
-pub fn calibrate(seeds: impl Iterator<Item = u64> + Clone) -> Vec<Calibration> {
+/// In buckets of `span` seconds, for deviations on `side`.
+pub fn calibrate(
+    seeds: impl Iterator<Item = u64> + Clone,
+    span: i64,
+    side: Side,
+) -> Vec<Calibration> {
     let families = FAMILIES.into_iter().zip(0..);
     let calibrated = families.map(|((family, link, draw), place)| {
         let (mut buckets, mut below, mut alarms) = (0u64, [0u64; 3], 0);
         let each = |seed| (0..SERIES).map(move |number| (seed, SERIES * place + number));
         for (seed, number) in seeds.clone().flat_map(each) {
             let mut random = Random::stream(seed, number);
-            let seen = observe(&mut random, link, draw, LEARNING + JUDGED);
+            let mut series = Series::new(span, link);
+            let seen = observe(
+                &mut series,
+                &mut random,
+                draw,
+                (span, side),
+                LEARNING + JUDGED,
+            );
             buckets += seen.probabilities.len() as u64;
             for (below, nominal) in below.iter_mut().zip(NOMINAL) {
                 let found = seen.probabilities.iter().filter(|&&p| p < nominal);
@@ -101,13 +145,18 @@ struct Seen {
     alarms: usize,
 }
 
-fn observe(random: &mut Random, link: Link, draw: Draw, buckets: i64) -> Seen {
-    let mut series = Series::new(SPAN, link);
+fn observe(
+    series: &mut Series,
+    random: &mut Random,
+    draw: Draw,
+    (span, side): (i64, Side),
+    buckets: i64,
+) -> Seen {
     let (mut memory, mut probabilities, mut scores) = (0.0, Vec::new(), Vec::new());
     for bucket in 0..buckets {
-        let time = START + bucket * SPAN;
+        let time = START + bucket * span;
         let value = draw(random, &mut memory, time);
-        let probability = series.follow(time, value, Side::Both).probability;
+        let probability = series.follow(time, value, side).probability;
         // A score is of what the bar after an alarm lets pass, a probability is not.
         let passed = series.after_peak(probability);
         if bucket >= LEARNING {
@@ -150,7 +199,16 @@ mod tests {
     #[test]
     fn series_are_seen_alike_each_time() {
         let (_, link, draw) = FAMILIES[0];
-        let seen = || observe(&mut Random::stream(1, 1), link, draw, LEARNING + 500);
+        let seen = || {
+            let (mut series, mut random) = (Series::new(900, link), Random::stream(1, 1));
+            observe(
+                &mut series,
+                &mut random,
+                draw,
+                (900, Side::Both),
+                LEARNING + 500,
+            )
+        };
         let (once, again) = (seen(), seen());
         assert_eq!(once.probabilities.len(), 500);
         assert_eq!(once.probabilities, again.probabilities);

@@ -9,14 +9,15 @@ mod plan;
 
 use std::io::{BufWriter, Write};
 
-use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 use tidewatch_model::config::AnalysisConfig;
 use tidewatch_model::engine::{Engine, Flush, Options};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::results::BucketResults;
+use tidewatch_model::series::Side;
 
 use matching::{Figures, Judged};
 use plan::{Function, Labelled};
@@ -37,12 +38,36 @@ pub struct Eval {
     /// Check instead that probabilities are what they say, on series where nothing happens
     #[arg(long)]
     calibration: bool,
+    /// With --calibration: seconds of a bucket
+    #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(i64).range(60..=86_400), requires = "calibration")]
+    bucket_span: i64,
+    /// With --calibration: which deviations count
+    #[arg(long, value_enum, default_value_t, requires = "calibration")]
+    side: Sides,
     /// Group instead the log messages of the Loghub sets (*_2k.log_structured.csv) below a directory
     #[arg(long, value_name = "DIR", conflicts_with = "calibration")]
     loghub: Option<std::path::PathBuf>,
     /// Check instead how far forecasts are off, and how often their bounds hold, beside those of the last day and week
     #[arg(long, conflicts_with = "calibration")]
     forecast: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Sides {
+    #[default]
+    Both,
+    Low,
+    High,
+}
+
+impl From<Sides> for Side {
+    fn from(sides: Sides) -> Self {
+        match sides {
+            Sides::Both => Self::Both,
+            Sides::Low => Self::Low,
+            Sides::High => Self::High,
+        }
+    }
 }
 
 impl Eval {
@@ -56,7 +81,7 @@ impl Eval {
                 false => loghub::print(&mut out, &found, took)?,
             }
         } else if self.calibration {
-            let calibrated = calibration::calibrate(seeds);
+            let calibrated = calibration::calibrate(seeds, self.bucket_span, self.side.into());
             if self.json {
                 self.print_json(&mut out, "calibration", &calibrated)?;
             } else {

@@ -11,7 +11,7 @@ use super::season::DAY;
 /// Days in which the bar sinks to 1/e when there was one alarm.
 const MEMORY: f64 = 1.0 / 3.0;
 /// Days in which alarms are forgotten, to 1/e.
-const ALARM_MEMORY: f64 = 2.0;
+const ALARM_MEMORY: f64 = 3.0;
 /// An alarm, for the count: `-ln p` from here on.
 const ALARM: f64 = 6.0;
 /// Less does not raise the bar.

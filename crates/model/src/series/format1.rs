@@ -7,6 +7,7 @@ use super::bar::Bar;
 use super::day::Days;
 use super::grow::Phase;
 use super::link::Link;
+use super::odds::Odds;
 use super::outlook::Outlook;
 use super::predict::Predictors;
 use super::recent::{RECENT, Recent};
@@ -164,6 +165,7 @@ impl From<Series> for super::Series {
                 alarms: old.bar.alarms,
                 since: old.bar.since,
             },
+            odds: Odds::default(),
             recent: Some(Box::new(old.recent.into())),
             outlook: Outlook::late(),
             phase: Phase::taken_up(old.seen, old.last, old.span),
@@ -193,7 +195,7 @@ impl Predictors1 {
         let whole = self.found.is_some() || self.daily.is_some() || self.weekly.is_some();
         let seasons = (seasonal && whole).then(|| {
             let mut seasons = Seasons::empty();
-            seasons.complete(span, plain);
+            seasons.complete(span, plain, 0.0);
             let fill = |table: &mut Option<Table>, old: Option<Table1>| {
                 if let (Some(table), Some(old)) = (table, old) {
                     old.carry(table, false);

@@ -280,7 +280,7 @@ impl Series {
         self.phase.start_trial(TRIAL, self.last, self.span);
         self.phase.looks = 0;
         self.recent = Some(Box::new(Recent::of(RECENT)));
-        self.predictors.complete(self.span);
+        self.predictors.complete_on_trial(self.span);
     }
 
     /// Gives back what has hardly been used.

@@ -5,6 +5,9 @@
 //! very statistic (`Tail`): a statistic calibrates itself, whatever the residuals' family. So is the last half day
 //! against a forecast that such an event does not bend (`Days`). Another view asks whether the series has ever moved like
 //! this (`Shapes`), and a `Bar` holds back what follows an alarm.
+//!
+//! Series are many, so one starts small: seasons and the slower views are boxes that it takes up when it is told that
+//! it may, and that it gives back when they are of no use (`grow`).
 
 mod bar;
 mod day;
@@ -12,6 +15,7 @@ mod forecast;
 pub(crate) mod format1;
 mod grow;
 mod link;
+mod odds;
 mod outlook;
 mod period;
 mod predict;
@@ -32,6 +36,7 @@ use day::Days;
 pub use forecast::{Forecast, Point};
 use grow::Phase;
 pub use link::Link;
+use odds::Odds;
 use outlook::Outlook;
 use predict::Predictors;
 use recent::Recent;
@@ -49,7 +54,7 @@ const TAME: f64 = 3.5;
 /// Values that a series must have seen before it judges.
 const WARM: u32 = 12;
 /// Below this a bucket counts as anomalous and hardly enters the tails' history.
-const FLAGGED: f64 = 3e-4;
+const FLAGGED: f64 = 2e-4;
 /// Days after which such buckets are forgotten, to 1/e.
 const FLAGS_DAYS: f32 = 2.0;
 /// Two-sided width of 95 % of a normal law, in mean absolute deviations.
@@ -140,6 +145,8 @@ pub struct Series {
     /// Seconds that the clock of the seasons is ahead.
     ahead: i32,
     outlook: Outlook,
+    /// What probabilities have come to.
+    odds: Odds,
 }
 
 impl Series {
@@ -167,6 +174,7 @@ impl Series {
             phase: Phase::default(),
             ahead: 0,
             outlook: Outlook::default(),
+            odds: Odds::default(),
         }
     }
 
@@ -238,6 +246,7 @@ impl Series {
         let day = day.map(|days| days.add(firm_error / spread, least, self.span));
         let shape = self.shapes.as_ref();
         let shape = shape.map(|shapes| shapes.see(self.predictors.standardised(y)));
+        let mut all = 1.0;
         if self.seen >= WARM {
             let either = |[below, above]: [f64; 2]| match side {
                 Side::Low => below,
@@ -258,7 +267,8 @@ impl Series {
             let days = known.and_then(|(days, day)| days.probabilities(day, self.span));
             let half_day = days.map_or(1.0, |both| either(both).max(floor));
             finding.shape = shape;
-            finding.probability = together(finding.single, finding.multiple, shape, half_day);
+            all = together(finding.single, finding.multiple, shape, half_day);
+            finding.probability = self.odds.of(all);
             if finding.multiple.min(half_day) < finding.single {
                 typical = if half_day < finding.multiple {
                     forecast.firm
@@ -272,6 +282,7 @@ impl Series {
             [-BOUND, 0.0, BOUND].map(|widths| self.told(typical + widths * width));
         Judgement {
             finding,
+            together: all,
             y,
             mean,
             width,
@@ -378,6 +389,7 @@ impl Series {
             if let Some((shapes, seen)) = self.shapes.as_mut().zip(judged.shape.as_ref()) {
                 shapes.learn(seen, weight);
             }
+            self.odds.learn(judged.together, f64::from(self.seen));
         }
         if let Some((days, day)) = self.days.as_mut().zip(judged.day.as_ref())
             && days.learn(day, floor, self.span, weight)
@@ -458,6 +470,8 @@ impl Series {
 
 struct Judgement {
     finding: Finding,
+    /// The probability before `Odds`.
+    together: f64,
     y: f64,
     mean: f64,
     width: f64,

@@ -20,6 +20,8 @@ use super::seasons::{
 const EVIDENCE_DAYS: f64 = 3.0;
 /// The week learns what the day leaves, so not before the day is known.
 const SETTLED_DAYS: f64 = 1.5;
+/// Nats of evidence by which seasons on trial start behind: a true season makes up for them within hours.
+const UNPROVED: f32 = 14.0;
 /// A forecast by the kind of day is still in question when it is worse by no more than this a bucket, in nats.
 const IN_QUESTION: f32 = 0.15;
 /// Levels this many variations from the origin have it moved.
@@ -108,7 +110,7 @@ impl Predictors {
         };
         forecast.told.seasons[0] = Some(0.0);
         if let Some(seasons) = &self.seasons {
-            seasons.at(time, self.weeks(span), &mut forecast.told.seasons);
+            seasons.at(time, span, self.weeks(span), &mut forecast.told.seasons);
         }
         if self.learnt > 0 {
             self.mix(&mut forecast);
@@ -122,7 +124,7 @@ impl Predictors {
         let mut far = [None; SEASONS];
         far[0] = Some(0.0);
         if let Some(seasons) = &self.seasons {
-            seasons.far(time, self.weeks(span), &mut far);
+            seasons.far(time, span, self.weeks(span), &mut far);
         }
         far
     }
@@ -326,11 +328,21 @@ impl Predictors {
 
     /// Takes up the seasons of the calendar that are missing, with nothing known of them.
     pub fn complete(&mut self, span: i64) {
+        self.take_up(span, 0.0);
+    }
+
+    /// The same where they were of no use before: until they are proved they have no say, for a first day that is only
+    /// remembered is noise.
+    pub fn complete_on_trial(&mut self, span: i64) {
+        self.take_up(span, UNPROVED);
+    }
+
+    fn take_up(&mut self, span: i64, behind: f32) {
         let plain = self.plain;
         let seasons = self
             .seasons
             .get_or_insert_with(|| Box::new(Seasons::empty()));
-        seasons.complete(span, plain);
+        seasons.complete(span, plain, behind);
     }
 
     /// Takes over the seasons of predictors that learnt the same values over again.

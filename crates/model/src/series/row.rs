@@ -65,6 +65,14 @@ impl Row {
         levels.for_each(|level| *level = (f64::from(*level) + by) as f32);
     }
 
+    /// The same with so much less evidence for it.
+    pub fn behind(mut self, by: f32) -> Self {
+        self.evidence
+            .iter_mut()
+            .for_each(|evidence| *evidence -= by);
+        self
+    }
+
     pub fn best(&self) -> f32 {
         self.evidence.iter().copied().fold(f32::MIN, f32::max)
     }

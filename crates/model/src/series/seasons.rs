@@ -76,14 +76,17 @@ impl Seasons {
         }
     }
 
-    /// Takes up the calendar's seasons that it has not, each starting where the next simpler one is.
-    pub fn complete(&mut self, span: i64, plain: Row) {
-        if self.daily.is_none() {
+    /// Takes up the calendar's seasons that it has not, each starting where the next simpler one is, but so many nats
+    /// `behind` it in evidence.
+    pub fn complete(&mut self, span: i64, plain: Row, behind: f32) {
+        let plain = plain.behind(behind);
+        let fresh = self.daily.is_none();
+        if fresh {
             self.daily = Table::new(DAY, 1, span, DAILY_SLOTS);
             self.rows[..SMOOTH].fill(plain);
         }
         let simpler = if self.daily.is_some() {
-            self.rows[SMOOTH - 1]
+            self.rows[SMOOTH - 1].behind(if fresh { 0.0 } else { behind })
         } else {
             plain
         };
@@ -107,7 +110,7 @@ impl Seasons {
     }
 
     /// What each season is at a time.
-    pub fn at(&self, time: i64, weeks: f64, seasons: &mut [Option<f64>; SEASONS]) {
+    pub fn at(&self, time: i64, span: i64, weeks: f64, seasons: &mut [Option<f64>; SEASONS]) {
         if let Some(daily) = &self.daily {
             let slot = daily.slot(time);
             seasons[1] = Some(daily.at(slot));
@@ -123,15 +126,18 @@ impl Seasons {
             };
         }
         if let Some(weekly) = &self.weekly {
-            let week = weeks / (weeks + 1.0) * weekly.at(weekly.slot(time));
+            let slot = weekly.slot(time);
+            // An hour that it sees for the first time it would only follow.
+            let known = f64::from(weekly.visits(slot)) / weekly.buckets(span);
+            let week = known.min(weeks / (weeks + 1.0)) * weekly.at(slot);
             seasons[WEEKLY] = Some(seasons[SMOOTH].unwrap_or(0.0) + week);
         }
         seasons[FOUND] = self.found.as_ref().map(|table| table.at(table.slot(time)));
     }
 
     /// What each season is at a time far ahead, where nothing else makes up for a week that is held back.
-    pub fn far(&self, time: i64, weeks: f64, seasons: &mut [Option<f64>; SEASONS]) {
-        self.at(time, weeks, seasons);
+    pub fn far(&self, time: i64, span: i64, weeks: f64, seasons: &mut [Option<f64>; SEASONS]) {
+        self.at(time, span, weeks, seasons);
         if let Some(weekly) = &self.weekly {
             let week = weeks / (weeks + FAR_DOUBT) * weekly.at(weekly.slot(time));
             seasons[WEEKLY] = Some(seasons[SMOOTH].unwrap_or(0.0) + week);

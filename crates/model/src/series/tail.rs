@@ -22,9 +22,11 @@ const PRIOR: f64 = 3.0;
 /// Mean transformed excess that the prior expects of a statistic in units of its mean absolute deviation.
 const PRIOR_MEAN: [f64; SHAPES] = [0.5, 1.2, 4.5];
 /// Excesses after which the past has faded to 1/e.
-const MEMORY: f64 = 300.0;
+const MEMORY: f64 = 400.0;
 /// Same for the evidence by which shapes are mixed.
 const EVIDENCE_MEMORY: f64 = 150.0;
+/// No single excess says more against a shape than this log density: one anomaly must not decide which it is.
+const LEAST_LIKELY: f64 = -8.0;
 /// An excess enters a shape's sum at most as the one that a share of so many excesses exceeds.
 const RAREST: f64 = 1e-3;
 
@@ -119,7 +121,7 @@ impl Tail {
             let ln_density =
                 (n / sum).ln() - (n + 1.0) * (excess[k] / sum).ln_1p() + f64::ln(slope[k]);
             self.evidence[k] =
-                keep_evidence * self.evidence[k] + (weight * ln_density.max(-12.0)) as f32;
+                keep_evidence * self.evidence[k] + (weight * ln_density.max(LEAST_LIKELY)) as f32;
             // The excess of which this shape would see a share of `RAREST`: more would make all later ones likely.
             let most = sum * (RAREST.powf(-1.0 / n) - 1.0);
             self.sums[k] = keep * self.sums[k] + (weight * excess[k].min(most)) as f32;
