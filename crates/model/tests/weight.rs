@@ -82,6 +82,7 @@ fn the_size_is_what_the_allocator_says() {
         ("new", &mean, 3_600, 0, 4_000),
         ("a few hours", &mean, 900, 1, 1_000),
         ("seasonal, 15 m", &mean, 900, 23, 300),
+        ("first days, 5 m", &mean, 300, 2, 300),
         ("seasonal, 1 h", &mean, 3_600, 40, 300),
         ("by and partition", &both, 1_800, 10, 300),
         ("counts", &count, 1_800, 10, 300),
