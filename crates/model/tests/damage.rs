@@ -1,5 +1,7 @@
 //! A state that is damaged is refused or taken up; it never brings the process down.
 
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 use serde_json::json;
 use tidewatch_model::config::AnalysisConfig;
@@ -25,8 +27,26 @@ fn state() -> Vec<u8> {
     engine.save()
 }
 
+/// A state with every kind of model.
+fn every_kind() -> (AnalysisConfig, Vec<u8>) {
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let read = |name: &str| std::fs::read(fixtures.join(name)).expect("the fixture is there");
+    let analysis = serde_json::from_slice(&read("format-2.json")).expect("a valid analysis");
+    (analysis, read("format-2.state"))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_kind_of_model_survives_damage(hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let (analysis, mut bytes) = every_kind();
+        for (place, value) in hits {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        let _ = Engine::restore(analysis, &bytes);
+    }
 
     #[test]
     fn damaged_bytes_are_survived(hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), cut in any::<prop::sample::Index>()) {

@@ -128,32 +128,8 @@ fn format_1_goes_on_as_it_did() {
 
 #[test]
 fn format_2_goes_on_as_it_did() {
-    let analysis = analysis(json!({
-        "bucket_span": "1h",
-        "latency": "30m",
-        "categorization_field_name": "message",
-        "detectors": [
-            {"function": "mean", "field_name": "v", "by_field_name": "p"},
-            {"function": "metric", "field_name": "v"},
-            {"function": "median", "field_name": "v"},
-            {"function": "distinct_count", "field_name": "user"},
-            {"function": "count", "by_field_name": "mlcategory"},
-            {"function": "rare", "by_field_name": "p"},
-            {"function": "freq_rare", "by_field_name": "p", "over_field_name": "user"},
-            {"function": "high_sum", "field_name": "v", "over_field_name": "user"},
-            {"function": "time_of_day", "by_field_name": "p"},
-            {"function": "lat_long", "field_name": "where"},
-            {
-                "function": "sum", "field_name": "v", "partition_field_name": "p",
-                "custom_rules": [{
-                    "actions": ["skip_result"],
-                    "conditions": [{"applies_to": "actual", "operator": "lt", "value": 1.0}]
-                }]
-            }
-        ],
-        "multivariate_by_fields": true,
-        "influencers": ["user"]
-    }));
+    let config = std::fs::read(fixture("format-2.json")).expect("the fixture is there");
+    let analysis: AnalysisConfig = serde_json::from_slice(&config).expect("a valid analysis");
     let schema = analysis.schema();
     let fill = |batch: &mut RecordBatch, hour: i64, part: i64, value: f64| {
         for (column, field) in schema.fields.iter().enumerate() {
