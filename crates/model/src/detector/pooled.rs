@@ -156,17 +156,18 @@ impl Pooled {
         if !(lane.exclude.by && lane.population) {
             return frequent;
         }
-        let people = self
-            .slots
-            .iter()
-            .map(|slot| (slot.key.partition, slot.key.over));
-        let people: BTreeSet<(u32, u32)> = people.collect();
+        let people = self.slots.iter().map(|slot| slot.key);
+        let mut people: Vec<(u32, u32)> = people.map(|key| (key.partition, key.over)).collect();
+        people.sort_unstable();
+        people.dedup();
         let mut sharers: BTreeMap<PoolKey, u32> = BTreeMap::new();
         for slot in self.slots.iter() {
             *sharers.entry(pool_of(slot.key)).or_insert(0) += 1;
         }
         for (pool, sharers) in sharers {
-            let all = people.range((pool.0, 0)..=(pool.0, u32::MAX)).count();
+            let until = |partition: u32| people.partition_point(|person| person.0 < partition);
+            // No split is the last of all numbers.
+            let all = pool.0.checked_add(1).map_or(people.len(), until) - until(pool.0);
             if pool.1 != NO_SPLIT && is_frequent(sharers, all as u32) {
                 frequent.insert(pool);
             }
