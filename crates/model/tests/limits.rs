@@ -154,3 +154,37 @@ fn a_slot_that_has_come_back_in_a_bucket_still_open_is_not_pruned() {
     let size = engine.size();
     assert_eq!(size.total_partition_field_count, 2, "{size:?}");
 }
+
+#[test]
+fn values_beyond_number_in_one_bucket_keep_to_the_limit() {
+    let detectors = [
+        json!({"function": "count"}),
+        json!({"function": "distinct_count", "field_name": "who"}),
+    ];
+    for detector in detectors {
+        let config =
+            json!({"bucket_span": "15m", "detectors": [detector], "influencers": ["whose"]});
+        let analysis: AnalysisConfig = serde_json::from_value(config).expect("valid");
+        let schema = analysis.schema();
+        let limit = 300_000;
+        let options = Options {
+            memory_limit: limit,
+            ..Options::default()
+        };
+        let mut engine = Engine::new(analysis, options);
+        let mut batch = RecordBatch::new(schema.fields.len());
+        for i in 0..20_000 {
+            batch.begin();
+            for column in 0..schema.fields.len() {
+                batch.set_text(column, &format!("{i}{}", "x".repeat(100)));
+            }
+            batch.commit(START * 1_000);
+        }
+        assert_eq!(engine.process(&batch, 0, &mut Vec::new()), batch.len());
+        let size = engine.size();
+        assert!(size.model_bytes <= limit, "{size:?}");
+        // The bucket is part of what is saved.
+        let saved = engine.save().len() as u64;
+        assert!((limit / 10..limit).contains(&saved), "{saved}");
+    }
+}
