@@ -107,6 +107,10 @@ impl Circle {
         let passed = (time - self.last).max(0) as f64 / self.period as f64;
         self.last = self.last.max(time);
         self.unit *= (passed / MEMORY).min(200.0).exp();
+        // Before it is too much for a slot.
+        if self.unit > 1e6 {
+            self.rescale();
+        }
         // Split between the two slots that it lies nearest to.
         let n = self.slots.len();
         let at = place - 0.5;
@@ -115,9 +119,6 @@ impl Circle {
         self.slots[left] += (self.unit * (1.0 - share)) as f32;
         self.slots[(left + 1) % n] += (self.unit * share) as f32;
         self.total += self.unit;
-        if self.unit > 1e6 {
-            self.rescale();
-        }
     }
 
     fn rescale(&mut self) {
@@ -308,6 +309,21 @@ mod tests {
             );
             let noon = judge(&circle, START + 30 * DAY + 13 * 3_600);
             assert!(noon.probability < 1e-3 && noon.probability >= found.probability);
+        }
+    }
+
+    #[test]
+    fn a_gap_of_many_years_leaves_numbers() {
+        for period in [DAY, WEEK] {
+            let (mut circle, mut noise) = (Circle::new(period), Noise(5));
+            for day in (0..30).chain(1_000_000..1_000_060) {
+                let time = START + day * DAY + office(&mut noise) as i64;
+                let found = observe(&mut circle, time);
+                assert!((0.0..=1.0).contains(&found.probability), "{day} {found:?}");
+                assert!(circle.slots.iter().all(|slot| slot.is_finite()), "{day}");
+            }
+            let night = judge(&circle, START + 1_000_060 * DAY + 3 * 3_600);
+            assert!(night.probability < 0.05 || period == WEEK, "{night:?}");
         }
     }
 

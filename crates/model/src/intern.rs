@@ -14,6 +14,9 @@ pub struct Interner {
     index: HashTable<u32>,
 }
 
+/// Bytes that a string takes beside its text.
+const EACH: usize = 14;
+
 fn hash(text: &str) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(text.as_bytes());
@@ -60,7 +63,12 @@ impl Interner {
     /// Bytes that the strings take, with the room that doubling leaves on average. It depends on the strings alone, so
     /// that a restored state counts the same.
     pub fn bytes(&self) -> usize {
-        self.text.len() * 3 / 2 + self.ends.len() * 14
+        self.text.len() * 3 / 2 + self.ends.len() * EACH
+    }
+
+    /// The most that they grow by with one more.
+    pub fn most_bytes(text: &str) -> usize {
+        text.len() * 3 / 2 + 1 + EACH
     }
 }
 

@@ -169,11 +169,12 @@ fn a_median_is_not_moved_by_a_few_wild_values() {
 
 #[test]
 fn a_value_that_is_odd_only_beside_another_is_told() {
-    let run = |multivariate: bool, rules: Value| {
+    let run_with = |multivariate: bool, rules: Value, exclude: &str| {
         let config = json!({
             "bucket_span": "15m",
             "detectors": [{
-                "function": "mean", "field_name": "value", "by_field_name": "text", "custom_rules": rules
+                "function": "mean", "field_name": "value", "by_field_name": "text", "custom_rules": rules,
+                "exclude_frequent": exclude
             }],
             "multivariate_by_fields": multivariate
         });
@@ -194,7 +195,10 @@ fn a_value_that_is_odd_only_beside_another_is_told() {
             values
         })
     };
+    let run = |multivariate: bool, rules: Value| run_with(multivariate, rules, "none");
     assert_eq!(told(&run(false, json!([]))), Vec::new());
+    // All of them are there in every bucket.
+    assert_eq!(told(&run_with(true, json!([]), "by")), Vec::new());
     // A rule that keeps the bucket from the results keeps this from them too.
     let time = START + ODD * SPAN;
     let condition =

@@ -107,3 +107,84 @@ fn models_that_may_not_grow_still_judge_and_newcomers_are_refused_and_counted() 
     assert_eq!(size.memory_status, MemoryStatus::HardLimit, "{size:?}");
     assert!(size.bucket_allocation_failures_count > 0 && size.model_bytes_exceeded > 0);
 }
+
+/// A job that counts the records of hosts, with an influencer, which waits for late ones.
+fn late_analysis() -> AnalysisConfig {
+    let config = json!({
+        "bucket_span": "15m",
+        "latency": "2h",
+        "detectors": [{"function": "count", "partition_field_name": "host"}],
+        "influencers": ["who"]
+    });
+    serde_json::from_value(config).expect("a valid analysis")
+}
+
+#[test]
+fn a_slot_that_has_come_back_in_a_bucket_still_open_is_not_pruned() {
+    let analysis = late_analysis();
+    let schema = analysis.schema();
+    let (host, who) = (schema.position("host"), schema.position("who"));
+    let options = Options {
+        prune_window: 86_400,
+        ..Options::default()
+    };
+    let mut engine = Engine::new(analysis, options);
+    let mut results = Vec::new();
+    for bucket in 0..400 {
+        let mut batch = RecordBatch::new(schema.fields.len());
+        let mut add = |name: &str| {
+            batch.begin();
+            batch.set_text(host.expect("a column"), name);
+            batch.set_text(who.expect("a column"), "someone");
+            batch.commit((START + bucket * SPAN) * 1_000);
+        };
+        add("always");
+        // The guest is away for more than the window, and then comes while the buckets before are still open.
+        if bucket < 20 || bucket >= 121 {
+            add("guest");
+        }
+        if bucket < 20 {
+            add("another");
+        }
+        let mut row = 0;
+        while row < batch.len() {
+            row = engine.process(&batch, row, &mut results);
+        }
+    }
+    let size = engine.size();
+    assert_eq!(size.total_partition_field_count, 2, "{size:?}");
+}
+
+#[test]
+fn values_beyond_number_in_one_bucket_keep_to_the_limit() {
+    let detectors = [
+        json!({"function": "count"}),
+        json!({"function": "distinct_count", "field_name": "who"}),
+    ];
+    for detector in detectors {
+        let config =
+            json!({"bucket_span": "15m", "detectors": [detector], "influencers": ["whose"]});
+        let analysis: AnalysisConfig = serde_json::from_value(config).expect("valid");
+        let schema = analysis.schema();
+        let limit = 300_000;
+        let options = Options {
+            memory_limit: limit,
+            ..Options::default()
+        };
+        let mut engine = Engine::new(analysis, options);
+        let mut batch = RecordBatch::new(schema.fields.len());
+        for i in 0..20_000 {
+            batch.begin();
+            for column in 0..schema.fields.len() {
+                batch.set_text(column, &format!("{i}{}", "x".repeat(100)));
+            }
+            batch.commit(START * 1_000);
+        }
+        assert_eq!(engine.process(&batch, 0, &mut Vec::new()), batch.len());
+        let size = engine.size();
+        assert!(size.model_bytes <= limit, "{size:?}");
+        // The bucket is part of what is saved.
+        let saved = engine.save().len() as u64;
+        assert!((limit / 10..limit).contains(&saved), "{saved}");
+    }
+}

@@ -137,11 +137,12 @@ impl Individual {
         if let Some(frequencies) = &mut self.frequencies {
             frequencies.see(&gathered.touched);
         }
-        self.leave_out_frequent(&mut closed);
         if let Some(correlated) = &mut self.correlated {
             correlated.see(&mut closed.told);
             closed.rejoin();
         }
+        // Also where they are odd only beside another.
+        self.leave_out_frequent(&mut closed);
         closed
     }
 

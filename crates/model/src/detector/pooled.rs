@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::frequent::is_frequent;
+use super::herd::Herd;
 use super::pool::{Pool, Value, value};
 use super::slots::Slots;
 use super::{Closed, Closing, Judged, Key, Lane, MAX_PROBABILITY, NO_SPLIT, Point, people};
@@ -13,6 +14,7 @@ use crate::config::{Excluded, Metric};
 use crate::crowd::MEMBER_BYTES;
 use crate::gather::Gathered;
 use crate::rules::Verdict;
+use crate::series::Bar;
 
 /// Partition and by value.
 type PoolKey = (u32, u32);
@@ -20,6 +22,9 @@ type PoolKey = (u32, u32);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pooled {
     slots: Slots,
+    /// By slot, of times and places: what comes in one go is told once. Members of a population are known by an effect
+    /// of their own soon, and told for each bucket until then.
+    bars: Option<Herd<Bar>>,
     pools: BTreeMap<PoolKey, Pool>,
     /// Buckets that had records, of which frequent members are in many.
     buckets: u32,
@@ -30,13 +35,18 @@ pub struct Pooled {
 
 impl Pooled {
     pub fn new(lane: &Lane) -> Self {
+        let in_one_go = matches!(
+            lane.metric,
+            Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Place
+        );
         let of_member = match lane.metric {
-            Metric::TimeOfDay | Metric::TimeOfWeek | Metric::Place => 0,
+            _ if in_one_go => 0,
             Metric::Median => MEMBER_BYTES as u64 + Gathered::MEDIAN_BYTES,
             _ => MEMBER_BYTES as u64,
         };
         Self {
             slots: Slots::default(),
+            bars: in_one_go.then(Herd::default),
             pools: BTreeMap::new(),
             buckets: 0,
             each: of_member,
@@ -49,21 +59,22 @@ impl Pooled {
     }
 
     pub fn newborn_bytes(&self) -> u64 {
-        self.slots.newborn_bytes() + self.each + self.of_pool
+        let bar = self.bars.as_ref().map_or(0, Herd::next_bytes);
+        self.slots.newborn_bytes() + bar + self.each + self.of_pool
     }
 
     pub fn admit(&mut self, lane: &Lane, key: Key, bucket: i64) -> u32 {
         let pool = self.pools.entry(pool_of(key));
         pool.or_insert_with(|| Pool::new(lane));
+        if let Some(bars) = &mut self.bars {
+            bars.push(Bar::default());
+        }
         self.slots.admit(key, bucket)
     }
 
     pub fn close(&mut self, closing: &Closing<'_>, gathered: &mut Gathered) -> Closed {
         gathered.touched.sort_unstable();
         self.buckets += u32::from(!gathered.touched.is_empty());
-        for &slot in &gathered.touched {
-            self.slots.touch(slot, closing.bucket);
-        }
         let values = self.values(closing.lane, gathered, |_, value| value);
         let mut all = Vec::with_capacity(values.len());
         for values in values.chunk_by(|a, b| pool_of(a.key) == pool_of(b.key)) {
@@ -79,6 +90,16 @@ impl Pooled {
                 seen.retain(&keep);
             }
             pool.learn(closing.bucket, &seen);
+        }
+        if let Some(mut bars) = self.bars.take() {
+            for (judged, said) in &mut all {
+                let bar = bars.get_mut(judged.slot as usize);
+                self.pass(bar, closing, judged, *said);
+            }
+            self.bars = Some(bars);
+        }
+        for &slot in &gathered.touched {
+            self.slots.touch(slot, closing.bucket);
         }
         self.told(closing, all)
     }
@@ -106,7 +127,27 @@ impl Pooled {
                 all.extend(ruled(closing, pool.judge(bucket, side, values).0));
             }
         }
+        if let Some(bars) = &self.bars {
+            for (judged, said) in &mut all {
+                let mut bar = *bars.get(judged.slot as usize);
+                self.pass(&mut bar, closing, judged, *said);
+            }
+        }
         self.told(closing, all)
+    }
+
+    /// Leaves of a probability what rises over the slot's bar.
+    fn pass(&self, bar: &mut Bar, closing: &Closing<'_>, judged: &mut Judged, said: Verdict) {
+        let span = closing.lane.span;
+        let away = (closing.bucket - self.slots.get(judged.slot).last_record) / span;
+        let away = u32::try_from(away.max(1)).unwrap_or(u32::MAX);
+        // What is not told holds nothing back.
+        let told = if said.skip_result {
+            1.0
+        } else {
+            judged.probability
+        };
+        judged.probability = bar.pass_after(away, told, span);
     }
 
     /// The values of a bucket by pool and over value, passed through `correct`.
@@ -156,17 +197,18 @@ impl Pooled {
         if !(lane.exclude.by && lane.population) {
             return frequent;
         }
-        let people = self
-            .slots
-            .iter()
-            .map(|slot| (slot.key.partition, slot.key.over));
-        let people: BTreeSet<(u32, u32)> = people.collect();
+        let people = self.slots.iter().map(|slot| slot.key);
+        let mut people: Vec<(u32, u32)> = people.map(|key| (key.partition, key.over)).collect();
+        people.sort_unstable();
+        people.dedup();
         let mut sharers: BTreeMap<PoolKey, u32> = BTreeMap::new();
         for slot in self.slots.iter() {
             *sharers.entry(pool_of(slot.key)).or_insert(0) += 1;
         }
         for (pool, sharers) in sharers {
-            let all = people.range((pool.0, 0)..=(pool.0, u32::MAX)).count();
+            let until = |partition: u32| people.partition_point(|person| person.0 < partition);
+            // No split is the last of all numbers.
+            let all = pool.0.checked_add(1).map_or(people.len(), until) - until(pool.0);
             if pool.1 != NO_SPLIT && is_frequent(sharers, all as u32) {
                 frequent.insert(pool);
             }
@@ -211,7 +253,8 @@ impl Pooled {
 
     pub fn bytes(&self) -> u64 {
         let members = self.slots.len() as u64 * self.each;
-        self.slots.bytes() + members + self.pools.len() as u64 * self.of_pool
+        let bars = self.bars.as_ref().map_or(0, Herd::bytes);
+        self.slots.bytes() + bars + members + self.pools.len() as u64 * self.of_pool
     }
 
     pub fn slot(&self, slot: usize) -> (Key, i64, u32) {
@@ -221,6 +264,9 @@ impl Pooled {
 
     pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
         let places = self.slots.retain(keep);
+        if let Some(bars) = &mut self.bars {
+            bars.retain(keep);
+        }
         let members = self
             .slots
             .iter()

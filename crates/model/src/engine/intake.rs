@@ -4,6 +4,7 @@ use super::{Engine, LaneColumns};
 use crate::config::Metric;
 use crate::detector::{Key, NO_SPLIT};
 use crate::gather::Sample;
+use crate::intern::Interner;
 use crate::record::Record;
 
 impl Engine {
@@ -67,11 +68,16 @@ impl Engine {
         let bucket = &mut self.state.open[place];
         bucket.records += 1;
         bucket.events += events;
+        let columns = self.influencer_columns.iter();
+        let texts = columns.filter_map(|&column| record.text(column));
+        let texts: usize = texts.map(Interner::most_bytes).sum();
+        let room = self.has_room(texts as u64);
+        let bucket = &mut self.state.open[place];
+        let before = bucket.names.bytes();
         for (value, &column) in self.influencers.iter_mut().zip(&self.influencer_columns) {
-            *value = record
-                .text(column)
-                .and_then(|text| bucket.names.intern(text));
+            *value = record.text(column).and_then(|text| bucket.name(text, room));
         }
+        self.state.gathered_bytes += (bucket.names.bytes() - before) as u64;
         let start = bucket.start;
         for number in 0..self.lanes.len() {
             let columns = self.columns[number];
@@ -84,16 +90,19 @@ impl Engine {
             let Some(slot) = self.slot(number, record, columns, use_null, start) else {
                 continue;
             };
-            let limit = self.state.options.memory_limit;
-            let text = sample.text.map_or(0, |(_, length)| length as u64);
-            let needed = self.reserved_bytes() + self.most_a_record + text;
-            let room = limit == 0 || needed <= limit;
+            let room = self.has_room(0);
             let gathered = &mut self.state.open[place].lanes[number];
             let before = gathered.bytes();
             gathered.add(slot, lane.metric, sample, &self.influencers, room);
             self.state.gathered_bytes =
                 (self.state.gathered_bytes + gathered.bytes()).saturating_sub(before);
         }
+    }
+
+    /// Whether a record may take what it needs in a bucket, `text` bytes for its names among it.
+    fn has_room(&self, text: u64) -> bool {
+        let limit = self.state.options.memory_limit;
+        limit == 0 || self.reserved_bytes() + self.most_a_record + text <= limit
     }
 
     /// What a record says to a lane of a metric; `None` for nothing.
@@ -132,8 +141,11 @@ impl Engine {
         match metric {
             Metric::Distinct | Metric::Information => {
                 let text = record.text(column)?;
-                let names = &mut self.state.open[place].names;
-                sample.text = Some((names.intern(text)?, text.len()));
+                let room = self.has_room(Interner::most_bytes(text) as u64);
+                let bucket = &mut self.state.open[place];
+                let before = bucket.names.bytes();
+                sample.text = bucket.name(text, room);
+                self.state.gathered_bytes += (bucket.names.bytes() - before) as u64;
             }
             Metric::Place => {
                 let [latitude, longitude] = coordinates(record.text(column)?)?;

@@ -7,7 +7,7 @@ use super::categories::Categories;
 use super::{Engine, SOFT};
 use crate::categorize::CategorizerStats;
 use crate::counts::{MemoryStatus, ModelSize};
-use crate::detector::{Key, LaneState, NO_SPLIT};
+use crate::detector::{Key, Lane, LaneState, NO_SPLIT};
 use crate::gather::Accumulator;
 
 /// Share of the memory limit down to which slots are pruned.
@@ -125,10 +125,11 @@ impl Engine {
             return;
         }
         self.state.last_pruning = now;
-        let mut keep = self.recently_seen(now - window);
+        let at_work = self.at_work();
+        let mut keep = self.recently_seen(&at_work, now.saturating_sub(window));
         if short {
             let spare = self.reserved_bytes() as f64 - ROOMY * limit;
-            self.spare_least_useful(&mut keep, now, spare.max(0.0) as u64);
+            self.spare_least_useful(&mut keep, &at_work, now, spare.max(0.0) as u64);
         }
         self.drop_slots(&keep);
         self.state.pruned = short;
@@ -137,21 +138,40 @@ impl Engine {
         }
     }
 
-    /// For each lane and slot, whether it had a record at `since` or later. The only slot of a detector without splits
-    /// always stays.
-    fn recently_seen(&self, since: i64) -> Vec<Vec<bool>> {
-        let lanes = self.lanes.iter().zip(&self.state.lanes);
-        let of_lane = |(lane, state): (&crate::detector::Lane, &LaneState)| {
+    /// For each lane and slot, whether it has records in a bucket that is still open.
+    fn at_work(&self) -> Vec<Vec<bool>> {
+        let of_lane = |(number, state): (usize, &LaneState)| {
+            let mut at_work = vec![false; state.len()];
+            let open = self.state.open.iter();
+            open.flat_map(|bucket| &bucket.lanes[number].touched)
+                .for_each(|&slot| at_work[slot as usize] = true);
+            at_work
+        };
+        self.state.lanes.iter().enumerate().map(of_lane).collect()
+    }
+
+    /// For each lane and slot, whether it is at work or had a record at `since` or later. The only slot of a detector
+    /// without splits always stays.
+    fn recently_seen(&self, at_work: &[Vec<bool>], since: i64) -> Vec<Vec<bool>> {
+        let lanes = self.lanes.iter().zip(&self.state.lanes).zip(at_work);
+        let of_lane = |((lane, state), at_work): ((&Lane, &LaneState), &Vec<bool>)| {
             let split = self.analysis.detectors[lane.detector].is_split();
-            (0..state.len())
-                .map(|slot| !split || state.slot(slot).1 >= since)
+            let slots = at_work.iter().enumerate();
+            slots
+                .map(|(slot, &at_work)| !split || at_work || state.slot(slot).1 >= since)
                 .collect()
         };
         lanes.map(of_lane).collect()
     }
 
     /// Gives up slots until `bytes` are free: first those that have been away longest for how often they were seen.
-    fn spare_least_useful(&self, keep: &mut [Vec<bool>], now: i64, bytes: u64) {
+    fn spare_least_useful(
+        &self,
+        keep: &mut [Vec<bool>],
+        at_work: &[Vec<bool>],
+        now: i64,
+        bytes: u64,
+    ) {
         let span = self.analysis.span();
         let mut idle: Vec<(u64, usize, usize)> = Vec::new();
         for (number, (lane, state)) in self.lanes.iter().zip(&self.state.lanes).enumerate() {
@@ -161,7 +181,7 @@ impl Engine {
             for (slot, &stays) in keep[number].iter().enumerate() {
                 let (_, last, seen) = state.slot(slot);
                 let away = (now - last) / span;
-                if stays && away >= IDLE {
+                if stays && away >= IDLE && !at_work[number][slot] {
                     // Buckets away for each that it was seen in.
                     let useless = away as f64 / f64::from(seen.max(1));
                     idle.push((useless.to_bits(), number, slot));

@@ -194,6 +194,8 @@ impl Engine {
         categories: Option<Categories>,
     ) -> Self {
         state.normaliser.weigh();
+        // It may have been counted by other measures when it was saved.
+        state.gathered_bytes = state.open.iter().map(OpenBucket::bytes).sum();
         let schema = analysis.schema();
         let position = |name: &String| match &categories {
             Some(categories) if name == MLCATEGORY => Some(categories.column),

@@ -38,10 +38,16 @@ pub struct Bar {
 impl Bar {
     /// The probability that remains of `probability` over the bar, in a series of buckets of `span` seconds.
     pub fn pass(&mut self, probability: f64, span: i64) -> f64 {
+        self.pass_after(1, probability, span)
+    }
+
+    /// The same of a value that comes so many buckets after the last.
+    pub fn pass_after(&mut self, buckets: u32, probability: f64, span: i64) -> f64 {
+        let passed = f64::from(buckets);
         let surprise = -probability.max(1e-300).ln();
         let day = DAY as f64 / span as f64;
         let memory = (day * MEMORY).max(12.0) * (1.0 + f64::from(self.alarms));
-        let height = f64::from(self.height) * (-1.0 / memory).exp();
+        let height = f64::from(self.height) * (-passed / memory).exp();
         let recent = f64::from(self.since) <= (GROWING / span as f64).max(3.0);
         let growing = recent && height < UNTOLD;
         let margin = if growing { MARGIN_GROWING } else { MARGIN };
@@ -51,10 +57,10 @@ impl Bar {
         self.since = if raised > height && !growing {
             0
         } else {
-            self.since.saturating_add(1)
+            self.since.saturating_add(buckets)
         };
         self.height = height.max(raised) as f32;
-        let keep = (-1.0 / (day * ALARM_MEMORY).max(12.0)).exp();
+        let keep = (-passed / (day * ALARM_MEMORY).max(12.0)).exp();
         let alarm = f64::from(u8::from(left > ALARM));
         self.alarms = (f64::from(self.alarms) * keep + alarm) as f32;
         (-left).exp()
@@ -76,6 +82,15 @@ mod tests {
             bar.pass(0.5, 900);
         }
         assert!(bar.pass(1e-5, 900) < 2e-5);
+    }
+
+    #[test]
+    fn a_pause_sinks_the_bar_as_well() {
+        let mut bar = Bar::default();
+        bar.pass(1e-5, 900);
+        let mut paused = bar;
+        assert!(paused.pass_after(2, 1e-5, 900) > 0.5);
+        assert!(bar.pass_after(3 * 96, 1e-5, 900) < 2e-5);
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod views;
 
 use serde::{Deserialize, Serialize};
 
-use bar::Bar;
+pub use bar::Bar;
 use day::Days;
 pub use forecast::{Forecast, Point};
 use grow::Phase;
