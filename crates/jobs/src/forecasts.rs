@@ -348,12 +348,16 @@ impl Jobs {
         let turn = work.entry.forecasts.turn.clone().lock_owned().await;
         let outcome = self.make_parts(&mut work).await;
         let stats = &mut work.stats;
-        stats.forecast_progress = 1.0;
-        stats.forecast_status = Status::Finished;
-        if let Err(error) = outcome {
-            tracing::warn!(job_id = stats.job_id, %error, "a forecast has failed");
-            stats.forecast_status = Status::Failed;
-            stats.forecast_messages.push(error.reason);
+        match outcome {
+            Ok(()) => {
+                stats.forecast_progress = 1.0;
+                stats.forecast_status = Status::Finished;
+            }
+            Err(error) => {
+                tracing::warn!(job_id = stats.job_id, %error, "a forecast has failed");
+                stats.forecast_status = Status::Failed;
+                stats.forecast_messages.push(error.reason);
+            }
         }
         if let Err(error) = self.0.store.write_forecast(&stats.row(), Vec::new()).await {
             tracing::warn!(job_id = stats.job_id, %error, "the end of a forecast could not be stored");

@@ -70,8 +70,8 @@ fn persist_interval(job: &Job, default: Duration) -> i64 {
     }
 }
 
-/// Deletes results and model snapshots past their retention, of the jobs that are meant, and expired forecasts. A job's failure is no
-/// other's; false when there was one.
+/// Deletes results, annotations and model snapshots past their retention, of the jobs that are meant, and expired
+/// forecasts. A job's failure is no other's; false when there was one.
 pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<bool> {
     let mut complete = true;
     for job in jobs.find(expression, true)? {
@@ -92,7 +92,7 @@ pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<bool> {
     Ok(complete)
 }
 
-/// Results older than the retention, counted back from the job's latest bucket, not from today.
+/// Results and annotations older than the retention, counted back from the job's latest bucket, not from today.
 async fn delete_results(jobs: &Jobs, job: &Job) -> Result<()> {
     let latest = jobs.store().latest_bucket(&job.job_id).await?;
     let (Some(days), Some(latest)) = (job.results_retention_days, latest) else {
@@ -102,6 +102,9 @@ async fn delete_results(jobs: &Jobs, job: &Job) -> Result<()> {
     let deleted = jobs
         .store()
         .delete_results_before(&job.job_id, before)
+        .await?;
+    jobs.store()
+        .delete_annotations_before(&job.job_id, before)
         .await?;
     if deleted > 0 {
         let date = chrono::DateTime::from_timestamp_millis(before)

@@ -104,14 +104,29 @@ impl Jobs {
                 |error| tracing::error!(job_id, %error, "the job could not be taken up"),
             );
             // A change may have been stored just before the end, and not have got to the job.
-            if let Err(error) = jobs.send_rules(&entry).await {
-                tracing::error!(job_id, %error, "the job could not take its rules");
+            if let Err(error) = jobs.send_changes(&entry).await {
+                tracing::error!(job_id, %error, "the job could not take its rules and settings");
             }
             if state == State::Closing && entry.status.read().state == State::Opened {
                 jobs.close_entry(&entry, false).await?;
             }
         }
         Ok(jobs)
+    }
+
+    /// Hands a job all that may change while it is open.
+    async fn send_changes(&self, entry: &Entry) -> Result<()> {
+        self.send_rules(entry).await?;
+        let runner = entry.runner.read().clone();
+        if let Some(runner) = runner {
+            let job = entry.job.read().clone();
+            runner.submit(Command::Plot(job.plot_options())).await?;
+            runner.submit(Command::Annotate(job.annotates())).await?;
+            if let Some(options) = job.categorization_options() {
+                runner.submit(Command::Categorize(options)).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn take_up(&self, row: &JobRow) -> Result<Entry> {

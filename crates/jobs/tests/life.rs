@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_jobs::config::NewJob;
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{FlushRequest, Jobs, Opening, Settings, State};
+use tidewatch_jobs::{FlushRequest, Jobs, Opening, Settings, State, maintenance};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
-use tidewatch_store::Store;
+use tidewatch_store::{AnnotationRow, ResultKind, ResultQuery, Sort, Store};
 
 fn settings() -> Settings {
     Settings {
@@ -259,5 +259,86 @@ async fn an_update_reaches_the_running_job() {
         .await
         .expect("flushed");
     assert_eq!(end.map(|end| end % 60_000), Some(0));
+    jobs.shut_down().await;
+}
+
+#[tokio::test]
+async fn settings_that_were_stored_just_before_a_crash_reach_the_job() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "j").await;
+    append(&jobs, "j", 0..50).await;
+    jobs.shut_down().await;
+
+    let store = Store::open(directory.path())
+        .await
+        .expect("the store opens");
+    let row = store.jobs().await.expect("read").remove(0);
+    let mut config: Value = serde_json::from_str(&row.config).expect("JSON");
+    config["model_plot_config"] = json!({"enabled": true, "annotations_enabled": true});
+    let stored = store.save_config("j", &config.to_string()).await;
+    stored.expect("stored");
+    store.close().await;
+
+    let jobs = start(&directory).await;
+    append(&jobs, "j", 50..60).await;
+    let plots = ResultQuery {
+        job_id: "j".into(),
+        kind: ResultKind::ModelPlot,
+        start: None,
+        end: None,
+        min_score: 0.0,
+        exclude_interim: true,
+        sort: Sort::Timestamp,
+        descending: false,
+        from: 0,
+        size: 1,
+    };
+    let page = jobs.results(&plots).await.expect("read");
+    assert!(page.count >= 9, "{}", page.count);
+    jobs.shut_down().await;
+}
+
+#[tokio::test]
+async fn annotations_go_with_the_results_of_their_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "j").await;
+    append(&jobs, "j", 0..5_000).await;
+    jobs.shut_down().await;
+
+    let store = Store::open(directory.path())
+        .await
+        .expect("the store opens");
+    let last = store.latest_bucket("j").await.expect("read").expect("one");
+    let limit = last - 2 * 86_400_000;
+    for (id, time, user) in [
+        ("old", limit - 1, "_xpack"),
+        ("a person's", limit - 1, "ann"),
+        ("kept", limit, "_xpack"),
+    ] {
+        let row = AnnotationRow {
+            job_id: "j".into(),
+            annotation_id: id.into(),
+            timestamp: time,
+            doc: json!({"annotation": id, "create_username": user}).to_string(),
+        };
+        store.annotate(&row).await.expect("written");
+    }
+    store.close().await;
+
+    let jobs = start(&directory).await;
+    let told = async || {
+        let all = jobs.annotations("j").await.expect("read").concat();
+        ["old", "a person's", "kept"].map(|id| all.contains(&format!("\"{id}\"")))
+    };
+    let expire = async || maintenance::delete_expired(&jobs, "_all").await;
+    assert_eq!(expire().await, Ok(true));
+    assert_eq!(told().await, [true; 3], "without a retention all stay");
+    let update: JobUpdate =
+        serde_json::from_value(json!({"results_retention_days": 2})).expect("readable");
+    jobs.update("j", update).await.expect("updated");
+    assert_eq!(expire().await, Ok(true));
+    assert_eq!(told().await, [false, true, true]);
     jobs.shut_down().await;
 }

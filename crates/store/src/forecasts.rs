@@ -7,6 +7,8 @@ use crate::error::{Result, StoreError};
 
 /// Points of one statement: it has six parameters a point, of which SQLite takes 32,766.
 const ROWS: usize = 5_000;
+/// Points that are deleted at a time: the writer serves others between.
+const PIECE: u64 = 20_000;
 
 /// A forecast as a whole. (job, forecast id) names it.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -186,9 +188,32 @@ impl Store {
         })
     }
 
-    /// Deletes a forecast with its points; `false` when it isn't there.
+    /// Deletes a forecast, its points first, in pieces; `false` when it isn't there.
     pub async fn delete_forecast(&self, job_id: &str, forecast_id: &str) -> Result<bool> {
-        let (job_id, forecast_id) = (job_id.to_owned(), forecast_id.to_owned());
+        let ids = (job_id.to_owned(), forecast_id.to_owned());
+        loop {
+            let (job_id, forecast_id) = ids.clone();
+            let deleted = self.write(move |conn| {
+                Box::pin(async move {
+                    // By its name each time: the number of one that goes meanwhile may be another's then.
+                    let done = sqlx::query(
+                        "DELETE FROM forecast_points WHERE (forecast, timestamp, series) IN
+                         (SELECT forecast, timestamp, series FROM forecast_points WHERE forecast =
+                          (SELECT number FROM forecasts WHERE job_id = ? AND forecast_id = ?) LIMIT ?)",
+                    )
+                    .bind(job_id)
+                    .bind(forecast_id)
+                    .bind(PIECE as i64)
+                    .execute(conn)
+                    .await?;
+                    Ok(done.rows_affected())
+                })
+            });
+            if deleted.await? < PIECE {
+                break;
+            }
+        }
+        let (job_id, forecast_id) = ids;
         self.write(move |conn| {
             Box::pin(async move {
                 let done =
@@ -205,20 +230,18 @@ impl Store {
 
     /// Deletes up to `most` forecasts that have ended and expired before `now`; gives how many.
     pub async fn delete_expired_forecasts(&self, now: i64, most: i64) -> Result<u64> {
-        self.write(move |conn| {
-            Box::pin(async move {
-                let done = sqlx::query(
-                    "DELETE FROM forecasts WHERE number IN
-                     (SELECT number FROM forecasts WHERE expires < ? AND running = 0 LIMIT ?)",
-                )
-                .bind(now)
-                .bind(most)
-                .execute(conn)
-                .await?;
-                Ok(done.rows_affected())
-            })
-        })
-        .await
+        let expired: Vec<(String, String)> = sqlx::query_as(
+            "SELECT job_id, forecast_id FROM forecasts WHERE expires < ? AND running = 0 LIMIT ?",
+        )
+        .bind(now)
+        .bind(most)
+        .fetch_all(self.readers())
+        .await?;
+        let mut deleted = 0;
+        for (job_id, forecast_id) in expired {
+            deleted += u64::from(self.delete_forecast(&job_id, &forecast_id).await?);
+        }
+        Ok(deleted)
     }
 }
 
@@ -370,6 +393,19 @@ mod tests {
         assert!(!store.delete_forecast("j", "kept").await.unwrap());
         let gone = forecast("kept", None, false);
         assert!(!store.write_forecast(&gone, Vec::new()).await.unwrap());
+
+        // More than goes at a time, and the points of another stay.
+        let large = forecast("large", Some(1), false);
+        store.insert_forecast(&large).await.unwrap();
+        let points = vec![series("a", 0..2 * PIECE as i64 + 1, 1.0)];
+        assert!(store.write_forecast(&large, points).await.unwrap());
+        assert_eq!(store.delete_expired_forecasts(2, 100).await.unwrap(), 1);
+        let points: Vec<i64> =
+            sqlx::query_scalar("SELECT COUNT(*) FROM forecast_points GROUP BY forecast")
+                .fetch_all(store.readers())
+                .await
+                .unwrap();
+        assert_eq!(points, [3, 3]);
         store.delete_job("j").await.unwrap();
         assert!(store.forecasts(None).await.unwrap().is_empty());
         assert!(matches!(
