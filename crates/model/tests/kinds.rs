@@ -224,11 +224,34 @@ fn what_nobody_shares_is_told_of_the_person() {
         let causes = told[0]["causes"].as_array().expect("causes");
         assert_eq!(causes.len(), often.min(10) as usize);
         assert!(causes[0]["by_field_value"].as_str() >= Some("/100"));
+        let explained = &told[0]["anomaly_score_explanation"]["anomaly_type"];
+        if function == "freq_rare" {
+            assert_eq!(explained, "spike");
+        }
         assert_eq!(
             told[0]["influencers"][0]["influencer_field_values"],
             json!(["u13"])
         );
     }
+    // What all do is no cause, though who is told did it too.
+    let mut rows = town(1);
+    let odd = rows.iter().find(|row| row.cells[1].1 == "/100");
+    let (time, who) = odd
+        .map(|row| (row.time, row.cells[0].clone()))
+        .expect("an odd row");
+    let pages = (0..4).chain(std::iter::repeat_n(100, 30));
+    rows.extend(pages.map(|n| Row {
+        time,
+        cells: vec![who.clone(), ("page", format!("/{n}"))],
+    }));
+    rows.sort_by_key(|row| row.time);
+    let (results, _) = run(detector("freq_rare"), &rows);
+    let told_again = told(&results, 50.0);
+    let causes = told_again[0]["causes"].as_array().expect("causes");
+    assert_eq!(
+        (causes.len(), &causes[0]["by_field_value"]),
+        (1, &json!("/100"))
+    );
     // A single thing that nobody does is no often.
     let (results, _) = run(detector("freq_rare"), &town(1));
     assert_eq!(told(&results, 50.0), Vec::<Value>::new());
