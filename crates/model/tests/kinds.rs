@@ -371,3 +371,31 @@ fn a_log_in_at_night_and_one_from_afar_are_told() {
         assert!(geo.is_some_and(|geo| geo.starts_with("52.")), "{geo:?}");
     }
 }
+
+#[test]
+fn a_log_in_on_a_sunday_is_told_by_its_time_of_the_week() {
+    const WEEK: i64 = 7 * 24 * HOUR;
+    // The epoch was a Thursday: this is a Monday.
+    let monday = START / WEEK * WEEK + 4 * 24 * HOUR;
+    let sunday = monday + 5 * WEEK - 10 * HOUR;
+    let mut noise = Noise(4);
+    let office = (0..5 * 7 * 24).filter(|hour| hour / 24 % 7 < 5 && (8..17).contains(&(hour % 24)));
+    let times = office.map(|hour| monday + hour * HOUR + (3_600.0 * noise.uniform()) as i64);
+    let row = |time| Row {
+        time,
+        cells: Vec::new(),
+    };
+    let rows: Vec<Row<'_>> = times.chain([sunday]).map(row).collect();
+    let config = json!({"bucket_span": "1h", "detectors": [{"function": "time_of_week"}]});
+    let (results, _) = run(config, &rows);
+    let told = told(&results, 50.0);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    // Seconds of whole weeks since the epoch.
+    assert_eq!(told[0]["actual"], json!([(sunday % WEEK) as f64]));
+    let typical = told[0]["typical"][0].as_f64().expect("a time") as i64;
+    let since_monday = (typical - 4 * 24 * HOUR).rem_euclid(WEEK);
+    assert!(
+        since_monday / HOUR % 24 >= 8 && since_monday < 5 * 24 * HOUR,
+        "{typical}"
+    );
+}
