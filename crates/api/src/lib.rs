@@ -16,6 +16,7 @@ mod grok;
 mod jobs;
 mod media;
 mod metrics;
+mod model_plots;
 mod overall;
 mod params;
 mod results;
@@ -139,6 +140,7 @@ pub fn router(state: ApiState) -> Router {
             &job("/results/influencers"),
             get(results::influencers).post(results::influencers),
         )
+        .route(&job("/results/model_plots"), get(model_plots::get))
         .route(
             &job("/results/categories"),
             get(categories::all).post(categories::all),

@@ -430,6 +430,9 @@ fn rows(job_id: &str, results: &mut [BucketResults], took: Duration) -> Vec<Resu
     let mut rows = Vec::new();
     for result in results {
         result.bucket.processing_time_ms = millis;
+        for influencer in &mut result.bucket.bucket_influencers {
+            influencer.job_id = job_id.to_owned();
+        }
         let (timestamp, is_interim) = (result.bucket.timestamp, result.bucket.is_interim);
         let mut add = |kind, seq: usize, score, doc| {
             rows.push(ResultRow {

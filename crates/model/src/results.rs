@@ -66,6 +66,9 @@ pub struct Bucket {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BucketInfluencer {
+    /// Filled by whoever knows the job, as every result tells its own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub job_id: String,
     pub result_type: &'static str,
     /// `bucket_time`, or an influencer field.
     pub influencer_field_name: String,

@@ -224,11 +224,34 @@ fn what_nobody_shares_is_told_of_the_person() {
         let causes = told[0]["causes"].as_array().expect("causes");
         assert_eq!(causes.len(), often.min(10) as usize);
         assert!(causes[0]["by_field_value"].as_str() >= Some("/100"));
+        let explained = &told[0]["anomaly_score_explanation"]["anomaly_type"];
+        if function == "freq_rare" {
+            assert_eq!(explained, "spike");
+        }
         assert_eq!(
             told[0]["influencers"][0]["influencer_field_values"],
             json!(["u13"])
         );
     }
+    // What all do is no cause, though who is told did it too.
+    let mut rows = town(1);
+    let odd = rows.iter().find(|row| row.cells[1].1 == "/100");
+    let (time, who) = odd
+        .map(|row| (row.time, row.cells[0].clone()))
+        .expect("an odd row");
+    let pages = (0..4).chain(std::iter::repeat_n(100, 30));
+    rows.extend(pages.map(|n| Row {
+        time,
+        cells: vec![who.clone(), ("page", format!("/{n}"))],
+    }));
+    rows.sort_by_key(|row| row.time);
+    let (results, _) = run(detector("freq_rare"), &rows);
+    let told_again = told(&results, 50.0);
+    let causes = told_again[0]["causes"].as_array().expect("causes");
+    assert_eq!(
+        (causes.len(), &causes[0]["by_field_value"]),
+        (1, &json!("/100"))
+    );
     // A single thing that nobody does is no often.
     let (results, _) = run(detector("freq_rare"), &town(1));
     assert_eq!(told(&results, 50.0), Vec::<Value>::new());
@@ -348,4 +371,32 @@ fn a_log_in_at_night_and_one_from_afar_are_told() {
         let geo = place["geo_results"]["typical_point"].as_str();
         assert!(geo.is_some_and(|geo| geo.starts_with("52.")), "{geo:?}");
     }
+}
+
+#[test]
+fn a_log_in_on_a_sunday_is_told_by_its_time_of_the_week() {
+    const WEEK: i64 = 7 * 24 * HOUR;
+    // The epoch was a Thursday: this is a Monday.
+    let monday = START / WEEK * WEEK + 4 * 24 * HOUR;
+    let sunday = monday + 5 * WEEK - 10 * HOUR;
+    let mut noise = Noise(4);
+    let office = (0..5 * 7 * 24).filter(|hour| hour / 24 % 7 < 5 && (8..17).contains(&(hour % 24)));
+    let times = office.map(|hour| monday + hour * HOUR + (3_600.0 * noise.uniform()) as i64);
+    let row = |time| Row {
+        time,
+        cells: Vec::new(),
+    };
+    let rows: Vec<Row<'_>> = times.chain([sunday]).map(row).collect();
+    let config = json!({"bucket_span": "1h", "detectors": [{"function": "time_of_week"}]});
+    let (results, _) = run(config, &rows);
+    let told = told(&results, 50.0);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    // Seconds of whole weeks since the epoch.
+    assert_eq!(told[0]["actual"], json!([(sunday % WEEK) as f64]));
+    let typical = told[0]["typical"][0].as_f64().expect("a time") as i64;
+    let since_monday = (typical - 4 * 24 * HOUR).rem_euclid(WEEK);
+    assert!(
+        since_monday / HOUR % 24 >= 8 && since_monday < 5 * 24 * HOUR,
+        "{typical}"
+    );
 }

@@ -335,6 +335,12 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
             .iter()
             .try_for_each(|name| check_field_name(name))?;
         let summary_count_field_name = raw.summary_count_field_name.filter(|name| !name.is_empty());
+        let takes_all = |detector: &Detector| detector.function.name() == "metric";
+        if summary_count_field_name.is_some() && detectors.iter().any(takes_all) {
+            refuse!(
+                "The 'metric' function cannot be used in jobs that will take pre-summarized input"
+            );
+        }
         let config = Self {
             bucket_span,
             categorization,
@@ -580,6 +586,10 @@ mod tests {
             (
                 json!({"detectors": [{"function": "count", "by_field_name": "x", "partition_field_name": "x"}]}),
                 "partition_field_name and by_field_name cannot be the same: 'x'",
+            ),
+            (
+                json!({"summary_count_field_name": "n", "detectors": [{"function": "metric", "field_name": "x"}]}),
+                "The 'metric' function cannot be used in jobs that will take pre-summarized input",
             ),
             (
                 json!({"detectors": [{"function": "wild"}]}),

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use super::correlated::Correlated;
 use super::frequent::Frequencies;
 use super::herd::{Herd, PIECE};
-use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point};
+use super::{Closed, Closing, Judged, Key, Lane, NO_SPLIT, Point, taken_on};
 use crate::config::Metric;
 use crate::gather::{Accumulator, Gathered};
 use crate::rules::Verdict;
@@ -220,7 +220,7 @@ impl Individual {
             };
             let see = |value| member.series.peek(closing.bucket, value, lane.side);
             let value = if lane.metric.adds_up() {
-                value + (1.0 - complete) * see(value).typical
+                taken_on(value, complete, see(value).typical)
             } else {
                 value
             };

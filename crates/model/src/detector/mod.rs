@@ -417,6 +417,13 @@ impl LaneState {
     }
 }
 
+/// What adds up, taken on to the end of a bucket of which the share `complete` has passed, as if the rest were as usual:
+/// towards what is usual of the whole, but never past it, for all of it may have come early.
+fn taken_on(so_far: f64, complete: f64, usual: f64) -> f64 {
+    let missing = usual - so_far;
+    so_far + ((1.0 - complete) * usual).clamp(missing.min(0.0), missing.max(0.0))
+}
+
 /// Where slots come to lie when some are dropped.
 fn places(keep: &[bool]) -> Vec<Option<u32>> {
     let mut next = 0;
@@ -425,4 +432,30 @@ fn places(keep: &[bool]) -> Vec<Option<u32>> {
         stays.then(|| next - 1)
     };
     keep.iter().map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::taken_on;
+
+    #[test]
+    fn an_open_bucket_is_taken_on_to_the_usual_but_not_past_it() {
+        // So far, the share that has passed, what is usual, and what is said of the whole.
+        let cases = [
+            (3.0, 0.5, 6.0, 6.0),
+            (1.0, 0.5, 6.0, 4.0),
+            (6.0, 0.5, 6.0, 6.0),
+            (5.5, 0.5, 6.0, 6.0),
+            (20.0, 0.5, 6.0, 20.0),
+            (-3.0, 0.5, -6.0, -6.0),
+            (-9.0, 0.5, -6.0, -9.0),
+        ];
+        for (so_far, complete, usual, whole) in cases {
+            assert_eq!(
+                taken_on(so_far, complete, usual),
+                whole,
+                "{so_far} of {usual}"
+            );
+        }
+    }
 }

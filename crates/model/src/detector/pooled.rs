@@ -9,7 +9,9 @@ use super::frequent::is_frequent;
 use super::herd::Herd;
 use super::pool::{Pool, Value, value};
 use super::slots::Slots;
-use super::{Closed, Closing, Judged, Key, Lane, MAX_PROBABILITY, NO_SPLIT, Point, people};
+use super::{
+    Closed, Closing, Judged, Key, Lane, MAX_PROBABILITY, NO_SPLIT, Point, people, taken_on,
+};
 use crate::config::{Excluded, Metric};
 use crate::crowd::MEMBER_BYTES;
 use crate::gather::Gathered;
@@ -116,8 +118,8 @@ impl Pooled {
         };
         let values = self.values(closing.lane, gathered, |key, value| match value {
             Point::One(so_far) if closing.lane.metric.adds_up() => {
-                let expected = expected(key, so_far).unwrap_or(0.0);
-                Point::One(so_far + (1.0 - complete) * expected)
+                let expected = expected(key, so_far);
+                Point::One(expected.map_or(so_far, |all| taken_on(so_far, complete, all)))
             }
             value => value,
         });

@@ -23,6 +23,8 @@ const COUNT_BYTES: u64 = 24;
 const OFTEN: f64 = 1.0;
 /// Values told as the causes of a person's doing.
 const CAUSES: usize = 10;
+/// What is less than this share of the greatest part in a person's doing is no cause of it.
+const CAUSE_SHARE: f64 = 0.25;
 
 /// What is known of one partition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -219,7 +221,12 @@ impl SharedRares {
                 } else {
                     first.probability
                 };
-                let person = people::person(probability, person.causes);
+                let did = person.actual;
+                let mut person = people::person(probability, person.causes);
+                if frequent {
+                    // All that was done is what is unusual, not the part of one value in it.
+                    person.actual = did;
+                }
                 if closing.wants(person.key, probability) {
                     closed.told.push(person);
                 }
@@ -347,6 +354,8 @@ fn judge(
         let mut pairs = pairs.to_vec();
         let part = |pair: &Pair| singularity([(pair.others, pair.times)]);
         pairs.sort_by(|a, b| part(b).total_cmp(&part(a)));
+        let least = CAUSE_SHARE * part(&pairs[0]);
+        pairs.retain(|pair| part(pair) >= least);
         pairs.truncate(CAUSES);
         let of = |pair: &Pair| Judged::new(pair.slot, pair.key, Point::One(pair.times), found);
         let causes: Vec<Judged> = pairs.iter().map(of).collect();

@@ -120,17 +120,12 @@ impl Engine {
         };
         let period = match metric {
             Metric::TimeOfDay => 86_400,
-            // A week begins on Monday; the epoch was a Thursday.
+            // Of whole weeks since the epoch, a Thursday: so clients understand it.
             Metric::TimeOfWeek => 604_800,
             _ => 0,
         };
         if period > 0 {
-            let shift = if metric == Metric::TimeOfWeek {
-                3 * 86_400_000
-            } else {
-                0
-            };
-            let into = (record.time + shift).rem_euclid(period * 1_000);
+            let into = record.time.rem_euclid(period * 1_000);
             let angle = std::f64::consts::TAU * into as f64 / (period * 1_000) as f64;
             (sample.value, sample.second) = (Some(angle.sin()), angle.cos());
             return Some(sample);

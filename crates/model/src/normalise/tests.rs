@@ -11,6 +11,7 @@ fn bucket(start: i64, score: f64) -> BucketResults {
     let timestamp = start * 1_000;
     let told = score > 0.0;
     let of_bucket = told.then(|| BucketInfluencer {
+        job_id: String::new(),
         result_type: "bucket_influencer",
         influencer_field_name: BUCKET_TIME.to_owned(),
         initial_anomaly_score: score,

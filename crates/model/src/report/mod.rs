@@ -280,6 +280,7 @@ impl<'a> Reporter<'a> {
     fn bucket_influencer(&self, name: &str, probability: f64) -> Option<BucketInfluencer> {
         let anomaly_score = score(probability);
         (anomaly_score > 0.0).then(|| BucketInfluencer {
+            job_id: String::new(),
             result_type: "bucket_influencer",
             influencer_field_name: name.to_owned(),
             initial_anomaly_score: anomaly_score,
