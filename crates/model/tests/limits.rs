@@ -140,7 +140,7 @@ fn a_slot_that_has_come_back_in_a_bucket_still_open_is_not_pruned() {
         };
         add("always");
         // The guest is away for more than the window, and then comes while the buckets before are still open.
-        if bucket < 20 || bucket >= 121 {
+        if !(20..121).contains(&bucket) {
             add("guest");
         }
         if bucket < 20 {
