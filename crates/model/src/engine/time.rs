@@ -159,10 +159,41 @@ impl Engine {
         while let Some(bucket) = self.state.open.pop_front_if(|bucket| bucket.start < start) {
             self.retire(bucket);
         }
-        self.jump(start, start);
-        self.state.latest_bucket = self.state.latest_bucket.max(start);
-        if self.state.last_pruning == 0 {
+        if self.state.open_from.is_none() {
+            self.state.latest_bucket = start;
             self.state.last_pruning = start;
         }
+        self.jump(start, start);
+        self.state.latest_bucket = self.state.latest_bucket.max(start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::engine::{Engine, Flush, Options};
+    use crate::record::RecordBatch;
+
+    #[test]
+    fn times_before_the_epoch_can_be_skipped_to() {
+        let config = json!({"bucket_span": "1h", "detectors": [{"function": "count"}]});
+        let analysis = serde_json::from_value(config).expect("valid");
+        let mut engine = Engine::new(analysis, Options::default());
+        let flush = Flush {
+            advance_time: None,
+            skip_time: Some(-7_200_000),
+        };
+        let mut results = Vec::new();
+        assert!(engine.flush(&flush, &mut results));
+        let mut batch = RecordBatch::new(0);
+        for hour in -4..3 {
+            batch.begin();
+            batch.commit(hour * 3_600_000);
+        }
+        assert_eq!(engine.process(&batch, 0, &mut results), 7);
+        let counts = engine.counts();
+        assert_eq!(counts.out_of_order_timestamp_count, 2);
+        assert_eq!(counts.processed_record_count, 5);
     }
 }
