@@ -13,7 +13,7 @@ use crate::ApiState;
 use crate::cluster::ok;
 use crate::dates;
 use crate::error::{ApiError, Result, json_response};
-use crate::jobs::{optional, time_span};
+use crate::jobs::{lasting, optional, time_span};
 use crate::params::Params;
 use crate::results::{Page, page_of, page_window};
 
@@ -49,7 +49,8 @@ pub async fn forecast(
         expires_in: asked.expires_in,
         max_model_memory: asked.max_model_memory,
     };
-    let id = state.jobs.forecast(&job_id, request).await?;
+    // One that is put down and not begun would be said to run for ever.
+    let id = lasting(async move { state.jobs.forecast(&job_id, request).await }).await?;
     Ok(ok(&json!({"acknowledged": true, "forecast_id": id})))
 }
 
@@ -88,10 +89,12 @@ pub async fn delete(
     let allow_no_forecasts = params.take_bool("allow_no_forecasts")?.unwrap_or(true);
     span(&mut params, "timeout")?;
     params.finish()?;
-    state
-        .jobs
-        .delete_forecasts(&job_id, &ids, allow_no_forecasts)
-        .await?;
+    let jobs = state.jobs;
+    let delete = async move {
+        jobs.delete_forecasts(&job_id, &ids, allow_no_forecasts)
+            .await
+    };
+    lasting(delete).await?;
     Ok(ok(&json!({"acknowledged": true})))
 }
 

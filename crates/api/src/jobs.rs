@@ -45,7 +45,7 @@ pub async fn create(
     }
     params.finish()?;
     let new: NewJob = body::required(&body::read(body).await?, "job_details")?;
-    let (job, warnings) = state.jobs.create(&job_id, new).await?;
+    let (job, warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
     let mut response = ok(&json!(job));
     for warning in warnings {
         media::warn(&mut response, &warning);
@@ -106,7 +106,7 @@ pub async fn delete(
     params.take("timeout");
     params.take("master_timeout");
     params.finish()?;
-    state.jobs.delete(&job_id, force).await?;
+    lasting(async move { state.jobs.delete(&job_id, force).await }).await?;
     Ok(ok(&json!({"acknowledged": true})))
 }
 
@@ -347,7 +347,7 @@ pub async fn reset(
     params.take_bool("wait_for_completion")?;
     params.take_bool("delete_user_annotations")?;
     params.finish()?;
-    state.jobs.reset(&job_id).await?;
+    lasting(async move { state.jobs.reset(&job_id).await }).await?;
     Ok(ok(&json!({"acknowledged": true})))
 }
 

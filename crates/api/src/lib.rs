@@ -12,6 +12,8 @@ mod error;
 mod filter;
 mod filters;
 mod forecasts;
+#[cfg(test)]
+mod gone;
 mod grok;
 mod jobs;
 mod media;

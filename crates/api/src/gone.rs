@@ -1,0 +1,67 @@
+//! Clients that go away before they are answered: what they asked for is done as a whole all the same.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use serde_json::json;
+use tidewatch_jobs::{Jobs, Settings};
+use tidewatch_model::units::Memory;
+use tidewatch_store::Store;
+
+use crate::{ApiState, Identity, jobs};
+
+async fn state(directory: &std::path::Path) -> ApiState {
+    let store = Store::open(directory).await.expect("the store opens");
+    let settings = Settings {
+        max_open_jobs: 10,
+        node_memory: Memory::mebibytes(100),
+        max_model_memory_limit: None,
+        threads: 1,
+        checkpoint_journal_bytes: 1 << 20,
+        background_persist_interval: Duration::from_secs(3_600),
+        maintenance: cron::Schedule::from_str("0 30 0 * * *").expect("a cron expression"),
+    };
+    let jobs = Jobs::start(store, settings).await.expect("jobs start");
+    let identity = Identity::load(&jobs, "localhost".to_owned()).await;
+    ApiState {
+        jobs,
+        identity: Arc::new(identity.expect("an identity")),
+    }
+}
+
+/// Begins with a request, and gives it up where it first waits.
+async fn give_up<T>(request: impl Future<Output = T>) {
+    let answer = tokio::time::timeout(Duration::ZERO, request).await;
+    assert!(answer.is_err(), "it was answered at once");
+}
+
+/// Whether the job comes to be there, or not to be there any more.
+async fn becomes(state: &ApiState, there: bool) -> bool {
+    for _ in 0..1_000 {
+        if state.jobs.get("j").is_ok() == there {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn jobs_are_created_and_deleted_though_the_client_has_gone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = state(directory.path()).await;
+    let uri = || Uri::from_static("/_ml/anomaly_detectors/j");
+    let path = || Path("j".to_owned());
+    let body =
+        json!({"analysis_config": {"detectors": [{"function": "count"}]}, "data_description": {}});
+    let body = Body::from(body.to_string());
+    give_up(jobs::create(State(state.clone()), path(), uri(), body)).await;
+    assert!(becomes(&state, true).await, "created");
+    give_up(jobs::delete(State(state.clone()), path(), uri())).await;
+    assert!(becomes(&state, false).await, "deleted");
+    state.jobs.shut_down().await;
+}
