@@ -438,6 +438,7 @@ def test_categories_of_messages(es):
     analysis = {
         "bucket_span": "1h",
         "categorization_field_name": "message",
+        "categorization_filters": ["(?i)AGAIN", r"\p{Lu}{9}\d"],
         "detectors": [{"function": "count", "by_field_name": "mlcategory"}],
     }
     es.ml.put_job(job_id=name, analysis_config=analysis, data_description=DESCRIPTION)
@@ -453,6 +454,8 @@ def test_categories_of_messages(es):
     assert found["count"] == 2
     first = found["categories"][0]
     assert (first["category_id"], first["num_matches"], first["terms"]) == (1, 150, "Node started in zone")
+    # The server's own patterns are at work in the binary as it is built, not only in tests.
+    assert first["grok_pattern"] == ".*?Node.+?%{NUMBER:field}.+?started.+?in.+?zone.+?%{NUMBER:field2}.*"
     assert len(first["examples"]) == 4 and first["max_matching_length"] > 20
     assert es.ml.get_categories(job_id=name, category_id="2")["categories"] == found["categories"][1:]
     es.ml.delete_job(job_id=name, force=True)
