@@ -377,3 +377,92 @@ def test_calendars(es):
         assert es.ml.delete_calendar(calendar_id=name)["acknowledged"]
     with pytest.raises(NotFoundError):
         es.ml.get_calendar_events(calendar_id="planned-outages")
+
+
+COUNTS = ["count", "non_zero_count"]
+VALUES = ["distinct_count", "info_content", "mean", "avg", "median", "varp", "sum", "non_null_sum"]
+FUNCTIONS = (
+    [{"function": side + name} for name in COUNTS for side in ("", "low_", "high_")]
+    + [{"function": side + name, "field_name": "v"} for name in VALUES for side in ("", "low_", "high_")]
+    + [{"function": name, "field_name": "v"} for name in ("min", "max", "metric")]
+    + [{"function": "rare", "by_field_name": "user"}, {"function": "lat_long", "field_name": "place"}]
+    + [{"function": "freq_rare", "by_field_name": "host", "over_field_name": "user"}]
+    + [{"function": name} for name in ("time_of_day", "time_of_week")]
+)
+
+
+def test_every_function_in_one_job(es):
+    name = "every-function"
+    analysis = {"bucket_span": "1h", "detectors": FUNCTIONS}
+    made = es.ml.put_job(job_id=name, analysis_config=analysis, data_description=DESCRIPTION)
+    assert [d["function"] for d in made["analysis_config"]["detectors"]] == [d["function"] for d in FUNCTIONS]
+    es.ml.open_job(job_id=name)
+    times = [(START + 60 * minute) * 1000 for minute in range(0, 3 * 24 * 60, 10)]
+    data = [
+        {"time": t, "v": n % 7, "host": f"h{n % 2}", "user": f"u{n % 5}", "place": "48.1,11.5"} for n, t in enumerate(times)
+    ]
+    assert es.ml.post_data(job_id=name, data=data)["processed_record_count"] == len(data)
+    assert es.ml.flush_job(job_id=name, calc_interim=True)["flushed"]
+    assert es.ml.get_buckets(job_id=name)["count"] == 3 * 24, "the last one is interim"
+    assert es.ml.get_records(job_id=name, record_score=50)["count"] == 0, "nothing is odd"
+    es.ml.delete_job(job_id=name, force=True)
+
+
+def test_a_member_of_a_population_with_its_causes(es):
+    name = "population"
+    analysis = {
+        "bucket_span": "1h",
+        "detectors": [{"function": "high_sum", "field_name": "bytes", "over_field_name": "user"}],
+        "influencers": ["user"],
+    }
+    es.ml.put_job(job_id=name, analysis_config=analysis, data_description=DESCRIPTION)
+    es.ml.open_job(job_id=name)
+    rng = random.Random(3)
+    odd, data = 100, []
+    for hour in range(120):
+        for user in range(12):
+            size = rng.gauss(1000, 50) * (30 if (hour, user) == (odd, 7) else 1)
+            data.append({"time": (START + 3600 * hour + user) * 1000, "user": f"u{user}", "bytes": size})
+    es.ml.post_data(job_id=name, data=data)
+    es.ml.close_job(job_id=name)
+    (record,) = es.ml.get_records(job_id=name, record_score=50)["records"]
+    assert (record["timestamp"], record["over_field_value"]) == ((START + 3600 * odd) * 1000, "u7")
+    (cause,) = record["causes"]
+    assert cause["actual"][0] > 20_000 > 2000 > cause["typical"][0] > 500
+    assert "actual" not in record and record["user"] == ["u7"]
+    es.ml.delete_job(job_id=name)
+
+
+def test_categories_of_messages(es):
+    name = "messages"
+    analysis = {
+        "bucket_span": "1h",
+        "categorization_field_name": "message",
+        "categorization_filters": ["(?i)AGAIN", r"\p{Lu}{9}\d"],
+        "detectors": [{"function": "count", "by_field_name": "mlcategory"}],
+    }
+    es.ml.put_job(job_id=name, analysis_config=analysis, data_description=DESCRIPTION)
+    es.ml.open_job(job_id=name)
+    kinds = ["Node {} started in zone {}", "Connection to {} refused after {} tries"]
+    data = [
+        {"time": (START + 60 * minute) * 1000, "message": kinds[minute % 2].format(minute, 3 * minute)}
+        for minute in range(300)
+    ]
+    es.ml.post_data(job_id=name, data=data)
+    es.ml.flush_job(job_id=name)
+    found = es.ml.get_categories(job_id=name)
+    assert found["count"] == 2
+    first = found["categories"][0]
+    assert (first["category_id"], first["num_matches"], first["terms"]) == (1, 150, "Node started in zone")
+    # The server's own patterns are at work in the binary as it is built, not only in tests.
+    assert first["grok_pattern"] == ".*?Node.+?%{NUMBER:field}.+?started.+?in.+?zone.*?%{NUMBER:field2}.*"
+    assert len(first["examples"]) == 4 and first["max_matching_length"] > 20
+    assert es.ml.get_categories(job_id=name, category_id="2")["categories"] == found["categories"][1:]
+    es.ml.delete_job(job_id=name, force=True)
+
+
+def test_metric_is_refused_where_records_are_summaries(es):
+    analysis = {"summary_count_field_name": "n", "detectors": [{"function": "metric", "field_name": "v"}]}
+    with pytest.raises(BadRequestError) as refused:
+        es.ml.put_job(job_id="refused", analysis_config=analysis, data_description=DESCRIPTION)
+    assert "cannot be used in jobs that will take pre-summarized input" in str(refused.value.body)
