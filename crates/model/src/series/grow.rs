@@ -141,9 +141,16 @@ impl Series {
     pub fn wants(&self) -> usize {
         let bytes = match self.next_step() {
             None => return 0,
-            // At most one table more, of a third of the values.
+            // Starting over takes seasons up again that had been given back.
+            Some(Step::Link) if self.predictors.seasons.is_some() => {
+                self.predictors.missing_bytes(self.span)
+            }
             Some(Step::Link) => 0,
-            Some(Step::Period) => Table::bytes_of(RECENT as i64 / 3 * self.span, 1, self.span, 512),
+            // At most one table more, of a third of the values.
+            Some(Step::Period) => {
+                let longest = RECENT as i64 / 3 * self.span;
+                self.predictors.period_bytes(longest, self.span)
+            }
             Some(Step::Keep(room)) => Recent::bytes_of(room) - self.recent_bytes(),
             Some(Step::Shapes) => Shapes::bytes(),
             Some(Step::Seasons) => self.predictors.missing_bytes(self.span),

@@ -301,6 +301,15 @@ impl Predictors {
         self.missing_bytes(span) == 0
     }
 
+    /// Bytes of a found period's table, and of the place of the seasons where there are none.
+    pub fn period_bytes(&self, period: i64, span: i64) -> usize {
+        let place = match self.seasons {
+            None => allocated(size_of::<Seasons>()),
+            Some(_) => 0,
+        };
+        Table::bytes_of(period, 1, span, 512) + place
+    }
+
     /// Bytes of the seasons of the calendar that are not taken up.
     pub fn missing_bytes(&self, span: i64) -> usize {
         let seasons = self.seasons.as_ref();

@@ -366,3 +366,46 @@ proptest! {
         prop_assert_eq!(kept, stored);
     }
 }
+
+#[test]
+fn a_step_of_growth_takes_no_more_than_was_asked() {
+    for span in [3_600, 7_200, DAY] {
+        for seed in 0..200 {
+            let mut noise = Noise(seed);
+            let mut series = Series::new(span, Link::Identity);
+            let steps = 1_000 * DAY / span;
+            for i in 0..steps.min(500) {
+                let time = 1_700_006_400 + i * span;
+                let workday = time.div_euclid(DAY) % 7 < 5;
+                let scale = if workday { 3.0 } else { 0.3 };
+                let value = match seed % 4 {
+                    0 => scale / (noise.uniform() + 0.001),
+                    1 => (noise.uniform() * 9.0 * scale).floor(),
+                    2 => {
+                        if i < 180 {
+                            5.0 + noise.normal()
+                        } else {
+                            scale * noise.normal().exp()
+                        }
+                    }
+                    _ => {
+                        if i > 250 {
+                            3.0
+                        } else {
+                            f64::from(u8::from(i < 120))
+                        }
+                    }
+                };
+                series.observe(time, value, Side::Both);
+                let (before, wants) = (series.bytes(), series.wants());
+                if wants > 0 {
+                    series.grow();
+                    assert!(
+                        series.bytes() <= before + wants,
+                        "{span} {seed} {i}: {before} {wants}"
+                    );
+                }
+            }
+        }
+    }
+}
