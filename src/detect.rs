@@ -294,7 +294,10 @@ impl<'a> Output<'a> {
     }
 
     fn take(&mut self, results: &mut Vec<BucketResults>) -> anyhow::Result<()> {
-        for result in results.drain(..) {
+        for mut result in results.drain(..) {
+            for influencer in &mut result.bucket.bucket_influencers {
+                influencer.job_id = self.job_id.to_owned();
+            }
             self.buckets += 1;
             self.anomalous += u64::from(result.bucket.anomaly_score >= TOLD);
             if !self.detect.ndjson {
