@@ -31,6 +31,15 @@ fn cleaned(line: &str) -> String {
     let fields = value.as_object_mut().expect("an object");
     fields.remove("processing_time_ms");
     fields.remove("job_id");
+    let influencers = fields
+        .get_mut("bucket_influencers")
+        .and_then(Value::as_array_mut);
+    for influencer in influencers.into_iter().flatten() {
+        influencer
+            .as_object_mut()
+            .expect("an object")
+            .remove("job_id");
+    }
     let sorted: std::collections::BTreeMap<_, _> = fields.iter().collect();
     serde_json::to_string(&sorted).expect("JSON")
 }
