@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::categorization::RawCategorization;
 use super::detector::check_field_name;
+use super::lenient::{given, one_or_many, truth};
 use super::{AnalyzerConfig, CategorizationConfig, ConfigError, Detector, PerPartition};
 use crate::units::TimeSpan;
 
@@ -24,24 +25,35 @@ pub struct AnalysisConfig {
     pub detectors: Vec<Detector>,
     pub influencers: Vec<String>,
     /// By values of a partition are also judged beside each other.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub multivariate_by_fields: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multivariate_by_fields: Option<bool>,
     pub model_prune_window: TimeSpan,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAnalysisConfig {
+    #[serde(default, deserialize_with = "given")]
     bucket_span: Option<TimeSpan>,
+    #[serde(default, deserialize_with = "given")]
     categorization_field_name: Option<String>,
+    #[serde(default, deserialize_with = "one_or_many")]
     categorization_filters: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
     categorization_analyzer: Option<AnalyzerConfig>,
+    #[serde(default, deserialize_with = "given")]
     per_partition_categorization: Option<PerPartition>,
+    #[serde(default, deserialize_with = "given")]
     latency: Option<TimeSpan>,
+    #[serde(default, deserialize_with = "given")]
     summary_count_field_name: Option<String>,
+    #[serde(deserialize_with = "one_or_many")]
     detectors: Option<Vec<Detector>>,
+    #[serde(default, deserialize_with = "one_or_many")]
     influencers: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "truth")]
     multivariate_by_fields: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
     model_prune_window: Option<TimeSpan>,
 }
 
@@ -66,7 +78,15 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
                 MAX_BUCKET_SPAN / 86_400
             );
         }
-        let latency = raw.latency.filter(|latency| latency.as_secs() != 0);
+        let model_prune_window = match raw.model_prune_window {
+            Some(window) => check_prune_window(window, bucket_span)?,
+            None => {
+                let month = 30 * 86_400;
+                let rounded = (month + span - 1) / span * span;
+                TimeSpan::in_largest_unit(rounded.max(span.saturating_mul(20)))
+            }
+        };
+        let latency = raw.latency;
         if let Some(latency) = latency {
             if latency.is_negative() {
                 refuse!(
@@ -78,20 +98,21 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
                 refuse!("latency has to be a multiple of one second");
             }
         }
-        let model_prune_window = match raw.model_prune_window {
-            Some(window) => check_prune_window(window, bucket_span)?,
-            None => {
-                let month = 30 * 86_400;
-                let rounded = (month + span - 1) / span * span;
-                TimeSpan::in_largest_unit(rounded.max(span.saturating_mul(20)))
-            }
-        };
         let mut detectors = raw.detectors.unwrap_or_default();
         if detectors.is_empty() {
             refuse!("No detectors configured");
         }
         for (index, detector) in detectors.iter_mut().enumerate() {
             detector.detector_index = index;
+        }
+        for name in [
+            &raw.summary_count_field_name,
+            &raw.categorization_field_name,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            check_field_name(name)?;
         }
         let categorization = RawCategorization {
             field_name: raw.categorization_field_name,
@@ -101,9 +122,6 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         };
         let categorization = categorization.build(&detectors)?;
         let influencers = raw.influencers.unwrap_or_default();
-        influencers
-            .iter()
-            .try_for_each(|name| check_field_name(name))?;
         let summary_count_field_name = raw.summary_count_field_name.filter(|name| !name.is_empty());
         let takes_all = |detector: &Detector| detector.function.name() == "metric";
         if summary_count_field_name.is_some() && detectors.iter().any(takes_all) {
@@ -118,7 +136,7 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
             summary_count_field_name,
             detectors,
             influencers,
-            multivariate_by_fields: raw.multivariate_by_fields.unwrap_or(false),
+            multivariate_by_fields: raw.multivariate_by_fields,
             model_prune_window,
         };
         config.check_nested_names()?;

@@ -34,6 +34,14 @@ impl ConfigError {
         }
     }
 
+    /// A text that is none of an enumeration's names, in the words that Elasticsearch's clients have always read.
+    pub fn no_constant(enumeration: &str, text: &str) -> Self {
+        Self::illegal_argument(format!(
+            "No enum constant org.elasticsearch.xpack.core.ml.job.config.{enumeration}.{}",
+            text.to_uppercase()
+        ))
+    }
+
     /// Finds an error again in the text that serde made of it.
     pub fn from_display(text: &str) -> Option<Self> {
         let (kind, reason) = text.split_once(SEPARATOR)?;

@@ -15,6 +15,7 @@ mod error;
 mod exclude;
 mod fields;
 mod function;
+pub mod lenient;
 mod rule;
 #[cfg(test)]
 mod tests;
