@@ -25,6 +25,7 @@ mod snapshots;
 pub mod stats;
 pub mod update;
 
+pub use clock::Clock;
 pub use entry::State;
 pub use error::{JobError, Result};
 pub use expression::matches;
