@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
+use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
 use tidewatch_jobs::{
     FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState, maintenance,
@@ -101,13 +102,20 @@ pub async fn delete(
 ) -> Result<Response> {
     let mut params = Params::new(&uri)?;
     let force = params.take_bool("force")?.unwrap_or(false);
-    params.take_bool("wait_for_completion")?;
+    let wait = params.take_bool("wait_for_completion")?.unwrap_or(true);
     params.take_bool("delete_user_annotations")?;
     params.take("timeout");
     params.take("master_timeout");
     params.finish()?;
-    lasting(async move { state.jobs.delete(&job_id, force).await }).await?;
-    Ok(ok(&json!({"acknowledged": true})))
+    task_answer(&state.jobs.delete(&job_id, force), wait).await
+}
+
+/// What a task gave at its end, or only its id.
+async fn task_answer(task: &Task, wait: bool) -> Result<Response> {
+    match wait {
+        true => Ok(ok(&task.ended().await?)),
+        false => Ok(ok(&json!({"task": task.id}))),
+    }
 }
 
 pub async fn update(
@@ -344,11 +352,10 @@ pub async fn reset(
     uri: Uri,
 ) -> Result<Response> {
     let mut params = Params::new(&uri)?;
-    params.take_bool("wait_for_completion")?;
+    let wait = params.take_bool("wait_for_completion")?.unwrap_or(true);
     params.take_bool("delete_user_annotations")?;
     params.finish()?;
-    lasting(async move { state.jobs.reset(&job_id).await }).await?;
-    Ok(ok(&json!({"acknowledged": true})))
+    task_answer(&state.jobs.reset(&job_id), wait).await
 }
 
 pub async fn validate(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {

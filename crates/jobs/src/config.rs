@@ -8,6 +8,7 @@ use tidewatch_model::engine::{Options, PlotOptions};
 use tidewatch_model::time_format::TimeFormat;
 use tidewatch_model::units::{Memory, TimeSpan};
 
+use crate::entry::{BlockReason, Blocked};
 use crate::error::{JobError, Result};
 
 /// What `job_version` says: the version of the configuration's form, which Elasticsearch no longer ties to its own.
@@ -55,7 +56,12 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results_retention_days: Option<i64>,
     pub results_index_name: String,
+    /// True while it is deleted, absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleting: bool,
     pub allow_lazy_open: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -250,7 +256,9 @@ impl NewJob {
                 Some(name) if name.starts_with("custom-") => name.to_owned(),
                 Some(name) => format!("custom-{name}"),
             },
+            deleting: false,
             allow_lazy_open: self.allow_lazy_open.unwrap_or(false),
+            blocked: None,
         };
         job.check(max_memory_limit)?;
         Ok(job)
@@ -304,14 +312,23 @@ fn grouped(number: i64) -> String {
 
 impl Job {
     /// Fields that the server makes up: a configuration without them can be put again.
-    pub const GENERATED: [&str; 6] = [
+    pub const GENERATED: [&str; 8] = [
         "job_type",
         "job_version",
         "create_time",
         "finished_time",
         "model_snapshot_id",
         "model_snapshot_min_version",
+        "deleting",
+        "blocked",
     ];
+
+    /// Blocks the job, or frees it.
+    pub(crate) fn block(&mut self, blocked: Option<Blocked>) {
+        let reason = blocked.as_ref().map(|blocked| blocked.reason);
+        self.deleting = reason == Some(BlockReason::Delete);
+        self.blocked = blocked;
+    }
 
     /// The rules that hold between fields; those within one hold since it was read.
     pub fn check(&self, max_memory_limit: Option<Memory>) -> Result<()> {

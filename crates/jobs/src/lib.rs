@@ -17,15 +17,17 @@ pub mod maintenance;
 mod manager;
 mod overall;
 mod pool;
+mod removal;
 mod rescore;
 mod rules;
 mod runner;
 mod settings;
 mod snapshots;
 pub mod stats;
+pub mod tasks;
 pub mod update;
 
-pub use entry::State;
+pub use entry::{BlockReason, Blocked, State};
 pub use error::{JobError, Result};
 pub use expression::matches;
 pub use forecasts::{ForecastRequest, ForecastStats, ModelForecast};
