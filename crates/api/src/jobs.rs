@@ -320,11 +320,7 @@ fn flush_request(given: FlushBody) -> Result<FlushRequest> {
     match (start, end) {
         (None, Some(_)) => return invalid("'start' has not been specified.".to_owned()),
         (Some(start), Some(end)) if end <= start => {
-            return Err(ApiError::illegal_argument(format!(
-                "Invalid time range: end time '{}' is earlier than start time '{}'.",
-                end / 1_000,
-                start / 1_000
-            )));
+            return Err(dates::backwards(start, end));
         }
         _ => {}
     }

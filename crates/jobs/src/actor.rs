@@ -136,6 +136,7 @@ impl Actor {
             Command::Rules(rules) => self.engine()?.set_rules(rules),
             Command::Renormalise(window) => self.engine()?.renormalise(window),
             Command::Annotate(changes) => self.engine()?.annotate(changes),
+            Command::Forget { start, end } => self.engine()?.forget(start, end),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.work(Work::Records { batch, row: 0 }).await?;

@@ -298,6 +298,13 @@ impl Jobs {
         self.runner(job_id)?.submit(Command::Records(batch)).await
     }
 
+    /// Forgets what an open job has gathered for buckets that still take records and begin from `start` on and before
+    /// `end`, in epoch milliseconds: they are going to be sent again.
+    pub async fn forget(&self, job_id: &str, start: i64, end: i64) -> Result<()> {
+        let forget = Command::Forget { start, end };
+        self.runner(job_id)?.submit(forget).await.map(|_| ())
+    }
+
     /// An open job, for one that is going to send it records.
     pub fn open_job(&self, job_id: &str) -> Result<Job> {
         self.runner(job_id)?;

@@ -39,6 +39,11 @@ pub enum Command {
     Categorize(CategorizationOptions),
     /// Whether changes of the models are annotated: a setting of a run, too.
     Annotate(bool),
+    /// Buckets that are going to be sent again: their starts, epoch milliseconds, the end exclusive.
+    Forget {
+        start: i64,
+        end: i64,
+    },
 }
 
 /// What applying a command gave.
