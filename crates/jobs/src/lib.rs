@@ -6,6 +6,7 @@ pub mod calendars;
 mod categories;
 mod clock;
 pub mod config;
+pub mod documents;
 mod entry;
 mod error;
 mod expression;

@@ -143,21 +143,7 @@ impl Jobs {
         let job: Job = serde_json::from_str(&row.config).map_err(damaged)?;
         let mut live = Live::new(&row.job_id);
         for (kind, document) in self.0.store.stats(&row.job_id).await? {
-            match kind.as_str() {
-                "data_counts" => {
-                    let counts: DataCountsDoc = serde_json::from_str(&document).map_err(damaged)?;
-                    live.last_data_time = counts.last_data_time;
-                    live.log_time = counts.log_time.unwrap_or_default();
-                    live.counts = counts.counts;
-                }
-                "model_size_stats" => {
-                    live.size = serde_json::from_str::<ModelSizeDoc>(&document)
-                        .map_err(damaged)?
-                        .size;
-                }
-                "timing_stats" => live.timing = serde_json::from_str(&document).map_err(damaged)?,
-                _ => {}
-            }
+            live.take(&kind, &document).map_err(damaged)?;
         }
         let status = Status {
             state: State::parse(&row.state),
