@@ -16,6 +16,8 @@ use tidewatch_model::config::AnalysisConfig;
 use tidewatch_model::engine::{Options, PlotOptions};
 use tidewatch_model::units::TimeSpan;
 
+use crate::entry::{BlockReason, Blocked};
+
 pub use data::DataDescription;
 pub use ids::{is_valid_id, same_name};
 pub use limits::AnalysisLimits;
@@ -62,19 +64,33 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results_retention_days: Option<i64>,
     pub results_index_name: String,
+    /// True while it is deleted, absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleting: bool,
     pub allow_lazy_open: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
 }
 
 impl Job {
     /// Fields that the server makes up: a configuration without them can be put again.
-    pub const GENERATED: [&str; 6] = [
+    pub const GENERATED: [&str; 8] = [
         "job_type",
         "job_version",
         "create_time",
         "finished_time",
         "model_snapshot_id",
         "model_snapshot_min_version",
+        "deleting",
+        "blocked",
     ];
+
+    /// Blocks the job, or frees it.
+    pub(crate) fn block(&mut self, blocked: Option<Blocked>) {
+        let reason = blocked.as_ref().map(|blocked| blocked.reason);
+        self.deleting = reason == Some(BlockReason::Delete);
+        self.blocked = blocked;
+    }
 
     /// The settings that a run of the job begins with.
     pub fn engine_options(&self) -> Options {

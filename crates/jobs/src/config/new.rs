@@ -96,7 +96,9 @@ impl NewJob {
                 Some(name) if name.starts_with("custom-") => name.to_owned(),
                 Some(name) => format!("custom-{name}"),
             },
+            deleting: false,
             allow_lazy_open: self.allow_lazy_open.unwrap_or(false),
+            blocked: None,
         };
         job.check(max_memory_limit)?;
         Ok(job)
