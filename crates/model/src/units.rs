@@ -150,7 +150,10 @@ impl TimeSpan {
     pub fn human(self) -> String {
         let nanos = self.nanos();
         if nanos <= 0 {
-            return self.to_string();
+            return match nanos {
+                0 => "0s".to_owned(),
+                _ => self.amount.to_string(),
+            };
         }
         let (suffix, _, length) = TimeUnit::ALL
             .into_iter()
@@ -295,11 +298,16 @@ impl<'de> Deserialize<'de> for Memory {
             Number(u64),
             Text(String),
         }
-        let text = match Wire::deserialize(deserializer)? {
-            Wire::Number(n) => n.to_string(),
-            Wire::Text(text) => text,
+        // Only a number goes without a unit.
+        let (text, unit) = match Wire::deserialize(deserializer)? {
+            Wire::Number(n) => (n.to_string(), true),
+            Wire::Text(text) => {
+                let unit =
+                    text.trim() == "0" || !text.trim().ends_with(|c: char| c.is_ascii_digit());
+                (text, unit)
+            }
         };
-        Self::parse(&text).ok_or_else(|| {
+        Self::parse(&text).filter(|_| unit).ok_or_else(|| {
             de::Error::custom(ConfigError::parse(format!(
                 "failed to parse setting {UNNAMED} with value [{text}] as a size in bytes: unit is missing or unrecognized"
             )))

@@ -62,16 +62,14 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
 
     fn try_from(raw: RawAnalysisConfig) -> Result<Self, ConfigError> {
         let bucket_span = raw.bucket_span.unwrap_or(TimeSpan::minutes(5));
-        let span = match bucket_span.whole_seconds() {
-            Some(seconds) if seconds > 0 => seconds,
-            _ if bucket_span.as_secs() <= 0 => {
-                refuse!(
-                    "bucket_span cannot be less or equal than 0. Value = {}",
-                    bucket_span.as_secs()
-                )
-            }
-            _ => refuse!("bucket_span has to be a multiple of one second"),
-        };
+        if bucket_span.is_negative() || bucket_span.as_duration().is_zero() {
+            return Err(ConfigError::illegal_argument(format!(
+                "bucket_span cannot be less or equal than 0. Value = {}",
+                bucket_span.human()
+            )));
+        }
+        check_whole_seconds("bucket_span", bucket_span)?;
+        let span = bucket_span.as_secs();
         if span > MAX_BUCKET_SPAN {
             refuse!(
                 "bucket_span cannot be more than {} days. Value = {bucket_span}",
@@ -89,14 +87,12 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         let latency = raw.latency;
         if let Some(latency) = latency {
             if latency.is_negative() {
-                refuse!(
+                return Err(ConfigError::illegal_argument(format!(
                     "latency cannot be less than 0. Value = {}",
-                    latency.as_secs()
-                );
+                    latency.human()
+                )));
             }
-            if latency.whole_seconds().is_none() {
-                refuse!("latency has to be a multiple of one second");
-            }
+            check_whole_seconds("latency", latency)?;
         }
         let mut detectors = raw.detectors.unwrap_or_default();
         if detectors.is_empty() {
@@ -144,18 +140,36 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
     }
 }
 
+/// Refuses a span that is no whole number of seconds.
+pub fn check_whole_seconds(field: &str, span: TimeSpan) -> Result<(), ConfigError> {
+    match span.whole_seconds() {
+        Some(_) => Ok(()),
+        None => Err(ConfigError::illegal_argument(format!(
+            "{field} has to be a multiple of 1s; actual was '{}'",
+            span.human()
+        ))),
+    }
+}
+
 /// A user's prune window: a whole multiple of the bucket span, at least twice of it.
 pub fn check_prune_window(
     window: TimeSpan,
     bucket_span: TimeSpan,
 ) -> Result<TimeSpan, ConfigError> {
     let (seconds, span) = (window.as_secs(), bucket_span.as_secs());
+    let told = [window, bucket_span].map(TimeSpan::human);
     if window.whole_seconds().is_none() || seconds % span != 0 || seconds < 0 {
-        refuse!("model_prune_window [{window}] must be a multiple of bucket_span [{bucket_span}]");
+        refuse!(
+            "model_prune_window [{}] must be a multiple of bucket_span [{}]",
+            told[0],
+            told[1]
+        );
     }
     if seconds / span < 2 {
         refuse!(
-            "model_prune_window [{window}] must be at least 2 times greater than bucket_span [{bucket_span}]"
+            "model_prune_window [{}] must be at least 2 times greater than bucket_span [{}]",
+            told[0],
+            told[1]
         );
     }
     Ok(window)

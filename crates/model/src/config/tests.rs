@@ -183,6 +183,14 @@ fn checks_have_their_order() {
         "model_prune_window [29m] must be a multiple of bucket_span [15m]"
     );
     assert_eq!(
+        reason(json!({"bucket_span": "1500ms", "detectors": []})),
+        "bucket_span has to be a multiple of 1s; actual was '1.5s'"
+    );
+    assert_eq!(
+        reason(json!({"bucket_span": "0", "detectors": []})),
+        "bucket_span cannot be less or equal than 0. Value = 0s"
+    );
+    assert_eq!(
         reason(json!({"summary_count_field_name": ".", "detectors": [{"function": "count"}]})),
         "Invalid field name '.'. Field names including over, by and partition fields cannot be '.'"
     );
