@@ -19,8 +19,10 @@ mod jobs;
 mod media;
 mod metrics;
 mod model_plots;
+mod near;
 mod overall;
 mod params;
+mod query;
 mod results;
 mod snapshots;
 

@@ -27,6 +27,7 @@ pub mod stats;
 pub mod tasks;
 pub mod update;
 
+pub use clock::Clock;
 pub use entry::{BlockReason, Blocked, State};
 pub use error::{JobError, Result};
 pub use expression::matches;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tidewatch_model::engine::Engine;
 use tidewatch_model::units::Memory;
 
-use crate::clock;
 use crate::config::Job;
 use crate::entry::{Entry, State};
 use crate::error::{JobError, Result};
@@ -72,7 +71,7 @@ impl Jobs {
             // From here on the room is taken.
             self.set_status(entry, State::Opening, None, Some(order))
                 .await?;
-            entry.status.write().opened_at = Some(clock::now());
+            entry.status.write().opened_at = Some(self.now());
             order
         };
         self.set_status(entry, State::Opened, None, Some(order))
@@ -186,7 +185,7 @@ impl Jobs {
                 *entry.runner.write() = Some(runner);
                 let order = entry.status.read().order;
                 self.set_status(entry, State::Opened, None, order).await?;
-                entry.status.write().opened_at.get_or_insert(clock::now());
+                entry.status.write().opened_at.get_or_insert(self.now());
                 self.finished_time(entry, None).await
             }
             Err(error) => {
@@ -238,6 +237,7 @@ impl Jobs {
             engine,
             applied,
             live: entry.live.clone(),
+            clock: self.0.settings.clock.clone(),
             checkpoint_bytes: self.0.settings.checkpoint_journal_bytes,
             on_failure: Box::new(on_failure),
         };
@@ -322,7 +322,7 @@ impl Jobs {
             *entry.runner.write() = None;
         }
         entry.status.write().opened_at = None;
-        self.finished_time(entry, Some(clock::now())).await?;
+        self.finished_time(entry, Some(self.now())).await?;
         self.set_status(entry, State::Closed, None, None).await?;
         if all_kept {
             self.0.store.drop_checkpoint(&job_id).await?;
@@ -342,7 +342,7 @@ impl Jobs {
         if latest.is_none() || active.is_some_and(|active| active.covers(&saved.live)) {
             return Ok(());
         }
-        let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, clock::now());
+        let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, self.now());
         let state_row = snapshot.row();
         self.0.store.save_snapshot(&state_row, saved.state).await?;
         self.0

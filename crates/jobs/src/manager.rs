@@ -12,7 +12,6 @@ use tidewatch_model::record::RecordBatch;
 use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
 use tokio::sync::Mutex;
 
-use crate::clock;
 use crate::config::{Job, NewJob, same_name};
 use crate::entry::{Entry, State, Status};
 use crate::error::{JobError, Result};
@@ -75,7 +74,7 @@ impl Jobs {
         let pool = Pool::new(settings.threads).map_err(|error| {
             JobError::internal(format!("the analysis threads can't start: {error}"))
         })?;
-        let tasks = Arc::new(Tasks::new(node_id(&store).await?));
+        let tasks = Arc::new(Tasks::new(node_id(&store).await?, settings.clock.clone()));
         let inner = Inner {
             store,
             settings,
@@ -171,7 +170,7 @@ impl Jobs {
 
     /// Creates a job. The warnings are deprecations that the client should hear of.
     pub async fn create(&self, job_id: &str, body: NewJob) -> Result<(Job, Vec<String>)> {
-        let job = body.build(job_id, clock::now(), self.0.settings.max_model_memory_limit)?;
+        let job = body.build(job_id, self.now(), self.0.settings.max_model_memory_limit)?;
         let taken = || {
             JobError::already_exists(format!(
                 "The job cannot be created with the Id '{job_id}'. The Id is already used."
@@ -352,7 +351,7 @@ impl Jobs {
                     _ => Some(status.reason.clone().unwrap_or_default()),
                 },
                 open_for: status.opened_at.map(|since| {
-                    Duration::from_millis(clock::now().saturating_sub(since).max(0) as u64)
+                    Duration::from_millis(self.now().saturating_sub(since).max(0) as u64)
                 }),
             }
         };
@@ -436,11 +435,7 @@ impl Jobs {
     /// Whether a job could be created, under the id that it has or any other.
     pub fn validate(&self, body: NewJob) -> Result<()> {
         let job_id = body.job_id.clone().unwrap_or_else(|| "ok".to_owned());
-        body.build(
-            &job_id,
-            clock::now(),
-            self.0.settings.max_model_memory_limit,
-        )?;
+        body.build(&job_id, self.now(), self.0.settings.max_model_memory_limit)?;
         Ok(())
     }
 
@@ -454,6 +449,11 @@ impl Jobs {
 
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Epoch milliseconds, by the clock of the settings.
+    pub fn now(&self) -> i64 {
+        self.0.settings.clock.now()
     }
 
     /// Ids of the jobs that run now.
@@ -506,7 +506,7 @@ impl Jobs {
         if let Err(error) = self
             .0
             .store
-            .notify(Some(job_id), level, message, clock::now())
+            .notify(Some(job_id), level, message, self.now())
             .await
         {
             tracing::warn!(job_id, %error, "a notification could not be stored");

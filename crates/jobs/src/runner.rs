@@ -17,6 +17,7 @@ use tidewatch_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::actor::Actor;
+use crate::clock::Clock;
 use crate::error::{JobError, Result};
 use crate::live::Live;
 use crate::pool::Pool;
@@ -102,6 +103,7 @@ pub struct Start {
     /// The number of the last command that the engine holds.
     pub applied: i64,
     pub live: Arc<RwLock<Live>>,
+    pub clock: Clock,
     pub checkpoint_bytes: u64,
     /// Called once, when the engine is lost.
     pub on_failure: Box<dyn FnOnce(String) + Send>,
@@ -115,6 +117,7 @@ impl Runner {
             engine,
             applied,
             live,
+            clock,
             checkpoint_bytes,
             on_failure,
         } = start;
@@ -127,6 +130,7 @@ impl Runner {
             journal_bytes: 0,
             checkpoint_bytes,
             live,
+            clock,
             has_interim: true,
         };
         actor.replay().await?;

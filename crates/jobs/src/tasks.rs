@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::error::{JobError, Result};
 
 /// How many ended tasks are remembered.
@@ -85,6 +85,7 @@ pub struct NewTask {
 #[derive(Debug)]
 pub struct Tasks {
     node_id: String,
+    clock: Clock,
     known: Mutex<Known>,
 }
 
@@ -96,9 +97,10 @@ struct Known {
 }
 
 impl Tasks {
-    pub fn new(node_id: String) -> Self {
+    pub fn new(node_id: String, clock: Clock) -> Self {
         Self {
             node_id,
+            clock,
             known: Mutex::default(),
         }
     }
@@ -132,7 +134,7 @@ impl Tasks {
             number,
             action: new.action,
             description: new.description,
-            started_at: clock::now(),
+            started_at: self.clock.now(),
             is_cancellable: new.is_cancellable,
             begun: Instant::now(),
             is_cancelled: AtomicBool::new(false),
@@ -193,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_is_known_while_it_runs_and_after() {
-        let tasks = Arc::new(Tasks::new("node".into()));
+        let tasks = Arc::new(Tasks::new("node".into(), Clock::default()));
         let (go, wait) = tokio::sync::oneshot::channel::<()>();
         let task = tasks.run(new("one"), |task| async move {
             wait.await.map_err(|_| JobError::internal("dropped"))?;
@@ -214,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_a_task_too_and_old_ones_are_forgotten() {
-        let tasks = Arc::new(Tasks::new("node".into()));
+        let tasks = Arc::new(Tasks::new("node".into(), Clock::default()));
         let lost = tasks.run(new("lost"), |_| async { panic!("on purpose") });
         assert_eq!(lost.ended().await.expect_err("panicked").status, 500);
         for n in 0..REMEMBERED {
