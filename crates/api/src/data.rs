@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde_json::json;
 use tidewatch_datafeed::{NdjsonReader, Projection};
 use tidewatch_jobs::config::Job;
@@ -31,15 +32,25 @@ const AHEAD: usize = 4;
 /// Records of a slow upload are taken after so long, however few they are.
 const LINGER: Duration = Duration::from_millis(500);
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    reset_start: Option<String>,
+    reset_end: Option<String>,
+}
+
 pub async fn post(
     State(state): State<ApiState>,
     Path(job_id): Path<String>,
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    for name in ["reset_start", "reset_end"] {
-        if let Some(text) = params.take(name) {
+    let asked: Asked = Params::new(&uri)?.read()?;
+    for (name, text) in [
+        ("reset_start", asked.reset_start),
+        ("reset_end", asked.reset_end),
+    ] {
+        if let Some(text) = text {
             dates::seconds_or_millis(name, &text)?;
             return Err(JobError::bad_request(format!(
                 "{name} is not supported by this version of tidewatch"
@@ -47,7 +58,6 @@ pub async fn post(
             .into());
         }
     }
-    params.finish()?;
     let job = state.jobs.open_job(&job_id)?;
     let mut upload = Upload::new(state.jobs.clone(), &job)?;
     let outcome = upload.take(body).await;

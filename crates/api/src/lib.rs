@@ -6,6 +6,7 @@ mod body;
 mod calendars;
 mod categories;
 mod cluster;
+mod content;
 mod data;
 mod dates;
 mod documents;
@@ -20,10 +21,13 @@ mod jobs;
 mod media;
 mod metrics;
 mod model_plots;
+mod near;
 mod overall;
 mod params;
+mod query;
 mod results;
 mod snapshots;
+mod token;
 
 use std::sync::Arc;
 
