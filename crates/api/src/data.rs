@@ -46,19 +46,22 @@ pub async fn post(
     body: Body,
 ) -> Result<Response> {
     let asked: Asked = Params::new(&uri)?.read()?;
-    for (name, text) in [
-        ("reset_start", asked.reset_start),
-        ("reset_end", asked.reset_end),
-    ] {
-        if let Some(text) = text {
-            dates::seconds_or_millis(name, &text)?;
-            return Err(JobError::bad_request(format!(
-                "{name} is not supported by this version of tidewatch"
-            ))
-            .into());
-        }
-    }
+    let time = |name, text: Option<String>| {
+        let text = text.filter(|text| !text.is_empty());
+        text.map(|text| dates::seconds_or_millis(name, &text))
+            .transpose()
+    };
+    let start = time("reset_start", asked.reset_start)?;
+    let end = time("reset_end", asked.reset_end)?;
     let job = state.jobs.open_job(&job_id)?;
+    if let Some(start) = start {
+        // A start alone means the one bucket there.
+        let end = end.unwrap_or(start + 1_000);
+        if end < start {
+            return Err(dates::backwards(start, end));
+        }
+        state.jobs.forget(&job_id, start, end).await?;
+    }
     let mut upload = Upload::new(state.jobs.clone(), &job)?;
     let outcome = upload.take(body).await;
     // What has been accepted is answered for, also when the rest could not be read.

@@ -25,6 +25,15 @@ pub fn seconds_or_millis(name: &str, text: &str) -> Result<i64> {
     sensible(name, text, millis)
 }
 
+/// What is said of a range that ends before it begins; in epoch milliseconds.
+pub fn backwards(start: i64, end: i64) -> ApiError {
+    ApiError::illegal_argument(format!(
+        "Invalid time range: end time '{}' is earlier than start time '{}'.",
+        end / 1_000,
+        start / 1_000
+    ))
+}
+
 fn sensible(name: &str, text: &str, millis: Option<i64>) -> Result<i64> {
     millis
         .filter(|millis| SENSIBLE.contains(millis))

@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
+use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
 use tidewatch_jobs::{
     FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState, maintenance,
@@ -94,14 +95,14 @@ fn ungenerated(job: &Job) -> Value {
     job
 }
 
-/// Of a task that Elasticsearch does not wait for; here it is always waited for.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DeleteAsked {
+    #[serde(default)]
     force: bool,
-    #[serde(rename = "wait_for_completion")]
-    _wait_for_completion: bool,
-    #[serde(rename = "delete_user_annotations")]
+    #[serde(default = "body::yes")]
+    wait_for_completion: bool,
+    #[serde(default, rename = "delete_user_annotations")]
     _delete_user_annotations: bool,
 }
 
@@ -112,8 +113,16 @@ pub async fn delete(
 ) -> Result<Response> {
     let params = Params::new(&uri)?.ignore(&["timeout", "master_timeout"]);
     let asked: DeleteAsked = params.read()?;
-    lasting(async move { state.jobs.delete(&job_id, asked.force).await }).await?;
-    Ok(ok(&json!({"acknowledged": true})))
+    let task = state.jobs.delete(&job_id, asked.force);
+    task_answer(&task, asked.wait_for_completion).await
+}
+
+/// What a task gave at its end, or only its id.
+async fn task_answer(task: &Task, wait: bool) -> Result<Response> {
+    match wait {
+        true => Ok(ok(&task.ended().await?)),
+        false => Ok(ok(&json!({"task": task.id}))),
+    }
 }
 
 pub async fn update(
@@ -295,11 +304,7 @@ fn flush_request(given: FlushAsked) -> Result<FlushRequest> {
     match (start, end) {
         (None, Some(_)) => return invalid("'start' has not been specified.".to_owned()),
         (Some(start), Some(end)) if end <= start => {
-            return Err(ApiError::illegal_argument(format!(
-                "Invalid time range: end time '{}' is earlier than start time '{}'.",
-                end / 1_000,
-                start / 1_000
-            )));
+            return Err(dates::backwards(start, end));
         }
         _ => {}
     }
@@ -321,16 +326,22 @@ fn flush_request(given: FlushAsked) -> Result<FlushRequest> {
     })
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResetAsked {
+    #[serde(default = "body::yes")]
+    wait_for_completion: bool,
+    #[serde(default, rename = "delete_user_annotations")]
+    _delete_user_annotations: bool,
+}
+
 pub async fn reset(
     State(state): State<ApiState>,
     Path(job_id): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    Params::new(&uri)?
-        .ignore(&["wait_for_completion", "delete_user_annotations"])
-        .finish()?;
-    lasting(async move { state.jobs.reset(&job_id).await }).await?;
-    Ok(ok(&json!({"acknowledged": true})))
+    let asked: ResetAsked = Params::new(&uri)?.read()?;
+    task_answer(&state.jobs.reset(&job_id), asked.wait_for_completion).await
 }
 
 pub async fn validate(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {

@@ -175,6 +175,14 @@ impl Store {
         writer::submit(&self.0.queue, write).await
     }
 
+    /// As [`write`](Self::write), without waiting for it.
+    pub(crate) async fn post<F>(&self, write: F) -> Result<()>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<()>> + Send + 'static,
+    {
+        writer::post(&self.0.queue, write).await
+    }
+
     /// As [`write`](Self::write), for rows of one job: [`StoreError::NoSuchJob`] when it isn't there.
     pub(crate) async fn write_for<T, F>(&self, job_id: &str, write: F) -> Result<T>
     where
