@@ -78,14 +78,26 @@ impl Aggregation {
         Self::parse_all(json, query, 0)
     }
 
-    fn parse_all(json: &Value, query: &dyn Fn(&Value) -> Result<Query>, depth: usize) -> Result<Vec<Self>> {
+    fn parse_all(
+        json: &Value,
+        query: &dyn Fn(&Value) -> Result<Query>,
+        depth: usize,
+    ) -> Result<Vec<Self>> {
         let Value::Object(all) = json else {
-            return refuse("parsing_exception", "Expected [START_OBJECT] under [aggs]".to_owned());
+            return refuse(
+                "parsing_exception",
+                "Expected [START_OBJECT] under [aggs]".to_owned(),
+            );
         };
         if depth >= DEPTH {
-            return refuse("illegal_argument_exception", format!("aggregations are nested deeper than [{DEPTH}]"));
+            return refuse(
+                "illegal_argument_exception",
+                format!("aggregations are nested deeper than [{DEPTH}]"),
+            );
         }
-        all.iter().map(|(name, said)| Self::parse_one(name, said, query, depth)).collect()
+        all.iter()
+            .map(|(name, said)| Self::parse_one(name, said, query, depth))
+            .collect()
     }
 
     fn parse_one(
@@ -135,46 +147,76 @@ impl Kind {
             _ => None,
         };
         let known: &[&str] = match of {
-            "terms" => &["field", "size", "order", "min_doc_count", "shard_size", "execution_hint"],
+            "terms" => &[
+                "field",
+                "size",
+                "order",
+                "min_doc_count",
+                "shard_size",
+                "execution_hint",
+            ],
             "date_histogram" => &[
-                "field", "fixed_interval", "calendar_interval", "interval", "min_doc_count", "time_zone", "format",
+                "field",
+                "fixed_interval",
+                "calendar_interval",
+                "interval",
+                "min_doc_count",
+                "time_zone",
+                "format",
             ],
             "cardinality" => &["field", "precision_threshold"],
             "filter" => return query(body).map(Self::Filter),
             _ if metric.is_some() => &["field", "format"],
             other => {
-                return refuse("parsing_exception", format!("Unknown aggregation type [{other}]"));
+                return refuse(
+                    "parsing_exception",
+                    format!("Unknown aggregation type [{other}]"),
+                );
             }
         };
         let Value::Object(said) = body else {
             return refuse("parsing_exception", format!("[{of}] aggregation malformed"));
         };
         if let Some(unknown) = said.keys().find(|key| !known.contains(&key.as_str())) {
-            return refuse("x_content_parse_exception", format!("[1:1] [{of}] unknown field [{unknown}]"));
+            return refuse(
+                "x_content_parse_exception",
+                format!("[1:1] [{of}] unknown field [{unknown}]"),
+            );
         }
         let Some(field) = said.get("field").and_then(Value::as_str).map(str::to_owned) else {
             return refuse(
                 "illegal_argument_exception",
-                format!("Required one of fields [field, script], but none were specified for [{of}]. "),
+                format!(
+                    "Required one of fields [field, script], but none were specified for [{of}]. "
+                ),
             );
         };
-        let number = |name: &str, default: u64| said.get(name).and_then(Value::as_u64).unwrap_or(default);
+        let number =
+            |name: &str, default: u64| said.get(name).and_then(Value::as_u64).unwrap_or(default);
         if let Some(metric) = metric {
             return Ok(Self::Metric(metric, field));
         }
         if of == "terms" {
             let size = number("size", 10);
             if size == 0 {
-                return refuse("illegal_argument_exception", "[size] must be greater than 0. Found [0]".to_owned());
+                return refuse(
+                    "illegal_argument_exception",
+                    "[size] must be greater than 0. Found [0]".to_owned(),
+                );
             }
             return Ok(Self::Terms {
                 field,
-                size: usize::try_from(size).unwrap_or(MOST_BUCKETS).min(MOST_BUCKETS),
+                size: usize::try_from(size)
+                    .unwrap_or(MOST_BUCKETS)
+                    .min(MOST_BUCKETS),
                 order: order(said.get("order")),
                 min_doc_count: number("min_doc_count", 1),
             });
         }
-        if said.get("time_zone").is_some_and(|zone| !matches!(zone.as_str(), Some("UTC" | "Z" | "+00:00"))) {
+        if said
+            .get("time_zone")
+            .is_some_and(|zone| !matches!(zone.as_str(), Some("UTC" | "Z" | "+00:00")))
+        {
             return refuse(
                 "illegal_argument_exception",
                 "[date_histogram] is supported in the time zone [UTC] only".to_owned(),
@@ -186,7 +228,10 @@ impl Kind {
         let Some(interval) = text.and_then(Interval::parse) else {
             return refuse(
                 "illegal_argument_exception",
-                format!("The supplied interval [{}] could not be parsed", text.unwrap_or_default()),
+                format!(
+                    "The supplied interval [{}] could not be parsed",
+                    text.unwrap_or_default()
+                ),
             );
         };
         Ok(Self::DateHistogram {
@@ -202,7 +247,9 @@ fn order(said: Option<&Value>) -> (Order, bool) {
         Some(Value::Array(keys)) => keys.first(),
         said => said,
     };
-    let first = said.and_then(Value::as_object).and_then(|said| said.iter().next());
+    let first = said
+        .and_then(Value::as_object)
+        .and_then(|said| said.iter().next());
     match first {
         None => (Order::Count, true),
         Some((by, direction)) => {
@@ -229,7 +276,8 @@ impl Interval {
             "quarter" | "1q" => Self::Months(3),
             "year" | "1y" => Self::Months(12),
             _ => {
-                let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                let digits =
+                    text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 let unit = match &text[digits..] {
                     "ms" => 1,
                     "s" => 1_000,
@@ -254,10 +302,16 @@ impl Interval {
             Self::Millis(millis) => time.div_euclid(millis) * millis,
             Self::Weeks => (time - MONDAY).div_euclid(WEEK) * WEEK + MONDAY,
             Self::Months(months) => {
-                let date = DateTime::from_timestamp_millis(time).unwrap_or_default().date_naive();
+                let date = DateTime::from_timestamp_millis(time)
+                    .unwrap_or_default()
+                    .date_naive();
                 let month = date.month0() / months * months + 1;
                 let start = NaiveDate::from_ymd_opt(date.year(), month, 1).unwrap_or_default();
-                start.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc().timestamp_millis()
+                start
+                    .and_hms_opt(0, 0, 0)
+                    .unwrap_or_default()
+                    .and_utc()
+                    .timestamp_millis()
             }
         }
     }
@@ -320,7 +374,11 @@ impl PartKey {
                 Some(whole) => Self::Whole(whole),
                 None => {
                     let bits = number.as_f64()?.to_bits();
-                    Self::Number(if bits >> 63 == 1 { !bits } else { bits | 1 << 63 })
+                    Self::Number(if bits >> 63 == 1 {
+                        !bits
+                    } else {
+                        bits | 1 << 63
+                    })
                 }
             },
             _ => return None,
@@ -331,7 +389,11 @@ impl PartKey {
         match self {
             Self::Whole(whole) => (*whole).into(),
             Self::Number(bits) => {
-                let bits = if bits >> 63 == 1 { bits & !(1 << 63) } else { !bits };
+                let bits = if bits >> 63 == 1 {
+                    bits & !(1 << 63)
+                } else {
+                    !bits
+                };
                 f64::from_bits(bits).into()
             }
             Self::Bool(is) => u8::from(*is).into(),
@@ -394,10 +456,23 @@ fn too_many() -> ApiError {
     )
 }
 
-fn add(of: &[Aggregation], states: &mut [State], document: Document<'_>, buckets: &mut usize) -> Result<()> {
+fn add(
+    of: &[Aggregation],
+    states: &mut [State],
+    document: Document<'_>,
+    buckets: &mut usize,
+) -> Result<()> {
     for (aggregation, state) in of.iter().zip(states) {
         match (&aggregation.kind, state) {
-            (Kind::Metric(metric, field), State::Numbers { count, sum, min, max }) => {
+            (
+                Kind::Metric(metric, field),
+                State::Numbers {
+                    count,
+                    sum,
+                    min,
+                    max,
+                },
+            ) => {
                 values(document.source, field, &mut |value| {
                     // Of other values than numbers, there is only a count.
                     let number = value.as_f64();
@@ -469,9 +544,13 @@ fn keys(kind: &Kind, document: Document<'_>) -> Vec<PartKey> {
                 });
             }
         },
-        Kind::DateHistogram { field, interval, .. } => {
+        Kind::DateHistogram {
+            field, interval, ..
+        } => {
             values(document.source, field, &mut |value| {
-                add(value.as_i64().map(|time| PartKey::Whole(interval.start(time))));
+                add(value
+                    .as_i64()
+                    .map(|time| PartKey::Whole(interval.start(time))));
                 false
             });
         }
@@ -486,9 +565,15 @@ fn answer(of: &[Aggregation], states: &[State], buckets: &mut usize) -> Result<M
     for (aggregation, state) in of.iter().zip(states) {
         let told = match (&aggregation.kind, state) {
             (Kind::Metric(_, _), State::Distinct(seen)) => json!({"value": seen.len()}),
-            (Kind::Metric(metric, field), State::Numbers { count, sum, min, max }) => {
-                number(*metric, field, (*count, *sum, *min, *max))
-            }
+            (
+                Kind::Metric(metric, field),
+                State::Numbers {
+                    count,
+                    sum,
+                    min,
+                    max,
+                },
+            ) => number(*metric, field, (*count, *sum, *min, *max)),
             (Kind::Filter(_), State::Parts(parts)) => {
                 let empty = Part {
                     count: 0,
@@ -511,7 +596,13 @@ fn answer(of: &[Aggregation], states: &[State], buckets: &mut usize) -> Result<M
 }
 
 fn number(metric: Metric, field: &str, (count, sum, min, max): (u64, f64, f64, f64)) -> Value {
-    let some = |number: f64| if count > 0 { Value::from(number) } else { Value::Null };
+    let some = |number: f64| {
+        if count > 0 {
+            Value::from(number)
+        } else {
+            Value::Null
+        }
+    };
     let avg = sum / count.max(1) as f64;
     let value = match metric {
         Metric::ValueCount => return json!({"value": count}),
@@ -544,7 +635,12 @@ fn told_parts(
     parts.iter().map(tell).collect()
 }
 
-fn arranged(kind: &Kind, subs: &[Aggregation], mut parts: Vec<Told>, buckets: &mut usize) -> Result<Value> {
+fn arranged(
+    kind: &Kind,
+    subs: &[Aggregation],
+    mut parts: Vec<Told>,
+    buckets: &mut usize,
+) -> Result<Value> {
     match kind {
         Kind::Terms {
             field,
@@ -566,8 +662,13 @@ fn arranged(kind: &Kind, subs: &[Aggregation], mut parts: Vec<Told>, buckets: &m
             parts.truncate(*size);
             let shown: u64 = parts.iter().map(|(_, count, _)| count).sum();
             let is_date = type_of(field) == FieldType::Date;
-            let told: Vec<Value> = parts.into_iter().map(|part| bucket(part, is_date)).collect();
-            Ok(json!({"doc_count_error_upper_bound": 0, "sum_other_doc_count": all - shown, "buckets": told}))
+            let told: Vec<Value> = parts
+                .into_iter()
+                .map(|part| bucket(part, is_date))
+                .collect();
+            Ok(
+                json!({"doc_count_error_upper_bound": 0, "sum_other_doc_count": all - shown, "buckets": told}),
+            )
         }
         Kind::DateHistogram {
             interval,
@@ -605,7 +706,10 @@ fn arranged(kind: &Kind, subs: &[Aggregation], mut parts: Vec<Told>, buckets: &m
 /// The number that a path leads to within a part: `sub` or `sub.value`.
 fn within(inner: &Map<String, Value>, path: &str) -> f64 {
     let (name, rest) = path.split_once(['.', '>']).unwrap_or((path, "value"));
-    let value = inner.get(name).and_then(|value| value.get(rest)).and_then(Value::as_f64);
+    let value = inner
+        .get(name)
+        .and_then(|value| value.get(rest))
+        .and_then(Value::as_f64);
     value.unwrap_or(f64::NEG_INFINITY)
 }
 

@@ -213,10 +213,11 @@ impl Bulk {
     fn delete(&mut self, action: Action) {
         let Action { name, index, id } = action;
         let id = id.unwrap_or_default();
-        self.waiting.push(match index_to_write(&self.state, &index) {
-            Ok(index) => Task::Delete(index, id),
-            Err(error) => Task::Refused(name, index, id, error.0),
-        });
+        self.waiting
+            .push(match index_to_write(&self.state, &index) {
+                Ok(index) => Task::Delete(index, id),
+                Err(error) => Task::Refused(name, index, id, error.0),
+            });
     }
 
     /// Does what waits, and says what became of it.
@@ -228,7 +229,11 @@ impl Bulk {
             if let Task::Delete(index, id) = task {
                 // What stands before it is there when it goes.
                 self.write_all(&mut together).await?;
-                let gone = self.state.jobs.delete_documents(&index, vec![id.clone()]).await?;
+                let gone = self
+                    .state
+                    .jobs
+                    .delete_documents(&index, vec![id.clone()])
+                    .await?;
                 let (result, status) = deleted(gone == [true]);
                 self.tell("delete", &index.name, &id, Ok((result, status)));
             } else {
@@ -255,7 +260,12 @@ impl Bulk {
         if told.is_empty() {
             return Ok(());
         }
-        let mut outcomes = self.state.jobs.write_documents(documents).await?.into_iter();
+        let mut outcomes = self
+            .state
+            .jobs
+            .write_documents(documents)
+            .await?
+            .into_iter();
         for (name, index, id, refused) in told {
             let outcome = match refused {
                 Some(error) => Err(error),

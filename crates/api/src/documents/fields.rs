@@ -36,8 +36,16 @@ impl Shown {
                 ..Self::default()
             },
             Value::Object(said) => Self {
-                includes: said.get("includes").or(said.get("include")).map(patterns).unwrap_or_default(),
-                excludes: said.get("excludes").or(said.get("exclude")).map(patterns).unwrap_or_default(),
+                includes: said
+                    .get("includes")
+                    .or(said.get("include"))
+                    .map(patterns)
+                    .unwrap_or_default(),
+                excludes: said
+                    .get("excludes")
+                    .or(said.get("exclude"))
+                    .map(patterns)
+                    .unwrap_or_default(),
                 ..Self::default()
             },
             _ => {
@@ -51,7 +59,10 @@ impl Shown {
     /// As parameters have it: `true`, `false` or patterns; and patterns of their own.
     pub fn of_params(source: Option<&str>, includes: Option<&str>, excludes: Option<&str>) -> Self {
         let patterns = |text: Option<&str>| {
-            text.into_iter().flat_map(|text| text.split(',')).map(str::to_owned).collect()
+            text.into_iter()
+                .flat_map(|text| text.split(','))
+                .map(str::to_owned)
+                .collect()
         };
         let mut shown = Self {
             hidden: source == Some("false"),
@@ -76,13 +87,21 @@ impl Shown {
             Value::Object(map) => {
                 let mut kept = Map::new();
                 for (name, value) in map {
-                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    let path = if path.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{path}.{name}")
+                    };
                     if named(&self.excludes, &path) {
                         continue;
                     }
                     let inner = match self.includes.is_empty() || named(&self.includes, &path) {
                         true if self.excludes.is_empty() => Some(value),
-                        true => Self { includes: Vec::new(), ..self.clone() }.within(value, &path),
+                        true => Self {
+                            includes: Vec::new(),
+                            ..self.clone()
+                        }
+                        .within(value, &path),
                         false if value.is_object() || value.is_array() => self.within(value, &path),
                         false => None,
                     };
@@ -93,8 +112,10 @@ impl Shown {
                 (!kept.is_empty() || self.includes.is_empty()).then_some(Value::Object(kept))
             }
             Value::Array(values) if values.iter().any(Value::is_object) => {
-                let kept: Vec<Value> =
-                    values.into_iter().filter_map(|value| self.within(value, path)).collect();
+                let kept: Vec<Value> = values
+                    .into_iter()
+                    .filter_map(|value| self.within(value, path))
+                    .collect();
                 (!kept.is_empty()).then_some(Value::Array(kept))
             }
             value => self.includes.is_empty().then_some(value),
@@ -105,7 +126,9 @@ impl Shown {
 fn named(patterns: &[String], path: &str) -> bool {
     patterns.iter().any(|pattern| {
         wildcard(pattern, path)
-            || path.strip_prefix(pattern.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            || path
+                .strip_prefix(pattern.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
     })
 }
 
@@ -135,7 +158,9 @@ impl Asked {
         let names: Vec<&str> = match self.field.contains('*') {
             true => {
                 let all = source.as_object().into_iter().flat_map(Map::keys);
-                all.map(String::as_str).filter(|name| wildcard(&self.field, name)).collect()
+                all.map(String::as_str)
+                    .filter(|name| wildcard(&self.field, name))
+                    .collect()
             }
             false => vec![&self.field],
         };
@@ -177,9 +202,15 @@ mod tests {
         let source = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [{"f": 4, "g": 5}]});
         let shown = |what: Value| Shown::parse(&what).expect("read").of(source.clone());
         assert_eq!(shown(json!("a")), json!({"a": 1}));
-        assert_eq!(shown(json!(["b.c", "e.f"])), json!({"b": {"c": 2}, "e": [{"f": 4}]}));
+        assert_eq!(
+            shown(json!(["b.c", "e.f"])),
+            json!({"b": {"c": 2}, "e": [{"f": 4}]})
+        );
         assert_eq!(shown(json!("b")), json!({"b": {"c": 2, "d": 3}}));
-        assert_eq!(shown(json!({"excludes": ["b.*", "a"]})), json!({"b": {}, "e": [{"f": 4, "g": 5}]}));
+        assert_eq!(
+            shown(json!({"excludes": ["b.*", "a"]})),
+            json!({"b": {}, "e": [{"f": 4, "g": 5}]})
+        );
         assert_eq!(shown(json!("x*")), json!({}));
         assert!(Shown::parse(&json!(false)).expect("read").hidden);
         assert!(Shown::parse(&json!(3)).is_err());

@@ -64,7 +64,11 @@ pub async fn source(
     let (index, found) = find(&state, &index, &id).await?;
     let missing = || {
         let reason = format!("Document not found [{index}]/[{id}]");
-        ApiError::new(StatusCode::NOT_FOUND, "resource_not_found_exception", reason)
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "resource_not_found_exception",
+            reason,
+        )
     };
     let source = shown.of(found.ok_or_else(missing)?);
     Ok(json_response(StatusCode::OK, source.to_string()))
@@ -77,9 +81,15 @@ pub async fn delete(
 ) -> Result<Response> {
     Params::new(&uri)?.ignore(&WRITING).finish()?;
     let index = index_to_write(&state, &index)?;
-    let gone = state.jobs.delete_documents(&index, vec![id.clone()]).await?;
+    let gone = state
+        .jobs
+        .delete_documents(&index, vec![id.clone()])
+        .await?;
     let (result, status) = deleted(gone == [true]);
-    Ok(json_response(status, written(&index.name, &id, result).to_string()))
+    Ok(json_response(
+        status,
+        written(&index.name, &id, result).to_string(),
+    ))
 }
 
 /// The index that is meant, and the source of its document of an id.

@@ -36,7 +36,10 @@ async fn meant(state: &ApiState, expression: &str, uri: &Uri) -> Result<Vec<(Str
     let mut meant: Vec<(String, Index)> = Vec::new();
     for index in indices {
         // By the name that indices had before there were numbers, one answers under it.
-        let former = index.name.strip_suffix("-000001").filter(|former| *former == expression);
+        let former = index
+            .name
+            .strip_suffix("-000001")
+            .filter(|former| *former == expression);
         let name = former.unwrap_or(&index.name).to_owned();
         if !meant.iter().any(|(known, _)| *known == name) {
             meant.push((name, index));
@@ -70,7 +73,11 @@ fn aliases_of(aliases: Vec<Alias>) -> Value {
     told.into()
 }
 
-pub async fn get(State(state): State<ApiState>, Path(expression): Path<String>, uri: Uri) -> Result<Response> {
+pub async fn get(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
     let mut told = Map::new();
     for (name, index) in meant(&state, &expression, &uri).await? {
         let about = json!({
@@ -94,16 +101,28 @@ pub async fn create(
     // What an index of these is made like is settled.
     body::read(body).await?;
     let index = index_to_write(&state, &name)?;
-    if !state.jobs.store().create_index(&index.name).await.map_err(tidewatch_jobs::JobError::from)? {
+    if !state
+        .jobs
+        .store()
+        .create_index(&index.name)
+        .await
+        .map_err(tidewatch_jobs::JobError::from)?
+    {
         return Err(bad_request(
             "resource_already_exists_exception",
             format!("index [{name}] already exists"),
         ));
     }
-    Ok(ok(&json!({"acknowledged": true, "shards_acknowledged": true, "index": name})))
+    Ok(ok(
+        &json!({"acknowledged": true, "shards_acknowledged": true, "index": name}),
+    ))
 }
 
-pub async fn mapping(State(state): State<ApiState>, Path(expression): Path<String>, uri: Uri) -> Result<Response> {
+pub async fn mapping(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
     let meant = meant(&state, &expression, &uri).await?;
     let told: Map<String, Value> = meant
         .into_iter()
@@ -124,7 +143,10 @@ pub async fn field_mapping(
         flatten(&index.family.properties(), "", &mut |path, of| {
             if patterns.iter().any(|pattern| wildcard(pattern, path)) {
                 let leaf = path.rsplit('.').next().unwrap_or(path);
-                mapped.insert(path.to_owned(), json!({"full_name": path, "mapping": {leaf: of}}));
+                mapped.insert(
+                    path.to_owned(),
+                    json!({"full_name": path, "mapping": {leaf: of}}),
+                );
             }
         });
         for pattern in patterns.iter().filter(|pattern| !pattern.contains('*')) {
@@ -143,7 +165,11 @@ pub async fn field_mapping(
 
 fn flatten(properties: &Map<String, Value>, path: &str, take: &mut dyn FnMut(&str, &Value)) {
     for (name, of) in properties {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         match of.get("properties").and_then(Value::as_object) {
             Some(inner) => flatten(inner, &path, take),
             None => take(&path, of),
@@ -168,14 +194,24 @@ async fn dynamic(state: &ApiState, index: &Index, field: &str) -> Result<Option<
         of.is_none()
     };
     let query = Query::Exists(field.to_owned());
-    state.jobs.search(std::slice::from_ref(index), &query, &mut take).await?;
+    state
+        .jobs
+        .search(std::slice::from_ref(index), &query, &mut take)
+        .await?;
     Ok(of)
 }
 
-pub async fn aliases(State(state): State<ApiState>, Path(expression): Path<String>, uri: Uri) -> Result<Response> {
+pub async fn aliases(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
     let mut told = Map::new();
     for (name, index) in meant(&state, &expression, &uri).await? {
-        told.insert(name, json!({"aliases": aliases_of(state.jobs.aliases(&index))}));
+        told.insert(
+            name,
+            json!({"aliases": aliases_of(state.jobs.aliases(&index))}),
+        );
     }
     Ok(ok(&told.into()))
 }
@@ -189,7 +225,11 @@ pub async fn alias_of(
     named(&state, &name, indices.into_iter().map(|(_, index)| index))
 }
 
-pub async fn alias(State(state): State<ApiState>, Path(name): Path<String>, uri: Uri) -> Result<Response> {
+pub async fn alias(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
     let _: Named = Params::new(&uri)?.ignore(&IGNORED).read()?;
     let all = state.jobs.indices().await?;
     named(&state, &name, all.into_iter())
@@ -200,7 +240,10 @@ fn named(state: &ApiState, name: &str, indices: impl Iterator<Item = Index>) -> 
     let mut told = Map::new();
     for index in indices {
         let mut aliases = state.jobs.aliases(&index);
-        aliases.retain(|alias| name.split(',').any(|pattern| wildcard(pattern, &alias.name)));
+        aliases.retain(|alias| {
+            name.split(',')
+                .any(|pattern| wildcard(pattern, &alias.name))
+        });
         if !aliases.is_empty() {
             told.insert(index.name, json!({"aliases": aliases_of(aliases)}));
         }
@@ -219,10 +262,18 @@ pub async fn refresh_all(State(state): State<ApiState>, uri: Uri) -> Result<Resp
 }
 
 /// What is written can be read at once: there is nothing to do.
-pub async fn refresh(State(state): State<ApiState>, Path(expression): Path<String>, uri: Uri) -> Result<Response> {
+pub async fn refresh(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
     let named: Named = Params::new(&uri)?.read()?;
     let reading: Reading = named.into();
-    let count = state.jobs.indices_to_read(&expression, reading).await?.len();
+    let count = state
+        .jobs
+        .indices_to_read(&expression, reading)
+        .await?
+        .len();
     Ok(refreshed(count))
 }
 

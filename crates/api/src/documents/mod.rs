@@ -38,11 +38,20 @@ pub fn routes() -> Router<ApiState> {
         .route("/{index}/_search", get(search::search).post(search::search))
         .route("/{index}/_count", get(search::count).post(search::count))
         .route("/{index}/_delete_by_query", post(search::delete))
-        .route("/_refresh", get(indices::refresh_all).post(indices::refresh_all))
-        .route("/{index}/_refresh", get(indices::refresh).post(indices::refresh))
+        .route(
+            "/_refresh",
+            get(indices::refresh_all).post(indices::refresh_all),
+        )
+        .route(
+            "/{index}/_refresh",
+            get(indices::refresh).post(indices::refresh),
+        )
         .route("/{index}", get(indices::get).put(indices::create))
         .route("/{index}/_mapping", get(indices::mapping))
-        .route("/{index}/_mapping/field/{fields}", get(indices::field_mapping))
+        .route(
+            "/{index}/_mapping/field/{fields}",
+            get(indices::field_mapping),
+        )
         .route("/{index}/_alias", get(indices::aliases))
         .route("/{index}/_alias/{name}", get(indices::alias_of))
         .route("/_alias/{name}", get(indices::alias))
@@ -103,7 +112,11 @@ fn source(bytes: &[u8]) -> std::result::Result<Map<String, Value>, JobError> {
     serde_json::from_slice(bytes).map_err(|error| JobError {
         status: 400,
         kind: "document_parsing_exception",
-        reason: format!("[{}:{}] failed to parse: {error}", error.line(), error.column()),
+        reason: format!(
+            "[{}:{}] failed to parse: {error}",
+            error.line(),
+            error.column()
+        ),
         cause: None,
     })
 }

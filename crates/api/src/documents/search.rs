@@ -107,7 +107,11 @@ async fn object(body: Body) -> Result<Map<String, Value>> {
     serde_json::from_slice(&bytes).map_err(|error| {
         bad_request(
             "parsing_exception",
-            format!("[{}:{}] the body is no JSON object: {error}", error.line(), error.column()),
+            format!(
+                "[{}:{}] the body is no JSON object: {error}",
+                error.line(),
+                error.column()
+            ),
         )
     })
 }
@@ -223,9 +227,15 @@ impl Search {
     fn take(&mut self, name: &str, value: Value) -> Result<()> {
         let number = |value: &Value| {
             let text = value.as_str().map(str::parse);
-            value.as_i64().or(text.and_then(std::result::Result::ok)).ok_or_else(|| {
-                bad_request("parsing_exception", format!("Unknown value [{value}] for [{name}]"))
-            })
+            value
+                .as_i64()
+                .or(text.and_then(std::result::Result::ok))
+                .ok_or_else(|| {
+                    bad_request(
+                        "parsing_exception",
+                        format!("Unknown value [{value}] for [{name}]"),
+                    )
+                })
         };
         match name {
             "query" => self.query = parse_query(&value)?,
@@ -234,14 +244,26 @@ impl Search {
             "sort" => self.sort = Key::parse(&value)?,
             "search_after" => match value {
                 Value::Array(after) => self.after = Some(after),
-                _ => return Err(bad_request("parsing_exception", "Expected [START_ARRAY] in [search_after]".to_owned())),
+                _ => {
+                    return Err(bad_request(
+                        "parsing_exception",
+                        "Expected [START_ARRAY] in [search_after]".to_owned(),
+                    ));
+                }
             },
             "track_total_hits" => self.counted = Counted::parse(&value)?,
             "_source" => self.shown = Shown::parse(&value)?,
             "fields" | "docvalue_fields" => self.fields.extend(Asked::parse(&value)),
-            "aggs" | "aggregations" => self.aggregations = Aggregation::parse(&value, &parse_query)?,
+            "aggs" | "aggregations" => {
+                self.aggregations = Aggregation::parse(&value, &parse_query)?
+            }
             // They change nothing of what is found.
-            "timeout" | "version" | "seq_no_primary_term" | "track_scores" | "explain" | "profile"
+            "timeout"
+            | "version"
+            | "seq_no_primary_term"
+            | "track_scores"
+            | "explain"
+            | "profile"
             | "stored_fields" => {}
             other => {
                 return Err(bad_request(
@@ -349,12 +371,23 @@ pub async fn search(
         page.add(index, found.id, found.source);
         goes
     };
-    state.jobs.search(&indices, &search.query, &mut take).await?;
+    state
+        .jobs
+        .search(&indices, &search.query, &mut take)
+        .await?;
     let is_sorted = page.is_sorted();
     let from = usize::try_from(search.from).unwrap_or_default();
-    let hits: Vec<Value> =
-        page.hits().into_iter().skip(from).map(|hit| search.hit(hit, is_sorted)).collect();
-    let best = if is_sorted || hits.is_empty() { Value::Null } else { 1.0.into() };
+    let hits: Vec<Value> = page
+        .hits()
+        .into_iter()
+        .skip(from)
+        .map(|hit| search.hit(hit, is_sorted))
+        .collect();
+    let best = if is_sorted || hits.is_empty() {
+        Value::Null
+    } else {
+        1.0.into()
+    };
     let mut told = json!({"max_score": best, "hits": hits});
     if let Some(total) = search.counted.told(count) {
         told["total"] = total;

@@ -28,7 +28,10 @@ impl Key {
                 Ok(all)
             }
             Value::String(name) => Ok(vec![Self::new(name, None)?]),
-            Value::Object(keys) => keys.iter().map(|(name, said)| Self::said(name, said)).collect(),
+            Value::Object(keys) => keys
+                .iter()
+                .map(|(name, said)| Self::said(name, said))
+                .collect(),
             _ => Err(ApiError::illegal_argument(
                 "malformed sort format, either start with array, object, or an actual string",
             )),
@@ -50,7 +53,9 @@ impl Key {
             Some("desc") => true,
             None => name == "_score",
             Some(other) => {
-                return Err(ApiError::illegal_argument(format!("Unknown SortOrder [{other}]")));
+                return Err(ApiError::illegal_argument(format!(
+                    "Unknown SortOrder [{other}]"
+                )));
             }
         };
         Ok(Self {
@@ -67,7 +72,8 @@ impl Key {
         let mut key = Self::new(name, said.get("order").and_then(Value::as_str))?;
         for (option, value) in said {
             match option.as_str() {
-                "order" | "unmapped_type" | "format" | "numeric_type" | "mode" | "ignore_unmapped" => {}
+                "order" | "unmapped_type" | "format" | "numeric_type" | "mode"
+                | "ignore_unmapped" => {}
                 "missing" if value == "_first" => key.missing_first = true,
                 "missing" if value == "_last" => {}
                 other => {
@@ -94,7 +100,11 @@ impl Key {
         let mut best: Option<Value> = None;
         values(source, &self.field, &mut |value| {
             let is_better = best.as_ref().is_none_or(|best| {
-                let wanted = if self.descending { Ordering::Greater } else { Ordering::Less };
+                let wanted = if self.descending {
+                    Ordering::Greater
+                } else {
+                    Ordering::Less
+                };
                 compare(value, best) == Some(wanted)
             });
             if is_better && !value.is_object() {
@@ -106,21 +116,35 @@ impl Key {
     }
 
     fn order(&self, a: &Value, b: &Value) -> Ordering {
-        let missing = |first: bool| if first { Ordering::Less } else { Ordering::Greater };
+        let missing = |first: bool| {
+            if first {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            }
+        };
         match (a.is_null(), b.is_null()) {
             (true, true) => Ordering::Equal,
             (true, false) => missing(self.missing_first),
             (false, true) => missing(self.missing_first).reverse(),
             (false, false) => {
                 let order = compare(a, b).unwrap_or(Ordering::Equal);
-                if self.descending { order.reverse() } else { order }
+                if self.descending {
+                    order.reverse()
+                } else {
+                    order
+                }
             }
         }
     }
 }
 
 fn order(keys: &[Key], a: &[Value], b: &[Value]) -> Ordering {
-    let each = keys.iter().zip(a).zip(b).map(|((key, a), b)| key.order(a, b));
+    let each = keys
+        .iter()
+        .zip(a)
+        .zip(b)
+        .map(|((key, a), b)| key.order(a, b));
     each.fold(Ordering::Equal, Ordering::then)
 }
 
@@ -147,7 +171,9 @@ impl Page {
     pub fn new(keys: Vec<Key>, after: Option<Vec<Value>>, most: usize) -> Result<Self> {
         if let Some(after) = &after {
             if keys.is_empty() {
-                return Err(ApiError::illegal_argument("Sort must contain at least one field."));
+                return Err(ApiError::illegal_argument(
+                    "Sort must contain at least one field.",
+                ));
             }
             if after.len() != keys.len() {
                 return Err(ApiError::illegal_argument(format!(
@@ -174,7 +200,11 @@ impl Page {
         if self.most == 0 || (self.keys.is_empty() && self.hits.len() >= self.most) {
             return;
         }
-        let sort: Vec<Value> = self.keys.iter().map(|key| key.of(index, &id, &source)).collect();
+        let sort: Vec<Value> = self
+            .keys
+            .iter()
+            .map(|key| key.of(index, &id, &source))
+            .collect();
         if let Some(after) = &self.after
             && order(&self.keys, &sort, after) != Ordering::Greater
         {
@@ -193,7 +223,8 @@ impl Page {
 
     fn trim(&mut self) {
         // Equals stay in the order in which they were found.
-        self.hits.sort_by(|a, b| order(&self.keys, &a.sort, &b.sort));
+        self.hits
+            .sort_by(|a, b| order(&self.keys, &a.sort, &b.sort));
         self.hits.truncate(self.most);
     }
 
