@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde_json::json;
 use tidewatch_datafeed::{NdjsonReader, Projection};
 use tidewatch_jobs::config::Job;
@@ -31,24 +32,36 @@ const AHEAD: usize = 4;
 /// Records of a slow upload are taken after so long, however few they are.
 const LINGER: Duration = Duration::from_millis(500);
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    reset_start: Option<String>,
+    reset_end: Option<String>,
+}
+
 pub async fn post(
     State(state): State<ApiState>,
     Path(job_id): Path<String>,
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    for name in ["reset_start", "reset_end"] {
-        if let Some(text) = params.take(name) {
-            dates::seconds_or_millis(name, &text)?;
-            return Err(JobError::bad_request(format!(
-                "{name} is not supported by this version of tidewatch"
-            ))
-            .into());
-        }
-    }
-    params.finish()?;
+    let asked: Asked = Params::new(&uri)?.read()?;
+    let time = |name, text: Option<String>| {
+        let text = text.filter(|text| !text.is_empty());
+        text.map(|text| dates::seconds_or_millis(name, &text))
+            .transpose()
+    };
+    let start = time("reset_start", asked.reset_start)?;
+    let end = time("reset_end", asked.reset_end)?;
     let job = state.jobs.open_job(&job_id)?;
+    if let Some(start) = start {
+        // A start alone means the one bucket there.
+        let end = end.unwrap_or(start + 1_000);
+        if end < start {
+            return Err(dates::backwards(start, end));
+        }
+        state.jobs.forget(&job_id, start, end).await?;
+    }
     let mut upload = Upload::new(state.jobs.clone(), &job)?;
     let outcome = upload.take(body).await;
     // What has been accepted is answered for, also when the rest could not be read.

@@ -9,11 +9,10 @@ use serde_json::json;
 use tidewatch_jobs::{ModelSnapshot, matches, no_snapshot};
 
 use crate::ApiState;
-use crate::body;
 use crate::cluster::ok;
 use crate::dates;
 use crate::error::Result;
-use crate::jobs::{Text, optional};
+use crate::jobs::Text;
 use crate::params::Params;
 use crate::results::{Page, page_window};
 
@@ -46,28 +45,11 @@ pub async fn get(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let asked = match optional::<Asked>(body, "ml/get_model_snapshots").await? {
-        Some(asked) => asked,
-        None => Asked {
-            desc: params.take_bool("desc")?,
-            start: params.take("start").map(Text::Text),
-            end: params.take("end").map(Text::Text),
-            page: Some(Page {
-                from: params.take_number("from", "int")?,
-                size: params.take_number("size", "int")?,
-            }),
-            sort: params.take("sort"),
-            ..Asked::default()
-        },
-    };
-    params.finish()?;
+    let asked: Asked = Params::new(&uri)?
+        .body_or(body, "ml/get_model_snapshots")
+        .await?;
     state.jobs.get(&job_id)?;
-    let bound = |name: &str, text: Option<Text>| {
-        text.map(|text| dates::bound(name, &text.into_string()))
-            .transpose()
-    };
-    let (start, end) = (bound("start", asked.start)?, bound("end", asked.end)?);
+    let (start, end) = dates::bounds(asked.start, asked.end)?;
     let (from, size) = page_window(&asked.page.unwrap_or_default())?;
 
     let mut snapshots = state.jobs.snapshots(&job_id).await?;
@@ -129,8 +111,9 @@ pub async fn update(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
-    let update: Update = body::required(&body::read(body).await?, "model_snapshot_update")?;
+    let update: Update = Params::new(&uri)?
+        .body(body, "model_snapshot_update")
+        .await?;
     let snapshot = state
         .jobs
         .update_snapshot(&job_id, &snapshot_id, update.description, update.retain)
