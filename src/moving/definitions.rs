@@ -43,7 +43,7 @@ impl Definitions {
     pub fn select(&mut self, expression: &str) {
         let parts: Vec<&str> = expression.split(',').map(str::trim).collect();
         let all = |part: &&str| matches!(*part, "" | "*" | "_all");
-        if parts.iter().any(|part| all(&part)) {
+        if parts.iter().any(all) {
             return;
         }
         let groups = |job: &Value| -> Vec<String> {
