@@ -2,6 +2,8 @@
 //! to where the server's own are.
 
 mod indices;
+mod mapping;
+mod read;
 mod schema;
 mod shapes;
 
@@ -16,6 +18,8 @@ use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
 pub use indices::{Family, Index};
+pub use mapping::type_of;
+pub use read::{Alias, Reading, no_such_index};
 use schema::{Unreadable, read};
 
 /// The version that Elasticsearch believes a snapshot to need that doesn't say.
