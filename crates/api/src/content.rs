@@ -7,6 +7,7 @@ use serde::forward_to_deserialize_any;
 use tidewatch_jobs::JobError;
 
 use crate::body;
+use crate::error::ApiError;
 use crate::near;
 use crate::token::{Kind, Tokens};
 
@@ -138,9 +139,7 @@ impl<'de> Deserializer<'de> for Content<'_, '_> {
         match self.tokens.string()?.as_str() {
             "true" => visitor.visit_bool(true),
             "false" => visitor.visit_bool(false),
-            text => Err(Failure::told(JobError::illegal_argument(format!(
-                "Failed to parse value [{text}] as only [true] or [false] are allowed."
-            )))),
+            text => Err(Failure::told(ApiError::no_bool(text).0)),
         }
     }
 
@@ -156,7 +155,7 @@ impl<'de> Deserializer<'de> for Content<'_, '_> {
         let text = self.tokens.string()?;
         let number = text
             .parse()
-            .map_err(|_| Failure::told(crate::error::ApiError::number_format(&text).0))?;
+            .map_err(|_| Failure::told(ApiError::number_format(&text).0))?;
         visitor.visit_f64(number)
     }
 

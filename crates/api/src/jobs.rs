@@ -266,52 +266,54 @@ pub async fn flush(
     Ok(response)
 }
 
-fn flush_request(given: FlushAsked) -> Result<FlushRequest> {
-    let time = |name: &str, text: Option<Text>| {
-        text.map(Text::into_string)
-            .filter(|text| !text.is_empty())
-            .map(|text| dates::seconds_or_millis(name, &text))
+fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
+    let text = |text: Option<Text>| text.map(Text::into_string).filter(|text| !text.is_empty());
+    let time = |name: &str, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|text| dates::seconds_or_millis(name, text))
             .transpose()
     };
-    let calc_interim = given.calc_interim;
-    let (start, end) = (time("start", given.start)?, time("end", given.end)?);
-    let (advance_time, skip_time) = (
-        time("advance_time", given.advance_time)?,
-        time("skip_time", given.skip_time)?,
-    );
-    let invalid = |what: String| {
-        Err(ApiError::illegal_argument(format!(
-            "Invalid flush parameters: {what}"
-        )))
+    let calc_interim = asked.calc_interim;
+    let (from, to) = (text(asked.start), text(asked.end));
+    let (start, mut end) = (time("start", &from)?, time("end", &to)?);
+    if let (Some(from), Some(start)) = (from, start) {
+        let seconds = |time: i64| time / 1_000;
+        match end {
+            Some(time) if seconds(time) < seconds(start) => {
+                return Err(ApiError::illegal_argument(format!(
+                    "Invalid time range: end time '{}' is earlier than start time '{from}'.",
+                    to.unwrap_or_default()
+                )));
+            }
+            Some(time) if seconds(time) > seconds(start) => {}
+            // A start alone means the one bucket there.
+            _ => end = Some(start + 1_000),
+        }
+    }
+    let told = match (calc_interim, start, end) {
+        (false, Some(_), _) => Some("unexpected 'start'."),
+        (false, None, Some(_)) => Some("unexpected 'end'."),
+        (true, None, Some(_)) => Some("'start' has not been specified."),
+        _ => None,
     };
-    if !calc_interim {
-        if start.is_some() {
-            return invalid("unexpected 'start'.".to_owned());
-        }
-        if end.is_some() {
-            return invalid("unexpected 'end'.".to_owned());
-        }
+    if let Some(told) = told {
+        return Err(ApiError::illegal_argument(format!(
+            "Invalid flush parameters: {told}"
+        )));
     }
-    match (start, end) {
-        (None, Some(_)) => return invalid("'start' has not been specified.".to_owned()),
-        (Some(start), Some(end)) if end <= start => {
-            return Err(ApiError::illegal_argument(format!(
-                "Invalid time range: end time '{}' is earlier than start time '{}'.",
-                end / 1_000,
-                start / 1_000
-            )));
-        }
-        _ => {}
-    }
-    if let (Some(advance), Some(skip)) = (advance_time, skip_time)
-        && advance <= skip
+    let (advance, skip) = (text(asked.advance_time), text(asked.skip_time));
+    let advance_time = time("advance_time", &advance)?;
+    let skip_time = time("skip_time", &skip)?;
+    if let (Some(advance_time), Some(skip_time)) = (advance_time, skip_time)
+        && advance_time / 1_000 <= skip_time / 1_000
     {
-        return invalid(format!(
-            "advance_time [{advance}] must be later than skip_time [{skip}]."
-        ));
+        return Err(JobError::bad_request(format!(
+            "advance_time [{}] must be later than skip_time [{}]",
+            advance.unwrap_or_default(),
+            skip.unwrap_or_default()
+        ))
+        .into());
     }
-    // A start alone means the one bucket there.
-    let end = end.or(start.map(|start| start + 1_000));
     Ok(FlushRequest {
         calc_interim,
         start,

@@ -2,6 +2,7 @@
 //! here decides anything about jobs.
 
 mod annotations;
+mod answer;
 mod body;
 mod calendars;
 mod categories;
@@ -10,12 +11,14 @@ mod content;
 mod data;
 mod dates;
 mod error;
+mod escape;
 mod filter;
 mod filters;
 mod forecasts;
 #[cfg(test)]
 mod gone;
 mod grok;
+mod human;
 mod jobs;
 mod media;
 mod metrics;
@@ -32,9 +35,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
-use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tidewatch_jobs::Jobs;
 use tower_http::decompression::RequestDecompressionLayer;
@@ -175,12 +176,12 @@ pub fn router(state: ApiState) -> Router {
         )
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
-        .fallback(no_handler)
-        .layer(middleware::from_fn(media::speak))
+        .fallback(answer::no_handler)
+        .layer(middleware::from_fn(answer::speak))
         // Bodies have their own limits; an upload has none.
         .layer(DefaultBodyLimit::disable())
         .layer(RequestDecompressionLayer::new().gzip(true))
-        .layer(middleware::from_fn(media::sign))
+        .layer(middleware::from_fn(answer::sign))
         .with_state(state)
 }
 
@@ -220,9 +221,4 @@ fn resources() -> Router<ApiState> {
             &calendar("/events/{event_id}"),
             delete(calendars::delete_event),
         )
-}
-
-async fn no_handler(method: Method, uri: Uri) -> Response {
-    let text = format!("no handler found for uri [{uri}] and method [{method}]");
-    error::plain(StatusCode::BAD_REQUEST, text)
 }

@@ -134,9 +134,7 @@ impl<'de> Deserializer<'de> for Given {
             Self::Text(_, text) => match text.as_str() {
                 "true" | "" => visitor.visit_bool(true),
                 "false" => visitor.visit_bool(false),
-                text => Err(ApiError::illegal_argument(format!(
-                    "Failed to parse value [{text}] as only [true] or [false] are allowed."
-                ))),
+                text => Err(ApiError::no_bool(text)),
             },
             Self::Group(_) => self.deserialize_any(visitor),
         }
