@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use tidewatch_jobs::Clock;
 use tidewatch_model::units::Memory;
 
 /// What may be set. Each flag has its twin in the environment and in the file (TOML).
@@ -131,6 +132,7 @@ impl Settings {
             background_persist_interval: persist_interval(&interval)?,
             maintenance: cron::Schedule::from_str(&maintenance)
                 .with_context(|| format!("maintenance: [{maintenance}] is no cron expression"))?,
+            clock: Clock::default(),
         };
         Ok(InForce {
             listen: all.listen.context(set)?,

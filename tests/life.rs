@@ -351,3 +351,46 @@ fn closing_leaves_a_model_snapshot() {
     server.close(JOB);
     assert_eq!(snapshots(), listed);
 }
+
+#[test]
+fn records_sent_again_stand_in_the_place_of_the_first() {
+    let mut server = Server::start(&[]);
+    let config = json!({
+        "analysis_config": {"bucket_span": "1m", "latency": "5m", "detectors": [{"function": "count"}]},
+        "data_description": {"time_field": "time", "time_format": "epoch"}
+    });
+    server.create_open("again", &config);
+    let send = |server: &Server, parameters: &str, seconds: &[i64]| {
+        let lines: String = seconds
+            .iter()
+            .map(|second| format!("{{\"time\": {second}}}\n"))
+            .collect();
+        let path = Client::job_path("again", &format!("/_data{parameters}"));
+        let headers = [("content-type", "application/x-ndjson")];
+        let reply = server.send("POST", &path, &headers, Some(lines.as_bytes()));
+        assert_eq!(reply.status, 202, "{}", reply.text);
+    };
+    send(&server, "", &[60, 61, 120, 121, 122, 180]);
+    // The second minute still takes records: it is sent again, with one record less.
+    send(&server, "?reset_start=121&reset_end=180", &[120, 121]);
+    send(&server, "?reset_start=180", &[180, 181]);
+    // What is forgotten stays so after a crash.
+    server.kill_and_restart();
+    server.wait_state("again", "opened");
+    server.close("again");
+    server.ok("POST", &Client::job_path("again", "/_open"), &Value::Null);
+    let advance = json!({"advance_time": "600"});
+    server.ok("POST", &Client::job_path("again", "/_flush"), &advance);
+    let buckets = server.ok(
+        "GET",
+        &Client::job_path("again", "/results/buckets?end=240000"),
+        &Value::Null,
+    );
+    let counts: Vec<i64> = buckets["buckets"]
+        .as_array()
+        .expect("buckets")
+        .iter()
+        .filter_map(|bucket| bucket["event_count"].as_i64())
+        .collect();
+    assert_eq!(counts, [2, 2, 2]);
+}

@@ -21,7 +21,7 @@ use tidewatch_model::time_format::TimeFormat;
 use tokio::sync::oneshot;
 
 use crate::error::{ApiError, Result};
-use crate::jobs::accepted;
+use crate::jobs::{Text, accepted};
 use crate::params::Params;
 use crate::{ApiState, dates, media};
 
@@ -35,8 +35,8 @@ const LINGER: Duration = Duration::from_millis(500);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
-    reset_start: Option<String>,
-    reset_end: Option<String>,
+    reset_start: Option<Text>,
+    reset_end: Option<Text>,
 }
 
 pub async fn post(
@@ -46,19 +46,11 @@ pub async fn post(
     body: Body,
 ) -> Result<Response> {
     let asked: Asked = Params::new(&uri)?.read()?;
-    for (name, text) in [
-        ("reset_start", asked.reset_start),
-        ("reset_end", asked.reset_end),
-    ] {
-        if let Some(text) = text {
-            dates::seconds_or_millis(name, &text)?;
-            return Err(JobError::bad_request(format!(
-                "{name} is not supported by this version of tidewatch"
-            ))
-            .into());
-        }
-    }
+    let reset = dates::range(asked.reset_start, asked.reset_end)?;
     let job = state.jobs.open_job(&job_id)?;
+    if let (Some(start), Some(end)) = reset {
+        state.jobs.forget(&job_id, start, end).await?;
+    }
     let mut upload = Upload::new(state.jobs.clone(), &job)?;
     let outcome = upload.take(body).await;
     // What has been accepted is answered for, also when the rest could not be read.

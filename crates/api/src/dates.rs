@@ -33,6 +33,30 @@ pub fn seconds_or_millis(name: &str, text: &str) -> Result<i64> {
         .ok_or_else(|| unreadable(name, text))
 }
 
+/// The range of a flush or upload. A start alone, or an end in its second, means one second.
+pub fn range(start: Option<Text>, end: Option<Text>) -> Result<(Option<i64>, Option<i64>)> {
+    let given = |text: Option<Text>| text.map(Text::into_string).filter(|text| !text.is_empty());
+    let (from, to) = (given(start), given(end));
+    let time = |name: &str, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|text| seconds_or_millis(name, text)).transpose()
+    };
+    let (start, end) = (time("start", &from)?, time("end", &to)?);
+    let second = |time: i64| time / 1_000;
+    match (start, end) {
+        (Some(start), Some(end)) if second(end) < second(start) => {
+            Err(ApiError::illegal_argument(format!(
+                "Invalid time range: end time '{}' is earlier than start time '{}'.",
+                to.unwrap_or_default(),
+                from.unwrap_or_default()
+            )))
+        }
+        (Some(start), Some(end)) if second(end) > second(start) => Ok((Some(start), Some(end))),
+        (Some(start), _) => Ok((Some(start), Some(start + 1_000))),
+        bounds => Ok(bounds),
+    }
+}
+
 /// A bound of a range of results: epoch milliseconds, ISO 8601, or date math on either (`now-1d/d`, `2020-01-01||+1M`).
 /// Four digits are a year.
 pub fn bound(name: &str, text: &str) -> Result<i64> {

@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
+use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
 use tidewatch_jobs::{
     FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState, maintenance,
@@ -94,14 +95,14 @@ fn ungenerated(job: &Job) -> Value {
     job
 }
 
-/// Of a task that Elasticsearch does not wait for; here it is always waited for.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DeleteAsked {
+    #[serde(default)]
     force: bool,
-    #[serde(rename = "wait_for_completion")]
-    _wait_for_completion: bool,
-    #[serde(rename = "delete_user_annotations")]
+    #[serde(default = "body::yes")]
+    wait_for_completion: bool,
+    #[serde(default, rename = "delete_user_annotations")]
     _delete_user_annotations: bool,
 }
 
@@ -112,8 +113,16 @@ pub async fn delete(
 ) -> Result<Response> {
     let params = Params::new(&uri)?.ignore(&["timeout", "master_timeout"]);
     let asked: DeleteAsked = params.read()?;
-    lasting(async move { state.jobs.delete(&job_id, asked.force).await }).await?;
-    Ok(ok(&json!({"acknowledged": true})))
+    let task = state.jobs.delete(&job_id, asked.force);
+    task_answer(&task, asked.wait_for_completion).await
+}
+
+/// What a task gave at its end, or only its id.
+async fn task_answer(task: &Task, wait: bool) -> Result<Response> {
+    match wait {
+        true => Ok(ok(&task.ended().await?)),
+        false => Ok(ok(&json!({"task": task.id}))),
+    }
 }
 
 pub async fn update(
@@ -267,29 +276,8 @@ pub async fn flush(
 }
 
 fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
-    let text = |text: Option<Text>| text.map(Text::into_string).filter(|text| !text.is_empty());
-    let time = |name: &str, text: &Option<String>| {
-        let text = text.as_deref();
-        text.map(|text| dates::seconds_or_millis(name, text))
-            .transpose()
-    };
     let calc_interim = asked.calc_interim;
-    let (from, to) = (text(asked.start), text(asked.end));
-    let (start, mut end) = (time("start", &from)?, time("end", &to)?);
-    if let (Some(from), Some(start)) = (from, start) {
-        let seconds = |time: i64| time / 1_000;
-        match end {
-            Some(time) if seconds(time) < seconds(start) => {
-                return Err(ApiError::illegal_argument(format!(
-                    "Invalid time range: end time '{}' is earlier than start time '{from}'.",
-                    to.unwrap_or_default()
-                )));
-            }
-            Some(time) if seconds(time) > seconds(start) => {}
-            // A start alone means the one bucket there.
-            _ => end = Some(start + 1_000),
-        }
-    }
+    let (start, end) = dates::range(asked.start, asked.end)?;
     let told = match (calc_interim, start, end) {
         (false, Some(_), _) => Some("unexpected 'start'."),
         (false, None, Some(_)) => Some("unexpected 'end'."),
@@ -301,7 +289,13 @@ fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
             "Invalid flush parameters: {told}"
         )));
     }
-    let (advance, skip) = (text(asked.advance_time), text(asked.skip_time));
+    let given = |text: Option<Text>| text.map(Text::into_string).filter(|text| !text.is_empty());
+    let (advance, skip) = (given(asked.advance_time), given(asked.skip_time));
+    let time = |name: &str, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|text| dates::seconds_or_millis(name, text))
+            .transpose()
+    };
     let advance_time = time("advance_time", &advance)?;
     let skip_time = time("skip_time", &skip)?;
     if let (Some(advance_time), Some(skip_time)) = (advance_time, skip_time)
@@ -323,16 +317,22 @@ fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
     })
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResetAsked {
+    #[serde(default = "body::yes")]
+    wait_for_completion: bool,
+    #[serde(default, rename = "delete_user_annotations")]
+    _delete_user_annotations: bool,
+}
+
 pub async fn reset(
     State(state): State<ApiState>,
     Path(job_id): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    Params::new(&uri)?
-        .ignore(&["wait_for_completion", "delete_user_annotations"])
-        .finish()?;
-    lasting(async move { state.jobs.reset(&job_id).await }).await?;
-    Ok(ok(&json!({"acknowledged": true})))
+    let asked: ResetAsked = Params::new(&uri)?.read()?;
+    task_answer(&state.jobs.reset(&job_id), asked.wait_for_completion).await
 }
 
 pub async fn validate(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {

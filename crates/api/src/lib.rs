@@ -10,6 +10,7 @@ mod cluster;
 mod content;
 mod data;
 mod dates;
+mod documents;
 mod error;
 mod escape;
 mod filter;
@@ -66,20 +67,16 @@ pub struct Identity {
 impl Identity {
     /// The identity kept in the store, made at its first start.
     pub async fn load(jobs: &Jobs, address: String) -> tidewatch_jobs::Result<Self> {
-        let mut ids = Vec::new();
-        for key in ["cluster_uuid", "node_id"] {
-            let id = match jobs.store().meta(key).await? {
-                Some(id) => id,
-                None => {
-                    let id = uuid::Uuid::new_v4().simple().to_string();
-                    jobs.store().set_meta(key, &id).await?;
-                    id
-                }
-            };
-            ids.push(id);
-        }
-        let node_id = ids.pop().unwrap_or_default();
-        let cluster_uuid = ids.pop().unwrap_or_default();
+        let store = jobs.store();
+        let cluster_uuid = match store.meta("cluster_uuid").await? {
+            Some(id) => id,
+            None => {
+                let id = uuid::Uuid::new_v4().simple().to_string();
+                store.set_meta("cluster_uuid", &id).await?;
+                id
+            }
+        };
+        let node_id = jobs.tasks().node_id().to_owned();
         let ephemeral_id = uuid::Uuid::new_v4().simple().to_string();
         let machine_memory = jobs.settings().node_memory.bytes;
         Ok(Self {
@@ -176,6 +173,7 @@ pub fn router(state: ApiState) -> Router {
         )
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
+        .merge(documents::routes())
         .fallback(answer::no_handler)
         .layer(middleware::from_fn(answer::speak))
         // Bodies have their own limits; an upload has none.

@@ -14,8 +14,8 @@ const COMMON: [&str; 5] = ["pretty", "human", "error_trace", "filter_path", "for
 pub struct Params {
     path: String,
     /// In the order of the query string.
-    pub(crate) given: Vec<(String, String)>,
-    pub(crate) known: Vec<&'static str>,
+    given: Vec<(String, String)>,
+    known: Vec<&'static str>,
 }
 
 impl Params {
@@ -30,7 +30,8 @@ impl Params {
     }
 
     /// The value of a parameter; of one that was given again, the last.
-    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
         let (taken, left) = std::mem::take(&mut self.given)
             .into_iter()
             .partition(|(given, _)| given == name);

@@ -16,7 +16,7 @@ use tidewatch_store::{
 use tokio::sync::mpsc;
 
 use crate::categories::{self, StatusChange};
-use crate::clock;
+use crate::clock::Clock;
 use crate::error::{JobError, Result};
 use crate::live::{Live, json};
 use crate::pool::{Panicked, Pool};
@@ -36,6 +36,7 @@ pub(crate) struct Actor {
     pub journal_bytes: u64,
     pub checkpoint_bytes: u64,
     pub live: Arc<RwLock<Live>>,
+    pub clock: Clock,
     pub has_interim: bool,
 }
 
@@ -74,7 +75,7 @@ impl Actor {
                 } => {
                     // A replay is no new data: it comes by another way.
                     if matches!(command, Command::Records(_)) {
-                        self.live.write().last_data_time = Some(clock::now());
+                        self.live.write().last_data_time = Some(self.clock.now());
                     }
                     let result = self.apply(command).await;
                     self.applied = seq;
@@ -136,6 +137,7 @@ impl Actor {
             Command::Rules(rules) => self.engine()?.set_rules(rules),
             Command::Renormalise(window) => self.engine()?.renormalise(window),
             Command::Annotate(changes) => self.engine()?.annotate(changes),
+            Command::Forget { start, end } => self.engine()?.forget(start, end),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
                 self.work(Work::Records { batch, row: 0 }).await?;
@@ -157,7 +159,7 @@ impl Actor {
         let mut work = work;
         let mut done = false;
         while !done {
-            let job_id = self.job_id.clone();
+            let (job_id, now) = (self.job_id.clone(), self.clock.now());
             let step = self.compute(move |engine| {
                 let begun = Instant::now();
                 let mut results = Vec::new();
@@ -182,7 +184,7 @@ impl Actor {
                     buckets: results.len() as u64,
                     took,
                     size: (!results.is_empty()).then(|| engine.size()),
-                    annotations: annotations(&job_id, &results),
+                    annotations: annotations(&job_id, &results, now),
                     rows: rows(&job_id, &mut results, took),
                 };
                 (work, done, step)
@@ -200,7 +202,7 @@ impl Actor {
         let (documents, status) = {
             let mut live = self.live.write();
             live.counts = counts;
-            live.log_time = clock::now();
+            live.log_time = self.clock.now();
             live.timing
                 .add(step.buckets, step.took.as_secs_f64() * 1e3, span);
             let before = live.size.memory_status;
@@ -279,7 +281,7 @@ impl Actor {
     async fn tell(&self, level: &str, message: &str) {
         let told = self
             .store
-            .notify(Some(&self.job_id), level, message, clock::now())
+            .notify(Some(&self.job_id), level, message, self.clock.now())
             .await;
         if let Err(error) = told {
             tracing::warn!(job_id = %self.job_id, %error, "a notification could not be stored");
@@ -379,8 +381,7 @@ fn status_changes_of(engine: &mut Engine) -> Vec<StatusChange> {
 }
 
 /// The annotations of results. Their ids follow from the data: a replay writes them again.
-fn annotations(job_id: &str, results: &[BucketResults]) -> Vec<AnnotationRow> {
-    let now = clock::now();
+fn annotations(job_id: &str, results: &[BucketResults], now: i64) -> Vec<AnnotationRow> {
     let of_bucket = |result: &BucketResults| {
         let each = result.annotations.iter().enumerate();
         let rows = each.map(|(number, annotation)| {
@@ -527,6 +528,7 @@ mod tests {
             journal_bytes: 0,
             checkpoint_bytes: 1,
             live: Arc::default(),
+            clock: Clock::default(),
             has_interim: false,
         };
         let outcome: Result<()> = actor.compute(|_| panic!("a wrong number")).await;

@@ -1,10 +1,93 @@
-//! The wall clock. Nothing that the engine does depends on it.
+//! The time of day. Nothing that the engine finds depends on it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Epoch milliseconds.
-pub fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as i64)
+use chrono::{DateTime, Local};
+use tokio::sync::watch;
+
+/// The longest sleep without a look at the system's clock, which may be set, or stand still with its machine.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// What tells the time: the system, or whoever turns it. Clones tell the same.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Option<Arc<watch::Sender<i64>>>);
+
+impl Clock {
+    /// A clock that stands still until it is turned. Epoch milliseconds.
+    pub fn standing(at: i64) -> Self {
+        Self(Some(Arc::new(watch::Sender::new(at))))
+    }
+
+    /// Sets a standing clock, and wakes who has slept long enough by it. The system's goes its own way.
+    pub fn set(&self, to: i64) {
+        if let Some(hand) = &self.0 {
+            hand.send_replace(to);
+        }
+    }
+
+    /// Turns a standing clock on.
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now().saturating_add(millis(by)));
+    }
+
+    /// Epoch milliseconds.
+    pub fn now(&self) -> i64 {
+        match &self.0 {
+            Some(hand) => *hand.borrow(),
+            None => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, millis),
+        }
+    }
+
+    /// The same where the machine stands.
+    pub fn local(&self) -> DateTime<Local> {
+        DateTime::from_timestamp_millis(self.now())
+            .unwrap_or_default()
+            .with_timezone(&Local)
+    }
+
+    /// Sleeps until this clock shows `until` or more, in epoch milliseconds.
+    pub async fn sleep_until(&self, until: i64) {
+        if let Some(hand) = &self.0 {
+            // It can't fail: the clock that sleeps here is one of the senders.
+            let _ = hand.subscribe().wait_for(|now| *now >= until).await;
+            return;
+        }
+        loop {
+            let left = until.saturating_sub(self.now());
+            let Ok(left @ 1..) = u64::try_from(left) else {
+                return;
+            };
+            tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_sleeps_wakes_when_the_clock_is_turned_far_enough() {
+        let clock = Clock::standing(1_000);
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move {
+                clock.sleep_until(86_401_000).await;
+                clock.now()
+            }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_millis(86_399_999));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished(), "a moment is missing");
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(sleeper.await.expect("awake"), 86_401_000);
+    }
 }

@@ -12,7 +12,6 @@ use tidewatch_model::units::{Memory, TimeSpan};
 use tidewatch_store::{ForecastPoint, ForecastRow, ForecastSeriesRow};
 use tokio::sync::Mutex;
 
-use crate::clock;
 use crate::config::Job;
 use crate::entry::Entry;
 use crate::error::{JobError, Result};
@@ -290,7 +289,7 @@ impl Jobs {
         };
         let first = runner.look(first).await?;
         let (plan, at, part) = first.map_err(|why: NoForecast| refused(why.to_string()))?;
-        let now = clock::now();
+        let now = self.now();
         let end = plan.start.saturating_add(asked.duration);
         let stats = RequestStats {
             job_id: job_id.to_owned(),

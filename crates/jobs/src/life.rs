@@ -5,11 +5,10 @@ use std::sync::Arc;
 use tidewatch_model::engine::Engine;
 use tidewatch_model::units::Memory;
 
-use crate::clock;
 use crate::config::Job;
 use crate::entry::{Entry, State};
 use crate::error::{JobError, Result};
-use crate::live::{Live, json};
+use crate::live::json;
 use crate::manager::Jobs;
 use crate::runner::{Command, Runner, Saved, Start, not_open};
 use crate::snapshots::{self, ModelSnapshot};
@@ -30,6 +29,12 @@ impl Jobs {
         let entry = self.entry(job_id)?;
         let _life = entry.life.lock().await;
         self.still_there(job_id, &entry)?;
+        if let Some(reason) = entry.blocked() {
+            return Err(JobError::conflict(format!(
+                "Cannot open job [{job_id}] because it is executing [{}]",
+                reason.name()
+            )));
+        }
         if entry.status.read().state != State::Closed {
             return Err(JobError::conflict(format!(
                 "Cannot open job [{job_id}] because it has already been opened"
@@ -66,7 +71,7 @@ impl Jobs {
             // From here on the room is taken.
             self.set_status(entry, State::Opening, None, Some(order))
                 .await?;
-            entry.status.write().opened_at = Some(clock::now());
+            entry.status.write().opened_at = Some(self.now());
             order
         };
         self.set_status(entry, State::Opened, None, Some(order))
@@ -180,7 +185,7 @@ impl Jobs {
                 *entry.runner.write() = Some(runner);
                 let order = entry.status.read().order;
                 self.set_status(entry, State::Opened, None, order).await?;
-                entry.status.write().opened_at.get_or_insert(clock::now());
+                entry.status.write().opened_at.get_or_insert(self.now());
                 self.finished_time(entry, None).await
             }
             Err(error) => {
@@ -232,6 +237,7 @@ impl Jobs {
             engine,
             applied,
             live: entry.live.clone(),
+            clock: self.0.settings.clock.clone(),
             checkpoint_bytes: self.0.settings.checkpoint_journal_bytes,
             on_failure: Box::new(on_failure),
         };
@@ -316,7 +322,7 @@ impl Jobs {
             *entry.runner.write() = None;
         }
         entry.status.write().opened_at = None;
-        self.finished_time(entry, Some(clock::now())).await?;
+        self.finished_time(entry, Some(self.now())).await?;
         self.set_status(entry, State::Closed, None, None).await?;
         if all_kept {
             self.0.store.drop_checkpoint(&job_id).await?;
@@ -336,7 +342,7 @@ impl Jobs {
         if latest.is_none() || active.is_some_and(|active| active.covers(&saved.live)) {
             return Ok(());
         }
-        let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, clock::now());
+        let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, self.now());
         let state_row = snapshot.row();
         self.0.store.save_snapshot(&state_row, saved.state).await?;
         self.0
@@ -405,59 +411,6 @@ impl Jobs {
                 }
             }
         });
-    }
-
-    /// Deletes a job with all that it left. An open one only by force.
-    pub async fn delete(&self, job_id: &str, force: bool) -> Result<()> {
-        let entry = self.entry(job_id)?;
-        let _life = entry.life.lock().await;
-        self.still_there(job_id, &entry)?;
-        let state = entry.status.read().state;
-        if state != State::Closed && !force {
-            return Err(JobError::conflict(format!(
-                "Cannot delete job [{job_id}] because the job is {}",
-                state.name()
-            )));
-        }
-        let runner = entry.runner.write().take();
-        if let Some(runner) = runner {
-            // Waits for what is at work, so that nothing is written after the deletion.
-            if let Err(error) = runner.finish().await {
-                tracing::debug!(job_id, %error, "deleted without its last state");
-            }
-        }
-        {
-            // No calendar that is just being changed gets its name back.
-            let _resources = self.0.resources.lock().await;
-            self.0.store.delete_job(job_id).await?;
-        }
-        self.0.jobs.write().remove(job_id);
-        self.notify(job_id, "info", "Job deleted").await;
-        self.let_in_waiting();
-        Ok(())
-    }
-
-    /// Forgets all that a closed job has learnt and found; its configuration stays.
-    pub async fn reset(&self, job_id: &str) -> Result<()> {
-        let entry = self.entry(job_id)?;
-        let _life = entry.life.lock().await;
-        self.still_there(job_id, &entry)?;
-        if entry.status.read().state != State::Closed {
-            return Err(JobError::conflict(
-                "Can only reset a job when it is closed.",
-            ));
-        }
-        let _configuration = entry.configuration.lock().await;
-        self.0.store.clear_job(job_id).await?;
-        let mut job = entry.job.read().clone();
-        job.model_snapshot_id = None;
-        job.model_snapshot_min_version = None;
-        job.finished_time = None;
-        self.0.store.save_config(job_id, &json(&job)).await?;
-        *entry.job.write() = job;
-        *entry.live.write() = Live::new(job_id);
-        self.notify(job_id, "info", "Job has been reset").await;
-        Ok(())
     }
 
     /// Saves what is open, so that the next start has nothing to replay. Open jobs stay open in the store.

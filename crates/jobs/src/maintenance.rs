@@ -3,32 +3,42 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::clock;
+use chrono::{DateTime, Local};
+
 use crate::config::Job;
 use crate::error::Result;
 use crate::manager::Jobs;
+use crate::settings::Settings;
 use crate::snapshots::ModelSnapshot;
 
 const DAY: i64 = 86_400_000;
 /// How often is looked whether a background snapshot is due.
-const TICK: Duration = Duration::from_secs(60);
+const TICK: i64 = 60_000;
 
 /// Forecasts that are deleted at a time, as in Elasticsearch.
 const FORECASTS_A_RUN: i64 = 10_000;
 
 /// Runs until the server stops.
 pub async fn run(jobs: Jobs) {
-    let mut nightly = jobs.settings().maintenance.upcoming(chrono::Local).next();
+    let mut nightly = next_run(jobs.settings());
+    let mut looked = jobs.now();
     loop {
-        tokio::time::sleep(TICK).await;
+        jobs.settings().clock.sleep_until(looked + TICK).await;
+        // Before the work, so that a clock which is turned meanwhile is not missed.
+        looked = jobs.now();
         persist_due(&jobs).await;
-        if nightly.is_some_and(|due| chrono::Local::now() >= due) {
+        if nightly.is_some_and(|due| jobs.settings().clock.local() >= due) {
             if let Err(error) = delete_expired(&jobs, "_all").await {
                 tracing::warn!(%error, "the nightly maintenance failed");
             }
-            nightly = jobs.settings().maintenance.upcoming(chrono::Local).next();
+            nightly = next_run(jobs.settings());
         }
     }
+}
+
+/// When the nightly maintenance runs next; none with an expression whose last year has passed.
+fn next_run(settings: &Settings) -> Option<DateTime<Local>> {
+    settings.maintenance.after(&settings.clock.local()).next()
 }
 
 async fn persist_due(jobs: &Jobs) {
@@ -41,7 +51,7 @@ async fn persist_due(jobs: &Jobs) {
                 .last()
                 .map_or(job.create_time, |snapshot| snapshot.timestamp);
             Result::Ok(
-                clock::now() - last
+                jobs.now() - last
                     >= persist_interval(&job, jobs.settings().background_persist_interval),
             )
         };
@@ -87,7 +97,7 @@ pub async fn delete_expired(jobs: &Jobs, expression: &str) -> Result<bool> {
     }
     // Of all jobs, as in Elasticsearch.
     jobs.store()
-        .delete_expired_forecasts(clock::now(), FORECASTS_A_RUN)
+        .delete_expired_forecasts(jobs.now(), FORECASTS_A_RUN)
         .await?;
     Ok(complete)
 }

@@ -9,10 +9,10 @@ use tidewatch_model::config::CustomRule;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
+use tidewatch_model::units::Memory;
 use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
 use tokio::sync::Mutex;
 
-use crate::clock;
 use crate::config::{Job, NewJob, same_name};
 use crate::entry::{Entry, State, Status};
 use crate::error::{JobError, Result};
@@ -23,6 +23,7 @@ use crate::runner::{Applied, Command, Runner, not_open};
 use crate::settings::Settings;
 use crate::snapshots::ModelSnapshot;
 use crate::stats::{DataCountsDoc, ModelSizeDoc, TimingStats};
+use crate::tasks::Tasks;
 use crate::update::{JobUpdate, Standing};
 
 /// What is said of a job that waits for room.
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     pub store: Store,
     pub settings: Settings,
     pub pool: Pool,
+    pub tasks: Arc<Tasks>,
     pub jobs: RwLock<BTreeMap<String, Arc<Entry>>>,
     /// Held while room is looked for and taken.
     pub room: Mutex<()>,
@@ -73,10 +75,12 @@ impl Jobs {
         let pool = Pool::new(settings.threads).map_err(|error| {
             JobError::internal(format!("the analysis threads can't start: {error}"))
         })?;
+        let tasks = Arc::new(Tasks::new(node_id(&store).await?, settings.clock.clone()));
         let inner = Inner {
             store,
             settings,
             pool,
+            tasks,
             jobs: RwLock::default(),
             room: Mutex::default(),
             resources: Mutex::default(),
@@ -91,10 +95,14 @@ impl Jobs {
             }
             jobs.0.jobs.write().insert(row.job_id, Arc::new(entry));
         }
+        jobs.resume_removals().await;
         active.sort_by_key(|(order, ..)| *order);
         for (_, job_id, state) in active {
             let entry = jobs.entry(&job_id)?;
             let _life = entry.life.lock().await;
+            if entry.blocked().is_some() {
+                continue;
+            }
             match state {
                 // It ran: it has its room, whatever the settings say now.
                 State::Opened | State::Closing => jobs.run(&entry).await,
@@ -136,21 +144,7 @@ impl Jobs {
         let job: Job = serde_json::from_str(&row.config).map_err(damaged)?;
         let mut live = Live::new(&row.job_id);
         for (kind, document) in self.0.store.stats(&row.job_id).await? {
-            match kind.as_str() {
-                "data_counts" => {
-                    let counts: DataCountsDoc = serde_json::from_str(&document).map_err(damaged)?;
-                    live.last_data_time = counts.last_data_time;
-                    live.log_time = counts.log_time.unwrap_or_default();
-                    live.counts = counts.counts;
-                }
-                "model_size_stats" => {
-                    live.size = serde_json::from_str::<ModelSizeDoc>(&document)
-                        .map_err(damaged)?
-                        .size;
-                }
-                "timing_stats" => live.timing = serde_json::from_str(&document).map_err(damaged)?,
-                _ => {}
-            }
+            live.take(&kind, &document).map_err(damaged)?;
         }
         let status = Status {
             state: State::parse(&row.state),
@@ -163,7 +157,7 @@ impl Jobs {
 
     /// Creates a job. The warnings are deprecations that the client should hear of.
     pub async fn create(&self, job_id: &str, body: NewJob) -> Result<(Job, Vec<String>)> {
-        let job = body.build(job_id, clock::now(), self.0.settings.max_model_memory_limit)?;
+        let job = body.build(job_id, self.now(), self.max_model_memory_limit())?;
         let taken = || {
             JobError::already_exists(format!(
                 "The job cannot be created with the Id '{job_id}'. The Id is already used."
@@ -199,23 +193,24 @@ impl Jobs {
         Ok((job, warnings))
     }
 
-    /// No group has the name of a job.
+    /// No group has the name of a new job, and none of its groups that of another.
     fn check_names(&self, job: &Job) -> Result<()> {
-        for (id, entry) in self
-            .0
-            .jobs
-            .read()
-            .iter()
-            .filter(|(id, _)| **id != job.job_id)
-        {
-            if job.groups.contains(id) {
-                return Err(same_name(id, id));
-            }
-            if entry.job.read().groups.contains(&job.job_id) {
-                return Err(same_name(&job.job_id, &job.job_id));
-            }
+        let jobs = self.0.jobs.read();
+        let has_group = |entry: &Arc<Entry>| entry.job.read().groups.contains(&job.job_id);
+        if jobs.values().any(has_group) {
+            return Err(same_name(&job.job_id, &job.job_id));
         }
-        Ok(())
+        drop(jobs);
+        self.check_groups(&job.groups)
+    }
+
+    /// No group has the name of a job.
+    fn check_groups(&self, groups: &[String]) -> Result<()> {
+        let jobs = self.0.jobs.read();
+        match groups.iter().find(|group| jobs.contains_key(*group)) {
+            Some(group) => Err(same_name(group, group)),
+            None => Ok(()),
+        }
     }
 
     /// Jobs by ids, groups and wildcards, sorted by id.
@@ -232,20 +227,27 @@ impl Jobs {
     }
 
     pub async fn update(&self, job_id: &str, update: JobUpdate) -> Result<Job> {
+        if job_id == "_all" {
+            return Err(JobError::bad_request(
+                "Cannot update more than 1 job at a time",
+            ));
+        }
+        // Asked before the job is, and again when nothing else can change it.
+        self.check_groups(update.groups.as_deref().unwrap_or_default())?;
         let entry = self.entry(job_id)?;
         let _life = entry.life.lock().await;
         // Filters that new rules name stay until the rules are stored.
         let resources = self.0.resources.lock().await;
         let standing = Standing {
-            is_open: !matches!(entry.status.read().state, State::Closed),
+            is_open: matches!(entry.status.read().state, State::Opened | State::Closing),
             model_bytes: entry.live.read().size.model_bytes,
-            max_memory_limit: self.0.settings.max_model_memory_limit,
+            max_memory_limit: self.max_model_memory_limit(),
         };
         let (old, new, changed) = {
             let _configuration = entry.configuration.lock().await;
             let old = entry.job.read().clone();
             let (new, changed) = update.apply(&old, &standing)?;
-            self.check_names(&new)?;
+            self.check_groups(&new.groups)?;
             let has_new_rules = rules_of(&new).ne(rules_of(&old));
             if has_new_rules && standing.is_open {
                 self.filter_items(&new).await?;
@@ -288,6 +290,13 @@ impl Jobs {
         batch: RecordBatch,
     ) -> Result<tokio::sync::oneshot::Receiver<Result<Applied>>> {
         self.runner(job_id)?.submit(Command::Records(batch)).await
+    }
+
+    /// Forgets what an open job has gathered for buckets that still take records and begin from `start` on and before
+    /// `end`, in epoch milliseconds: they are going to be sent again.
+    pub async fn forget(&self, job_id: &str, start: i64, end: i64) -> Result<()> {
+        let forget = Command::Forget { start, end };
+        self.runner(job_id)?.submit(forget).await.map(|_| ())
     }
 
     /// An open job, for one that is going to send it records.
@@ -337,7 +346,7 @@ impl Jobs {
                     _ => Some(status.reason.clone().unwrap_or_default()),
                 },
                 open_for: status.opened_at.map(|since| {
-                    Duration::from_millis(clock::now().saturating_sub(since).max(0) as u64)
+                    Duration::from_millis(self.now().saturating_sub(since).max(0) as u64)
                 }),
             }
         };
@@ -418,14 +427,11 @@ impl Jobs {
         found.ok_or_else(|| no_snapshot(job_id, snapshot_id))
     }
 
-    /// Whether a job could be created, under the id that it has or any other.
+    /// Whether a job could be created, under the id that it has or any other. How much memory jobs may have here is
+    /// not asked.
     pub fn validate(&self, body: NewJob) -> Result<()> {
         let job_id = body.job_id.clone().unwrap_or_else(|| "ok".to_owned());
-        body.build(
-            &job_id,
-            clock::now(),
-            self.0.settings.max_model_memory_limit,
-        )?;
+        body.build(&job_id, self.now(), None)?;
         Ok(())
     }
 
@@ -433,8 +439,22 @@ impl Jobs {
         &self.0.store
     }
 
+    pub fn tasks(&self) -> &Arc<Tasks> {
+        &self.0.tasks
+    }
+
+    /// The most that a job may be limited to, as it is set now.
+    pub fn max_model_memory_limit(&self) -> Option<Memory> {
+        self.0.settings.max_model_memory_limit
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Epoch milliseconds, by the clock of the settings.
+    pub fn now(&self) -> i64 {
+        self.0.settings.clock.now()
     }
 
     /// Ids of the jobs that run now.
@@ -487,12 +507,23 @@ impl Jobs {
         if let Err(error) = self
             .0
             .store
-            .notify(Some(job_id), level, message, clock::now())
+            .notify(Some(job_id), level, message, self.now())
             .await
         {
             tracing::warn!(job_id, %error, "a notification could not be stored");
         }
     }
+}
+
+/// The id of the one node: made at the first start of a store.
+async fn node_id(store: &Store) -> Result<String> {
+    const KEY: &str = "node_id";
+    if let Some(id) = store.meta(KEY).await? {
+        return Ok(id);
+    }
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    store.set_meta(KEY, &id).await?;
+    Ok(id)
 }
 
 fn rules_of(job: &Job) -> impl Iterator<Item = &Vec<CustomRule>> {

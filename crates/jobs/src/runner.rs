@@ -17,6 +17,7 @@ use tidewatch_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::actor::Actor;
+use crate::clock::Clock;
 use crate::error::{JobError, Result};
 use crate::live::Live;
 use crate::pool::Pool;
@@ -39,6 +40,11 @@ pub enum Command {
     Categorize(CategorizationOptions),
     /// Whether changes of the models are annotated: a setting of a run, too.
     Annotate(bool),
+    /// Buckets that are going to be sent again: their starts, epoch milliseconds, the end exclusive.
+    Forget {
+        start: i64,
+        end: i64,
+    },
 }
 
 /// What applying a command gave.
@@ -97,6 +103,7 @@ pub struct Start {
     /// The number of the last command that the engine holds.
     pub applied: i64,
     pub live: Arc<RwLock<Live>>,
+    pub clock: Clock,
     pub checkpoint_bytes: u64,
     /// Called once, when the engine is lost.
     pub on_failure: Box<dyn FnOnce(String) + Send>,
@@ -110,6 +117,7 @@ impl Runner {
             engine,
             applied,
             live,
+            clock,
             checkpoint_bytes,
             on_failure,
         } = start;
@@ -122,6 +130,7 @@ impl Runner {
             journal_bytes: 0,
             checkpoint_bytes,
             live,
+            clock,
             has_interim: true,
         };
         actor.replay().await?;

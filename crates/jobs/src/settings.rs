@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidewatch_model::units::Memory;
 
+use crate::clock::Clock;
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Jobs that may be open at once.
@@ -20,4 +22,6 @@ pub struct Settings {
     pub background_persist_interval: Duration,
     /// When results and snapshots past their retention are deleted.
     pub maintenance: cron::Schedule,
+    /// What all times of day are told by.
+    pub clock: Clock,
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_jobs::config::NewJob;
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{FlushRequest, Jobs, Opening, Settings, State, maintenance};
+use tidewatch_jobs::{Clock, FlushRequest, Jobs, Opening, Settings, State, maintenance};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
 use tidewatch_store::{AnnotationRow, ResultKind, ResultQuery, Sort, Store};
@@ -21,6 +21,7 @@ fn settings() -> Settings {
         checkpoint_journal_bytes: 1 << 20,
         background_persist_interval: Duration::from_secs(3_600),
         maintenance: cron::Schedule::from_str("0 30 0 * * *").expect("a cron expression"),
+        clock: Clock::default(),
     }
 }
 

@@ -173,7 +173,10 @@ impl TimeSpan {
     pub fn human(self) -> String {
         let nanos = self.nanos();
         if nanos <= 0 {
-            return self.to_string();
+            return match nanos {
+                0 => "0s".to_owned(),
+                _ => self.amount.to_string(),
+            };
         }
         let (suffix, _, length) = TimeUnit::ALL
             .into_iter()
@@ -309,6 +312,26 @@ impl Memory {
     /// Mebibytes, rounded down.
     pub fn as_mebibytes(self) -> u64 {
         self.bytes >> 20
+    }
+}
+
+/// A number with commas between thousands, as Java's messages have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grouped(pub i64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.unsigned_abs().to_string();
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
     }
 }
 
@@ -448,13 +471,26 @@ mod tests {
                 Err(told.to_owned())
             );
         }
-        assert_eq!(
-            Memory {
-                bytes: 1_610_612_736
-            }
-            .human(),
-            "1.5gb"
-        );
-        assert_eq!(Memory { bytes: 0 }.human(), "0b");
+    }
+
+    #[test]
+    fn human_memory_has_one_decimal() {
+        for (bytes, text) in [
+            (0, "0b"),
+            (1_023, "1023b"),
+            (1_536, "1.5kb"),
+            (10 << 30, "10gb"),
+            ((1 << 40) - 1, "1023.9gb"),
+            (5 << 20, "5mb"),
+        ] {
+            assert_eq!(Memory { bytes }.human(), text);
+        }
+    }
+
+    #[test]
+    fn thousands_are_told_apart() {
+        for (number, text) in [(7, "7"), (3_600, "3,600"), (-1_234_567, "-1,234,567")] {
+            assert_eq!(Grouped(number).to_string(), text);
+        }
     }
 }

@@ -3,153 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{AnalysisConfig, ConfigError, Detector};
+use super::{AnalysisConfig, AnalyzerConfig, ConfigError, Detector};
 use crate::categorize::Analyzer;
 
 /// The by, over or partition field that stands for the category of a record.
 pub const MLCATEGORY: &str = "mlcategory";
-
-macro_rules! refuse {
-    ($($message:tt)*) => { return Err(ConfigError::bad_request(format!($($message)*))) };
-}
-
-/// An analyzer as clients see it: the name of a known one, or its parts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, try_from = "Value")]
-pub enum AnalyzerConfig {
-    Named(String),
-    Custom(CustomAnalyzer),
-}
-
-/// The parts are names, or objects with a `type` and settings; all settings are texts or lists of them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CustomAnalyzer {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub char_filter: Vec<Value>,
-    pub tokenizer: Value,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub filter: Vec<Value>,
-}
-
-impl TryFrom<Value> for AnalyzerConfig {
-    type Error = ConfigError;
-
-    fn try_from(value: Value) -> Result<Self, ConfigError> {
-        let refused = |reason: String| Err(ConfigError::illegal_argument(reason));
-        let parts = match value {
-            Value::String(name) => return Ok(Self::Named(name)),
-            Value::Object(parts) => parts,
-            other => {
-                return refused(format!(
-                    "[categorization_analyzer] should be a string or object [{other}]"
-                ));
-            }
-        };
-        let (mut char_filter, mut tokenizer, mut filter) = (Vec::new(), None, Vec::new());
-        for (name, value) in parts {
-            match (name.as_str(), value) {
-                ("char_filter", Value::Array(values)) => char_filter = values,
-                ("filter", Value::Array(values)) => filter = values,
-                ("tokenizer", value @ (Value::String(_) | Value::Object(_))) => {
-                    tokenizer = Some(value)
-                }
-                _ => {
-                    return refused(format!(
-                        "Parameter [{name}] in [categorization_analyzer] is unknown or of the wrong type"
-                    ));
-                }
-            }
-        }
-        let Some(tokenizer) = tokenizer else {
-            return refused(
-                "[categorization_analyzer] that is not a global analyzer must specify a [tokenizer] field".to_owned(),
-            );
-        };
-        Ok(Self::Custom(CustomAnalyzer {
-            char_filter: char_filter.into_iter().map(as_settings).collect(),
-            tokenizer: as_settings(tokenizer),
-            filter: filter.into_iter().map(as_settings).collect(),
-        }))
-    }
-}
-
-/// Numbers and truth values are texts in Elasticsearch's settings.
-fn as_settings(value: Value) -> Value {
-    match value {
-        Value::Number(_) | Value::Bool(_) => Value::String(value.to_string()),
-        Value::Array(values) => values.into_iter().map(as_settings).collect(),
-        Value::Object(settings) => {
-            let settings = settings.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(
-                settings
-                    .map(|(name, value)| (name, as_settings(value)))
-                    .collect(),
-            )
-        }
-        value => value,
-    }
-}
-
-impl AnalyzerConfig {
-    /// What is used when nothing else is said. What the patterns match is left out.
-    pub fn standard(filters: &[String]) -> Self {
-        let replaced = |pattern: &String| json!({"type": "pattern_replace", "pattern": pattern});
-        let first_line = json!("first_line_with_letters");
-        Self::Custom(CustomAnalyzer {
-            char_filter: std::iter::once(first_line)
-                .chain(filters.iter().map(replaced))
-                .collect(),
-            tokenizer: json!("ml_standard"),
-            filter: vec![
-                json!({"type": "stop", "stopwords": DATE_WORDS.as_slice()}),
-                json!({"type": "limit", "max_token_count": "100"}),
-            ],
-        })
-    }
-}
-
-const DATE_WORDS: [&str; 40] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-    "Mon",
-    "Tue",
-    "Wed",
-    "Thu",
-    "Fri",
-    "Sat",
-    "Sun",
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-    "GMT",
-    "UTC",
-];
 
 /// Whether each partition has categories of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,8 +87,9 @@ impl CategorizationConfig {
                  pattern_replace char_filters in the analyzer"
             );
         }
+        check_filters(filters)?;
         Ok(Self {
-            analyzer: with_filters(filters)?,
+            analyzer: AnalyzerConfig::standard(filters),
             ..self
         })
     }
@@ -263,42 +122,49 @@ impl RawCategorization {
     ) -> Result<Option<CategorizationConfig>, ConfigError> {
         let per_partition = self.per_partition.unwrap_or_default();
         let uses_mlcategory = detectors.iter().any(Detector::uses_mlcategory);
-        let Some(field_name) = self.field_name.filter(|name| !name.is_empty()) else {
-            if uses_mlcategory {
-                refuse!("categorization_field_name must be set for mlcategory to be available");
-            }
-            if self.filters.is_some_and(|filters| !filters.is_empty()) {
-                refuse!("categorization_filters require setting categorization_field_name");
-            }
-            if self.analyzer.is_some() {
-                refuse!("categorization_analyzer requires setting categorization_field_name");
-            }
-            if per_partition.enabled {
-                refuse!(
-                    "categorization_field_name must be set when per-partition categorization is enabled"
-                );
-            }
-            return Ok(None);
-        };
-        if !uses_mlcategory {
+        let filters = self.filters.unwrap_or_default();
+        let field_name = self.field_name.filter(|name| !name.is_empty());
+        if uses_mlcategory && field_name.is_none() {
+            refuse!("categorization_field_name must be set for mlcategory to be available");
+        }
+        if field_name.is_some() && !uses_mlcategory {
             refuse!(
                 "categorization_field_name is set but mlcategory is not used in any detector by/over/partition field"
             );
         }
-        let analyzer = match (self.analyzer, self.filters) {
-            (Some(_), Some(_)) => refuse!(
-                "categorization_filters cannot be used with categorization_analyzer - instead specify them as \
-                 pattern_replace char_filters in the analyzer"
-            ),
-            (Some(analyzer), None) => {
+        if self.analyzer.is_some() && field_name.is_none() {
+            refuse!("categorization_analyzer requires setting categorization_field_name");
+        }
+        if !filters.is_empty() {
+            if self.analyzer.is_some() {
+                refuse!(
+                    "categorization_filters cannot be used with categorization_analyzer - instead specify them as \
+                     pattern_replace char_filters in the analyzer"
+                );
+            }
+            if field_name.is_none() {
+                refuse!("categorization_filters require setting categorization_field_name");
+            }
+            check_filters(&filters)?;
+        }
+        if per_partition.enabled {
+            if field_name.is_none() {
+                refuse!(
+                    "categorization_field_name must be set when per-partition categorization is enabled"
+                );
+            }
+            check_partitions(detectors)?;
+        }
+        let Some(field_name) = field_name else {
+            return Ok(None);
+        };
+        let analyzer = match self.analyzer {
+            Some(analyzer) => {
                 Analyzer::new(&analyzer).map_err(ConfigError::illegal_argument)?;
                 analyzer
             }
-            (None, filters) => with_filters(&filters.unwrap_or_default())?,
+            None => AnalyzerConfig::standard(&filters),
         };
-        if per_partition.enabled {
-            check_partitions(detectors)?;
-        }
         Ok(Some(CategorizationConfig {
             field_name,
             analyzer,
@@ -307,7 +173,7 @@ impl RawCategorization {
     }
 }
 
-fn with_filters(filters: &[String]) -> Result<AnalyzerConfig, ConfigError> {
+fn check_filters(filters: &[String]) -> Result<(), ConfigError> {
     let mut seen = std::collections::HashSet::new();
     if !filters.iter().all(|filter| seen.insert(filter)) {
         refuse!("categorization_filters contain duplicates");
@@ -322,44 +188,36 @@ fn with_filters(filters: &[String]) -> Result<AnalyzerConfig, ConfigError> {
             );
         }
     }
-    Ok(AnalyzerConfig::standard(filters))
-}
-
-/// One partition field for all detectors that use categories.
-fn check_partitions(detectors: &[Detector]) -> Result<(), ConfigError> {
-    let mut field: Option<&str> = None;
-    for detector in detectors
-        .iter()
-        .filter(|detector| detector.uses_mlcategory())
-    {
-        let Some(partition) = detector.partition_field_name.as_deref() else {
-            refuse!(
-                "partition_field_name must be set for detectors that reference mlcategory when per-partition \
-                 categorization is enabled"
-            );
-        };
-        if partition == MLCATEGORY {
-            refuse!(
-                "mlcategory cannot be used as a partition_field_name when per-partition categorization is enabled"
-            );
-        }
-        match field {
-            Some(other) if other != partition => refuse!(
-                "partition_field_name cannot vary between detectors when per-partition categorization is enabled: \
-                 [{other}] and [{partition}] are used"
-            ),
-            _ => field = Some(partition),
-        }
-    }
     Ok(())
 }
 
-/// The default analyzer as `_ml/info` shows it.
-pub fn default_analyzer() -> Map<String, Value> {
-    match serde_json::to_value(AnalyzerConfig::standard(&[])) {
-        Ok(Value::Object(analyzer)) => analyzer,
-        _ => Map::new(),
+/// One partition field for all detectors that have one; those that use categories must.
+fn check_partitions(detectors: &[Detector]) -> Result<(), ConfigError> {
+    let mut field: Option<&str> = None;
+    for detector in detectors {
+        let partition = detector.partition_field_name.as_deref();
+        if detector.uses_mlcategory() {
+            if partition == Some(MLCATEGORY) {
+                refuse!(
+                    "mlcategory cannot be used as a partition_field_name when per-partition categorization is enabled"
+                );
+            }
+            if partition.is_none() {
+                refuse!(
+                    "partition_field_name must be set for detectors that reference mlcategory when per-partition \
+                     categorization is enabled"
+                );
+            }
+        }
+        match (field, partition) {
+            (Some(before), Some(partition)) if before != partition => refuse!(
+                "partition_field_name cannot vary between detectors when per-partition categorization is enabled: \
+                 [{before}] and [{partition}] are used"
+            ),
+            _ => field = partition.or(field),
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -500,7 +358,7 @@ mod tests {
                 by_category(
                     json!({"categorization_analyzer": {"tokenizer": "letter", "tokeniser": "x"}}),
                 ),
-                "Parameter [tokeniser] in [categorization_analyzer] is unknown or of the wrong type",
+                "Parameter [tokeniser] in [categorization_analyzer] is unknown or of the wrong type [VALUE_STRING]",
             ),
             (
                 by_category(json!({"categorization_analyzer": {"tokenizer": "wild"}})),
@@ -527,7 +385,7 @@ mod tests {
             (
                 by_category(json!({
                     "per_partition_categorization": per_partition,
-                    "detectors": [detector(Some("a")), detector(Some("b"))]
+                    "detectors": [detector(Some("a")), {"function": "count", "partition_field_name": "b"}]
                 })),
                 "partition_field_name cannot vary between detectors when per-partition categorization is enabled: [a] \
                  and [b] are used",

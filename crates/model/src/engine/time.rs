@@ -73,6 +73,22 @@ impl Engine {
         self.retire(bucket);
     }
 
+    /// Forgets what has been gathered for the buckets that begin from `start` on and before `end`, in epoch
+    /// milliseconds, as far as they still take records: they are going to be sent again. The counts of records stay.
+    pub fn forget(&mut self, start: i64, end: i64) {
+        let first = self.bucket_of(start);
+        let within =
+            |bucket: &OpenBucket| bucket.start >= first && bucket.start.saturating_mul(1_000) < end;
+        let mut place = 0;
+        while let Some(bucket) = self.state.open.get(place) {
+            if !within(bucket) {
+                place += 1;
+            } else if let Some(bucket) = self.state.open.remove(place) {
+                self.retire(bucket);
+            }
+        }
+    }
+
     pub(super) fn retire(&mut self, mut bucket: OpenBucket) {
         self.state.gathered_bytes -= bucket.bytes();
         bucket.reopen(0);
@@ -174,6 +190,46 @@ mod tests {
 
     use crate::engine::{Engine, Flush, Options};
     use crate::record::RecordBatch;
+
+    #[test]
+    fn buckets_that_are_sent_again_give_what_was_sent_last() {
+        let config = json!({
+            "bucket_span": "1m", "latency": "5m", "influencers": ["host"],
+            "detectors": [{"function": "median", "field_name": "v", "partition_field_name": "host"}]
+        });
+        let analysis: crate::config::AnalysisConfig =
+            serde_json::from_value(config).expect("valid");
+        let schema = analysis.schema();
+        let column = |name: &str| schema.position(name).expect("a column");
+        let (host, value) = (column("host"), column("v"));
+        let records = |minutes: std::ops::Range<i64>, of: f64| {
+            let mut batch = RecordBatch::new(schema.fields.len());
+            for minute in minutes {
+                for second in 0..10 {
+                    batch.begin();
+                    batch.set_text(host, if second % 2 == 0 { "a" } else { "b" });
+                    batch.set_number(value, of + second as f64);
+                    batch.commit((minute * 60 + second) * 1_000);
+                }
+            }
+            batch
+        };
+        let run = |corrected: bool| {
+            let mut engine = Engine::new(analysis.clone(), Options::default());
+            let mut results = Vec::new();
+            engine.process(&records(0..98, 1.0), 0, &mut results);
+            if corrected {
+                engine.process(&records(98..100, 1e6), 0, &mut results);
+                engine.forget(98 * 60_000 + 59_999, 99 * 60_000 + 1);
+            }
+            engine.process(&records(98..110, 2.0), 0, &mut results);
+            let told = results.iter().map(|of| (&of.bucket, &of.records));
+            told.map(|told| serde_json::to_string(&told).expect("JSON"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(run(true).len(), 104);
+        assert_eq!(run(true), run(false));
+    }
 
     #[test]
     fn times_before_the_epoch_can_be_skipped_to() {
