@@ -84,7 +84,7 @@ macro_rules! number {
                 return visitor.$visit(number);
             }
             let refused = match text.parse::<f64>() {
-                Err(_) => format!("For input string: \"{text}\""),
+                Err(_) => return Err(Failure::told(ApiError::number_format(&text).0)),
                 Ok(number) if number.fract() != 0.0 => {
                     format!(
                         concat!("{} cannot be converted to ", $name, " without data loss"),
@@ -94,7 +94,7 @@ macro_rules! number {
                 Ok(number) => match number as $type {
                     whole if whole as f64 == number => return visitor.$visit(whole),
                     _ => format!(
-                        "Numeric value ({text}) out of range of {}",
+                        "Value [{text}] is out of range for {}",
                         $name.to_lowercase()
                     ),
                 },
@@ -124,7 +124,7 @@ impl<'de> Deserializer<'de> for Content<'_, '_> {
                 text => match text.parse::<f64>() {
                     Ok(number) if number.is_finite() => visitor.visit_f64(number),
                     _ => Err(Failure::told(JobError::illegal_argument(format!(
-                        "Numeric value ({text}) out of range"
+                        "Value [{text}] is out of range for a number"
                     )))),
                 },
             },

@@ -26,6 +26,8 @@ use crate::{ApiState, body, dates, media};
 const PATIENCE: TimeSpan = TimeSpan::minutes(30);
 const FLUSH_DEPRECATED: &str = "Forcing any buffered data to be processed is deprecated, in a future major version it \
                                 will be compulsory to use a datafeed";
+const THROTTLED_DEPRECATED: &str = "[ignore_throttled] parameter is deprecated because frozen indices have been \
+                                    deprecated. Consider cold or frozen tiers in place of frozen indices.";
 
 pub async fn create(
     State(state): State<ApiState>,
@@ -34,16 +36,17 @@ pub async fn create(
     body: Body,
 ) -> Result<Response> {
     // What Elasticsearch asks of the indices of a datafeed, and of its cluster.
-    let params = Params::new(&uri)?.ignore(&[
+    let mut params = Params::new(&uri)?.ignore(&[
         "ignore_unavailable",
         "allow_no_indices",
-        "ignore_throttled",
         "expand_wildcards",
         "timeout",
         "master_timeout",
     ]);
+    let throttled = params.take("ignore_throttled");
     let new: NewJob = params.body(body, "job_details").await?;
-    let (job, warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
+    let (job, mut warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
+    warnings.extend(throttled.map(|_| THROTTLED_DEPRECATED.to_owned()));
     let mut response = ok(&json!(job));
     for warning in warnings {
         media::warn(&mut response, &warning);

@@ -16,6 +16,8 @@ mod escape;
 mod filter;
 mod filters;
 mod forecasts;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod gone;
 mod grok;
@@ -30,6 +32,8 @@ mod params;
 mod query;
 mod results;
 mod snapshots;
+#[cfg(test)]
+mod storm;
 mod token;
 
 use std::sync::Arc;
