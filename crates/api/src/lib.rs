@@ -4,12 +4,14 @@
 mod annotations;
 mod body;
 mod calendars;
+mod cat;
 mod categories;
 mod cluster;
 mod data;
 mod dates;
 mod documents;
 mod error;
+mod estimate;
 mod filter;
 mod filters;
 mod forecasts;
@@ -21,11 +23,13 @@ mod media;
 mod metrics;
 mod model_plots;
 mod near;
+mod nodes;
 mod overall;
 mod params;
 mod query;
 mod results;
 mod snapshots;
+mod usage;
 
 use std::sync::Arc;
 
@@ -170,6 +174,10 @@ pub fn router(state: ApiState) -> Router {
         )
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
+        .merge(cat::routes())
+        .merge(estimate::routes())
+        .merge(nodes::routes())
+        .merge(usage::routes())
         .merge(documents::routes())
         .fallback(no_handler)
         .layer(middleware::from_fn(media::speak))

@@ -14,7 +14,7 @@ use crate::runner::{Command, Runner, Saved, Start, not_open};
 use crate::snapshots::{self, ModelSnapshot};
 
 /// Memory that a job takes beside its models.
-const JOB_OVERHEAD: u64 = 10 << 20;
+pub(crate) const JOB_OVERHEAD: u64 = 10 << 20;
 
 /// How an opening went: there was room, or the job waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
