@@ -318,7 +318,11 @@ fn complete_model_size(document: &mut Source) {
     set_empty(document, "assignment_memory_basis", "model_memory_limit");
 }
 
-fn snapshot(source: Source) -> Row {
+fn snapshot(mut source: Source) -> Row {
+    let job_id = source.get("job_id").cloned().unwrap_or_default();
+    if let Some(Value::Object(size)) = source.get_mut("model_size_stats") {
+        size.entry("job_id").or_insert(job_id);
+    }
     let mut document = read(shapes::MODEL_SNAPSHOT, source)?;
     set_empty(&mut document, "min_version", OLDEST_SNAPSHOT);
     if let Some(Value::Object(size)) = document.get_mut("model_size_stats") {
