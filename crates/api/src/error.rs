@@ -52,7 +52,8 @@ impl ApiError {
     }
 }
 
-fn details(error: &JobError) -> Value {
+/// An error as it stands within an answer.
+pub fn details(error: &JobError) -> Value {
     let mut details = json!({"type": error.kind, "reason": error.reason});
     if let Some(cause) = &error.cause {
         details["caused_by"] = self::details(cause);

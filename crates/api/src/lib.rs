@@ -8,6 +8,7 @@ mod categories;
 mod cluster;
 mod data;
 mod dates;
+mod documents;
 mod error;
 mod filter;
 mod filters;
@@ -169,6 +170,7 @@ pub fn router(state: ApiState) -> Router {
         )
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
+        .merge(documents::routes())
         .fallback(no_handler)
         .layer(middleware::from_fn(media::speak))
         // Bodies have their own limits; an upload has none.

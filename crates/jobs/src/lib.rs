@@ -7,6 +7,7 @@ mod categories;
 mod clock;
 pub mod cluster;
 pub mod config;
+pub mod documents;
 mod entry;
 mod error;
 mod expression;

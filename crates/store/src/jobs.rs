@@ -192,6 +192,7 @@ async fn clear(conn: &mut SqliteConnection, job_id: &str) -> Result<()> {
         "DELETE FROM job_stats WHERE job_id = ?",
         "DELETE FROM annotations WHERE job_id = ?",
         "DELETE FROM forecasts WHERE job_id = ?",
+        "DELETE FROM documents WHERE job_id = ?",
     ] {
         sqlx::query(sql).bind(job_id).execute(&mut *conn).await?;
     }

@@ -9,6 +9,7 @@
 
 mod blob;
 mod calendars;
+mod documents;
 mod error;
 mod filters;
 mod forecasts;
@@ -32,6 +33,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 pub use calendars::{CalendarRow, EventRow};
+pub use documents::{AdoptedResult, DocumentRow, NewDocument, Written, names};
 pub use error::{Result, StoreError};
 pub use filters::FilterRow;
 pub use forecasts::{ForecastPage, ForecastPoint, ForecastRow, ForecastSeriesRow};
