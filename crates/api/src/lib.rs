@@ -25,7 +25,10 @@ mod overall;
 mod params;
 mod query;
 mod results;
+mod settings;
 mod snapshots;
+mod tasks;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -95,6 +98,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/healthz", get(cluster::healthz))
         .route("/metrics", get(metrics::metrics))
         .route("/_cluster/health", get(cluster::health))
+        .route("/_cluster/health/{index}", get(cluster::health))
         .route("/_license", get(cluster::license))
         .route("/_xpack", get(cluster::xpack))
         .route("/_ml/info", get(cluster::ml_info))
@@ -171,6 +175,12 @@ pub fn router(state: ApiState) -> Router {
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
         .merge(documents::routes())
+        .merge(tasks::routes())
+        .merge(settings::routes())
+        .route_layer(middleware::from_fn_with_state(
+            state.clone(),
+            upgrade::guard,
+        ))
         .fallback(no_handler)
         .layer(middleware::from_fn(media::speak))
         // Bodies have their own limits; an upload has none.
