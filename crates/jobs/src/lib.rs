@@ -18,6 +18,7 @@ mod manager;
 mod overall;
 mod pool;
 mod rescore;
+pub mod retention;
 mod rules;
 mod runner;
 mod settings;
