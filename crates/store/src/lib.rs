@@ -17,6 +17,8 @@ mod journal;
 mod notes;
 mod rescore;
 mod results;
+mod retention;
+mod reversion;
 mod snapshots;
 mod writer;
 
@@ -41,7 +43,8 @@ pub use rescore::{Rescore, Rescoring};
 pub use results::{
     CategoryQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
 };
-pub use snapshots::SnapshotRow;
+pub use reversion::{Intervening, Reversion};
+pub use snapshots::{Retained, SnapshotRow};
 
 use writer::{BoxFuture, Command, Writer};
 
