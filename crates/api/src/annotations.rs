@@ -15,9 +15,7 @@ pub async fn get(
     Path(job_id): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let page = Page::take(&mut params)?.unwrap_or_default();
-    params.finish()?;
+    let page: Page = Params::new(&uri)?.read()?;
     let documents = state.jobs.annotations(&job_id).await?;
     let shown = page.of(&documents)?;
     Ok(page_of(documents.len() as i64, "annotations", shown))

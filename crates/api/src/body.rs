@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use tidewatch_jobs::JobError;
 use tidewatch_model::config::ConfigError;
+use tidewatch_model::units::UNNAMED;
 
 use crate::error::{ApiError, Result};
-use crate::params::nearest;
+use crate::near;
 
 /// Bytes of a body that is read as a whole.
 const MAX_BODY: usize = 10 << 20;
@@ -29,14 +30,6 @@ pub async fn read(body: Body) -> Result<Bytes> {
     }
 }
 
-/// Reads a body that must be there.
-pub fn required<T: DeserializeOwned>(bytes: &[u8], parser: &'static str) -> Result<T> {
-    match bytes.iter().all(u8::is_ascii_whitespace) {
-        true => Err(ApiError::parse("request body is required")),
-        false => parse(bytes, parser),
-    }
-}
-
 /// Parses a body as the named parser of Elasticsearch would.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], parser: &'static str) -> Result<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -51,6 +44,29 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], parser: &'static str) -> Result<
         refusal(reason)
     })?;
     Ok(value)
+}
+
+/// For fields that are true where they are left out.
+pub const fn yes() -> bool {
+    true
+}
+
+/// What serde says, as the exception that it was before serde made text of it.
+pub fn cause(text: &str) -> JobError {
+    match ConfigError::from_display(text) {
+        Some(error) => error.into(),
+        None => JobError::illegal_argument(text),
+    }
+}
+
+/// A refusal of a value, with the name of its field where that is to be told.
+pub fn of_field(mut error: JobError, name: &str) -> JobError {
+    error.reason = error.reason.replacen(
+        &format!("setting {UNNAMED}"),
+        &format!("setting [{name}]"),
+        1,
+    );
+    error
 }
 
 fn refusal(reason: String) -> ApiError {
@@ -105,20 +121,13 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>, root: &'static
         }
         let parser = fields.last().map_or(root, |field| parser_of(field, root));
         let known: Vec<&str> = text.split('`').skip(3).step_by(2).collect();
-        let hint = nearest(&unknown, &known)
-            .map_or(String::new(), |known| format!(" did you mean [{known}]?"));
+        let hint = near::meant(&unknown, &known)
+            .map_or(String::new(), |known| format!(" did you mean {known}?"));
         x_content(format!("{at} [{parser}] unknown field [{unknown}]{hint}"))
-    } else if let Some(config) = ConfigError::from_display(text) {
-        JobError {
-            status: 400,
-            kind: config.type_name(),
-            reason: config.reason,
-            cause: None,
-        }
     } else if text.starts_with("missing field") {
         JobError::illegal_argument(format!("Required [{}]", quoted(text)))
     } else {
-        JobError::illegal_argument(text)
+        of_field(cause(text), fields.last().unwrap_or(&root))
     };
     let wrap = |cause: JobError, depth: usize| {
         let parser = if depth == 0 {
@@ -159,7 +168,7 @@ mod tests {
         assert_eq!(
             reasons(r#"{"descriptionn": "x"}"#),
             [
-                "x_content_parse_exception: [1:15] [job_details] unknown field [descriptionn] did you mean [description]?"
+                "x_content_parse_exception: [1:15] [job_details] unknown field [descriptionn] did you mean any of [description, data_description]?"
             ]
         );
         assert_eq!(

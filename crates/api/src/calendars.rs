@@ -11,10 +11,10 @@ use tidewatch_jobs::calendars::{EventQuery, NewCalendar, NewEvent};
 
 use crate::cluster::ok;
 use crate::error::Result;
-use crate::jobs::{Text, lasting, optional};
+use crate::jobs::{Text, lasting};
 use crate::params::Params;
 use crate::results::Page;
-use crate::{ApiState, body, dates};
+use crate::{ApiState, dates};
 
 pub async fn create(
     State(state): State<ApiState>,
@@ -22,8 +22,7 @@ pub async fn create(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
-    let new: NewCalendar = optional(body, "calendar").await?.unwrap_or_default();
+    let new: NewCalendar = Params::new(&uri)?.body_or(body, "calendar").await?;
     Ok(ok(&json!(
         state.jobs.create_calendar(&calendar_id, new).await?
     )))
@@ -55,15 +54,9 @@ async fn list(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let asked = match optional::<Asked>(body, "list_calendars_request").await? {
-        Some(asked) => asked,
-        None => Asked {
-            calendar_id: None,
-            page: Page::take(&mut params)?,
-        },
-    };
-    params.finish()?;
+    let asked: Asked = Params::new(&uri)?
+        .body_or(body, "list_calendars_request")
+        .await?;
     let expression = expression.or(asked.calendar_id);
     if expression.is_some() && asked.page.is_some() {
         return Err(JobError::invalid_request(&[
@@ -143,8 +136,9 @@ pub async fn add_events(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
-    let Events { events } = body::required(&body::read(body).await?, "ml_post_calendar_events")?;
+    let Events { events } = Params::new(&uri)?
+        .body(body, "ml_post_calendar_events")
+        .await?;
     let new = events.into_iter().map(|event| {
         Ok(NewEvent {
             calendar_id: event.calendar_id,
@@ -179,27 +173,19 @@ pub async fn events(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let asked = match optional::<EventsAsked>(body, "get_calendar_events_request").await? {
-        Some(asked) => asked,
-        None => EventsAsked {
-            _calendar_id: None,
-            start: params.take("start").map(Text::Text),
-            end: params.take("end").map(Text::Text),
-            job_id: params.take("job_id"),
-            page: Page::take(&mut params)?,
-        },
-    };
-    params.finish()?;
+    let asked: EventsAsked = Params::new(&uri)?
+        .body_or(body, "get_calendar_events_request")
+        .await?;
     if asked.job_id.is_some() && !matches!(expression.as_str(), "_all" | "*") {
         return Err(JobError::invalid_request(&[
             "If job_id is used calendar_id must be '_all' or '*'",
         ])
         .into());
     }
+    let (start, end) = dates::bounds(asked.start, asked.end)?;
     let query = EventQuery {
-        start: time("start", asked.start)?,
-        end: time("end", asked.end)?,
+        start,
+        end,
         job_id: asked.job_id,
     };
     let events = state.jobs.events(&expression, &query).await?;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -12,7 +12,6 @@ use tidewatch_store::CategoryQuery;
 use crate::ApiState;
 use crate::error::{ApiError, Result};
 use crate::grok;
-use crate::jobs::optional;
 use crate::params::Params;
 use crate::results::{Page, page_of, page_window};
 
@@ -42,13 +41,9 @@ pub async fn one(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let id = category_id.parse().map_err(|_| {
-        ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "number_format_exception",
-            format!("For input string: \"{category_id}\""),
-        )
-    })?;
+    let id = category_id
+        .parse()
+        .map_err(|_| ApiError::number_format(&category_id))?;
     categories(&state, job_id, Some(id), &uri, body).await
 }
 
@@ -59,22 +54,7 @@ async fn categories(
     uri: &Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(uri)?;
-    let asked = match optional::<Asked>(body, "ml/get_categories").await? {
-        Some(asked) => asked,
-        None => {
-            let page = Page {
-                from: params.take_number("from", "int")?,
-                size: params.take_number("size", "int")?,
-            };
-            Asked {
-                partition_field_value: params.take("partition_field_value"),
-                page: (page.from.is_some() || page.size.is_some()).then_some(page),
-                ..Asked::default()
-            }
-        }
-    };
-    params.finish()?;
+    let asked: Asked = Params::new(uri)?.body_or(body, "ml/get_categories").await?;
     let category_id = id.or(asked.category_id);
     if category_id.is_some() && asked.page.is_some() {
         return Err(ApiError::illegal_argument(

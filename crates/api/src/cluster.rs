@@ -47,23 +47,21 @@ pub async fn healthz() -> &'static str {
 }
 
 pub async fn health(uri: Uri) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    for name in [
-        "wait_for_status",
-        "timeout",
-        "master_timeout",
-        "level",
-        "local",
-        "wait_for_nodes",
-        "wait_for_active_shards",
-        "wait_for_events",
-        "wait_for_no_initializing_shards",
-        "wait_for_no_relocating_shards",
-        "expand_wildcards",
-    ] {
-        params.take(name);
-    }
-    params.finish()?;
+    Params::new(&uri)?
+        .ignore(&[
+            "wait_for_status",
+            "timeout",
+            "master_timeout",
+            "level",
+            "local",
+            "wait_for_nodes",
+            "wait_for_active_shards",
+            "wait_for_events",
+            "wait_for_no_initializing_shards",
+            "wait_for_no_relocating_shards",
+            "expand_wildcards",
+        ])
+        .finish()?;
     Ok(ok(&json!({
         "cluster_name": NODE_NAME,
         "status": "green",
@@ -85,10 +83,9 @@ pub async fn health(uri: Uri) -> Result<Response> {
 }
 
 pub async fn license(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    params.take("local");
-    params.take("accept_enterprise");
-    params.finish()?;
+    Params::new(&uri)?
+        .ignore(&["local", "accept_enterprise"])
+        .finish()?;
     Ok(ok(&json!({"license": {
         "status": "active",
         "uid": state.identity.cluster_uuid,
@@ -104,10 +101,9 @@ pub async fn license(State(state): State<ApiState>, uri: Uri) -> Result<Response
 }
 
 pub async fn xpack(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    params.take("categories");
-    params.take("accept_enterprise");
-    params.finish()?;
+    Params::new(&uri)?
+        .ignore(&["categories", "accept_enterprise"])
+        .finish()?;
     Ok(ok(&json!({
         "build": {"hash": BUILD_HASH, "date": BUILD_DATE},
         "license": {

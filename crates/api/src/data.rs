@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde_json::json;
 use tidewatch_datafeed::{NdjsonReader, Projection};
 use tidewatch_jobs::config::Job;
@@ -31,20 +32,27 @@ const AHEAD: usize = 4;
 /// Records of a slow upload are taken after so long, however few they are.
 const LINGER: Duration = Duration::from_millis(500);
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    reset_start: Option<String>,
+    reset_end: Option<String>,
+}
+
 pub async fn post(
     State(state): State<ApiState>,
     Path(job_id): Path<String>,
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let mut time = |name| {
-        let text = params.take(name).filter(|text| !text.is_empty());
+    let asked: Asked = Params::new(&uri)?.read()?;
+    let time = |name, text: Option<String>| {
+        let text = text.filter(|text| !text.is_empty());
         text.map(|text| dates::seconds_or_millis(name, &text))
             .transpose()
     };
-    let (start, end) = (time("reset_start")?, time("reset_end")?);
-    params.finish()?;
+    let start = time("reset_start", asked.reset_start)?;
+    let end = time("reset_end", asked.reset_end)?;
     let job = state.jobs.open_job(&job_id)?;
     if let Some(start) = start {
         // A start alone means the one bucket there.

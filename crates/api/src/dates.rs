@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
 use tidewatch_model::time_format::TimeFormat;
 
 use crate::error::{ApiError, Result};
+use crate::jobs::Text;
 
 fn unreadable(name: &str, text: &str) -> ApiError {
     ApiError::parse(format!(
@@ -42,6 +43,15 @@ fn sensible(name: &str, text: &str, millis: Option<i64>) -> Result<i64> {
 /// A bound of a range of results: epoch milliseconds, ISO 8601, or date math on either (`now-1d/d`, `2020-01-01||+1M`).
 pub fn bound(name: &str, text: &str) -> Result<i64> {
     sensible(name, text, math(text))
+}
+
+/// The bounds of a range of results.
+pub fn bounds(start: Option<Text>, end: Option<Text>) -> Result<(Option<i64>, Option<i64>)> {
+    let of = |name: &str, text: Option<Text>| {
+        text.map(|text| bound(name, &text.into_string()))
+            .transpose()
+    };
+    Ok((of("start", start)?, of("end", end)?))
 }
 
 fn math(text: &str) -> Option<i64> {

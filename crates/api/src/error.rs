@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tidewatch_jobs::JobError;
 
 /// An error as the wire has it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
 pub struct ApiError(pub JobError);
 
 pub type Result<T> = std::result::Result<T, ApiError>;
@@ -31,12 +32,28 @@ impl ApiError {
         Self(JobError::illegal_argument(reason))
     }
 
+    /// A parameter that is no number, where Elasticsearch tells just that.
+    pub fn number_format(text: &str) -> Self {
+        let reason = match text {
+            "" => "empty String".to_owned(),
+            text => format!("For input string: \"{text}\""),
+        };
+        Self::new(StatusCode::BAD_REQUEST, "number_format_exception", reason)
+    }
+
+    /// A request that is wrong as a whole, whoever it is for.
+    pub fn invalid(reason: &str) -> Self {
+        let reason = format!("Validation Failed: 1: {reason};");
+        Self::new(StatusCode::BAD_REQUEST, "validation_exception", reason)
+    }
+
     pub fn parse(reason: impl Into<String>) -> Self {
         Self(JobError::parse(reason))
     }
 }
 
-fn details(error: &JobError) -> Value {
+/// An error as it stands within an answer.
+pub fn details(error: &JobError) -> Value {
     let mut details = json!({"type": error.kind, "reason": error.reason});
     if let Some(cause) = &error.cause {
         details["caused_by"] = self::details(cause);

@@ -7,12 +7,12 @@ use axum::response::Response;
 use serde_json::json;
 use tidewatch_jobs::filters::{FilterUpdate, NewFilter};
 
+use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::Result;
 use crate::jobs::lasting;
 use crate::params::Params;
 use crate::results::Page;
-use crate::{ApiState, body};
 
 pub async fn create(
     State(state): State<ApiState>,
@@ -20,8 +20,7 @@ pub async fn create(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
-    let new: NewFilter = body::required(&body::read(body).await?, "ml_filter")?;
+    let new: NewFilter = Params::new(&uri)?.body(body, "ml_filter").await?;
     Ok(ok(&json!(state.jobs.create_filter(&filter_id, new).await?)))
 }
 
@@ -34,9 +33,7 @@ pub async fn get(
     Path(expression): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let page = Page::take(&mut params)?.unwrap_or_default();
-    params.finish()?;
+    let page: Page = Params::new(&uri)?.read()?;
     let filters = state.jobs.filters(&expression).await?;
     Ok(ok(
         &json!({"count": filters.len(), "filters": page.of(&filters)?}),
@@ -49,8 +46,9 @@ pub async fn update(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
-    let update: FilterUpdate = body::required(&body::read(body).await?, "update_filter_action")?;
+    let update: FilterUpdate = Params::new(&uri)?
+        .body(body, "update_filter_action")
+        .await?;
     let filter = lasting(async move { state.jobs.update_filter(&filter_id, update).await });
     Ok(ok(&json!(filter.await?)))
 }

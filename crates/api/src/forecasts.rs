@@ -11,11 +11,11 @@ use tidewatch_model::units::{Memory, TimeSpan};
 
 use crate::ApiState;
 use crate::cluster::ok;
-use crate::dates;
-use crate::error::{ApiError, Result, json_response};
-use crate::jobs::{lasting, optional, time_span};
+use crate::error::{Result, json_response};
+use crate::jobs::{Text, lasting};
 use crate::params::Params;
 use crate::results::{Page, page_of, page_window};
+use crate::{body, dates};
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -33,17 +33,7 @@ pub async fn forecast(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let asked = match optional::<Asked>(body, "forecast_job").await? {
-        Some(asked) => asked,
-        None => Asked {
-            _job_id: None,
-            duration: span(&mut params, "duration")?,
-            expires_in: span(&mut params, "expires_in")?,
-            max_model_memory: memory(&mut params, "max_model_memory")?,
-        },
-    };
-    params.finish()?;
+    let asked: Asked = Params::new(&uri)?.body_or(body, "forecast_job").await?;
     let request = ForecastRequest {
         duration: asked.duration,
         expires_in: asked.expires_in,
@@ -54,22 +44,13 @@ pub async fn forecast(
     Ok(ok(&json!({"acknowledged": true, "forecast_id": id})))
 }
 
-fn span(params: &mut Params, name: &'static str) -> Result<Option<TimeSpan>> {
-    params
-        .take(name)
-        .map(|text| time_span(name, &text))
-        .transpose()
-}
-
-fn memory(params: &mut Params, name: &'static str) -> Result<Option<Memory>> {
-    let parse = |text: String| {
-        Memory::parse(&text).ok_or_else(|| {
-            ApiError::parse(format!(
-                "failed to parse setting [{name}] with value [{text}] as a size in bytes: unit is missing or unrecognized"
-            ))
-        })
-    };
-    params.take(name).map(parse).transpose()
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeleteAsked {
+    #[serde(default = "body::yes")]
+    allow_no_forecasts: bool,
+    #[serde(rename = "timeout")]
+    _timeout: Option<TimeSpan>,
 }
 
 pub async fn delete_all(
@@ -85,10 +66,9 @@ pub async fn delete(
     Path((job_id, ids)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let allow_no_forecasts = params.take_bool("allow_no_forecasts")?.unwrap_or(true);
-    span(&mut params, "timeout")?;
-    params.finish()?;
+    let DeleteAsked {
+        allow_no_forecasts, ..
+    } = Params::new(&uri)?.read()?;
     let jobs = state.jobs;
     let delete = async move {
         jobs.delete_forecasts(&job_id, &ids, allow_no_forecasts)
@@ -104,13 +84,17 @@ pub async fn list(
     Path(job_id): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let (from, size) = page_window(&page(&mut params)?)?;
-    params.finish()?;
+    let page: Page = Params::new(&uri)?.read()?;
     let docs = state.jobs.forecasts(&job_id).await?;
-    let first = docs.len().min(from as usize);
-    let last = docs.len().min((from + size) as usize);
-    Ok(page_of(docs.len() as i64, "forecasts", &docs[first..last]))
+    Ok(page_of(docs.len() as i64, "forecasts", page.of(&docs)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PointsAsked {
+    start: Option<Text>,
+    end: Option<Text>,
+    page: Option<Page>,
 }
 
 /// The values of a forecast, by time.
@@ -119,25 +103,13 @@ pub async fn points(
     Path((job_id, forecast_id)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let (from, size) = page_window(&page(&mut params)?)?;
-    let mut bound = |name| {
-        let text = params.take(name);
-        text.map(|text| dates::bound(name, &text)).transpose()
-    };
-    let bounds = (bound("start")?, bound("end")?);
-    params.finish()?;
+    let asked: PointsAsked = Params::new(&uri)?.read()?;
+    let (from, size) = page_window(&asked.page.unwrap_or_default())?;
+    let bounds = dates::bounds(asked.start, asked.end)?;
     let (count, points) = state
         .jobs
         .forecast_points(&job_id, &forecast_id, bounds, from, size)
         .await?;
     let answer = json!({"count": count, "model_forecasts": points});
     Ok(json_response(StatusCode::OK, answer.to_string()))
-}
-
-fn page(params: &mut Params) -> Result<Page> {
-    Ok(Page {
-        from: params.take_number("from", "int")?,
-        size: params.take_number("size", "int")?,
-    })
 }

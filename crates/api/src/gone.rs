@@ -24,6 +24,7 @@ async fn state(directory: &std::path::Path) -> ApiState {
         checkpoint_journal_bytes: 1 << 20,
         background_persist_interval: Duration::from_secs(3_600),
         maintenance: cron::Schedule::from_str("0 30 0 * * *").expect("a cron expression"),
+        clock: tidewatch_jobs::Clock::default(),
     };
     let jobs = Jobs::start(store, settings).await.expect("jobs start");
     let identity = Identity::load(&jobs, "localhost".to_owned()).await;

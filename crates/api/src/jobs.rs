@@ -9,20 +9,20 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
+use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{
-    FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState, maintenance,
-};
+use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState};
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
 
 use crate::cluster::{node, ok};
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
+use crate::retention;
 use crate::{ApiState, body, dates, media};
 
 /// How long opening and closing may take.
-const PATIENCE: TimeSpan = TimeSpan::minutes(30);
+pub const PATIENCE: TimeSpan = TimeSpan::minutes(30);
 const FLUSH_DEPRECATED: &str = "Forcing any buffered data to be processed is deprecated, in a future major version it \
                                 will be compulsory to use a datafeed";
 
@@ -32,19 +32,16 @@ pub async fn create(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    for name in [
+    // What Elasticsearch asks of the indices of a datafeed, and of its cluster.
+    let params = Params::new(&uri)?.ignore(&[
         "ignore_unavailable",
         "allow_no_indices",
         "ignore_throttled",
         "expand_wildcards",
         "timeout",
         "master_timeout",
-    ] {
-        params.take(name);
-    }
-    params.finish()?;
-    let new: NewJob = body::required(&body::read(body).await?, "job_details")?;
+    ]);
+    let new: NewJob = params.body(body, "job_details").await?;
     let (job, warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
     let mut response = ok(&json!(job));
     for warning in warnings {
@@ -57,24 +54,27 @@ pub async fn get_all(state: State<ApiState>, uri: Uri) -> Result<Response> {
     get(state, Path(String::new()), uri).await
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GetAsked {
+    #[serde(default = "body::yes")]
+    allow_no_match: bool,
+    #[serde(default)]
+    exclude_generated: bool,
+}
+
 pub async fn get(
     State(state): State<ApiState>,
     Path(expression): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let allow_no_match = params.take_bool("allow_no_match")?.unwrap_or(true);
-    let exclude_generated = params.take_bool("exclude_generated")?.unwrap_or(false);
-    params.finish()?;
-    let jobs = state.jobs.find(&expression, allow_no_match)?;
+    let asked: GetAsked = Params::new(&uri)?.read()?;
+    let jobs = state.jobs.find(&expression, asked.allow_no_match)?;
     let jobs: Vec<Value> = jobs
         .iter()
-        .map(|job| {
-            if exclude_generated {
-                ungenerated(job)
-            } else {
-                json!(job)
-            }
+        .map(|job| match asked.exclude_generated {
+            true => ungenerated(job),
+            false => json!(job),
         })
         .collect();
     Ok(ok(&json!({"count": jobs.len(), "jobs": jobs})))
@@ -94,20 +94,34 @@ fn ungenerated(job: &Job) -> Value {
     job
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeleteAsked {
+    #[serde(default)]
+    force: bool,
+    #[serde(default = "body::yes")]
+    wait_for_completion: bool,
+    #[serde(default, rename = "delete_user_annotations")]
+    _delete_user_annotations: bool,
+}
+
 pub async fn delete(
     State(state): State<ApiState>,
     Path(job_id): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let force = params.take_bool("force")?.unwrap_or(false);
-    params.take_bool("wait_for_completion")?;
-    params.take_bool("delete_user_annotations")?;
-    params.take("timeout");
-    params.take("master_timeout");
-    params.finish()?;
-    lasting(async move { state.jobs.delete(&job_id, force).await }).await?;
-    Ok(ok(&json!({"acknowledged": true})))
+    let params = Params::new(&uri)?.ignore(&["timeout", "master_timeout"]);
+    let asked: DeleteAsked = params.read()?;
+    let task = state.jobs.delete(&job_id, asked.force);
+    task_answer(&task, asked.wait_for_completion).await
+}
+
+/// What a task gave at its end, or only its id.
+async fn task_answer(task: &Task, wait: bool) -> Result<Response> {
+    match wait {
+        true => Ok(ok(&task.ended().await?)),
+        false => Ok(ok(&json!({"task": task.id}))),
+    }
 }
 
 pub async fn update(
@@ -116,18 +130,27 @@ pub async fn update(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
-    let update: JobUpdate = body::required(&body::read(body).await?, "job_update")?;
+    let mut params = Params::new(&uri)?;
+    let is_dry_run = params.flag("dry_run")?;
+    let update: JobUpdate = params.body(body, "job_update").await?;
+    if is_dry_run {
+        return retention::foresee_update(&state, &job_id, update).await;
+    }
     let job = lasting(async move { state.jobs.update(&job_id, update).await }).await?;
     Ok(ok(&json!(job)))
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct OpenBody {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenAsked {
     #[serde(rename = "job_id")]
     _job_id: Option<String>,
-    timeout: Option<TimeSpan>,
+    #[serde(default = "patience")]
+    timeout: TimeSpan,
+}
+
+const fn patience() -> TimeSpan {
+    PATIENCE
 }
 
 pub async fn open(
@@ -136,16 +159,8 @@ pub async fn open(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let given: OpenBody = optional(body, "open_job").await?.unwrap_or_default();
-    let timeout = params
-        .take("timeout")
-        .map(|text| time_span("timeout", &text))
-        .transpose()?
-        .or(given.timeout);
-    params.finish()?;
-    let timeout = timeout.unwrap_or(PATIENCE);
-    let opening = within(timeout, "Opening", &job_id, {
+    let asked: OpenAsked = Params::new(&uri)?.body_or(body, "open_job").await?;
+    let opening = within(asked.timeout, "Opening", &job_id, {
         let (jobs, job_id) = (state.jobs.clone(), job_id.clone());
         async move { jobs.open(&job_id).await }
     });
@@ -156,14 +171,17 @@ pub async fn open(
     Ok(ok(&json!({"opened": true, "node": node})))
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct CloseBody {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CloseAsked {
     #[serde(rename = "job_id")]
     _job_id: Option<String>,
-    timeout: Option<TimeSpan>,
-    force: Option<bool>,
-    allow_no_match: Option<bool>,
+    #[serde(default = "patience")]
+    timeout: TimeSpan,
+    #[serde(default)]
+    force: bool,
+    #[serde(default = "body::yes")]
+    allow_no_match: bool,
 }
 
 pub async fn close(
@@ -172,27 +190,13 @@ pub async fn close(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let given = match optional::<CloseBody>(body, "close_job").await? {
-        Some(given) => given,
-        None => CloseBody {
-            _job_id: None,
-            timeout: params
-                .take("timeout")
-                .map(|text| time_span("timeout", &text))
-                .transpose()?,
-            force: params.take_bool("force")?,
-            allow_no_match: params.take_bool("allow_no_match")?,
-        },
-    };
-    params.finish()?;
-    let (force, allow_no_match) = (
-        given.force.unwrap_or(false),
-        given.allow_no_match.unwrap_or(true),
-    );
-    within(given.timeout.unwrap_or(PATIENCE), "Closing", &expression, {
+    let asked: CloseAsked = Params::new(&uri)?.body_or(body, "close_job").await?;
+    within(asked.timeout, "Closing", &expression, {
         let (jobs, expression) = (state.jobs.clone(), expression.clone());
-        async move { jobs.close(&expression, allow_no_match, force).await }
+        async move {
+            jobs.close(&expression, asked.allow_no_match, asked.force)
+                .await
+        }
     })
     .await?;
     Ok(ok(&json!({"closed": true})))
@@ -226,10 +230,10 @@ async fn within<T: Send + 'static>(
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct FlushBody {
+struct FlushAsked {
     #[serde(rename = "job_id")]
     _job_id: Option<String>,
-    calc_interim: Option<bool>,
+    calc_interim: bool,
     start: Option<Text>,
     end: Option<Text>,
     advance_time: Option<Text>,
@@ -259,20 +263,8 @@ pub async fn flush(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let given = match optional::<FlushBody>(body, "flush_job").await? {
-        Some(given) => given,
-        None => FlushBody {
-            _job_id: None,
-            calc_interim: params.take_bool("calc_interim")?,
-            start: params.take("start").map(Text::Text),
-            end: params.take("end").map(Text::Text),
-            advance_time: params.take("advance_time").map(Text::Text),
-            skip_time: params.take("skip_time").map(Text::Text),
-        },
-    };
-    params.finish()?;
-    let request = flush_request(given)?;
+    let asked = Params::new(&uri)?.body_or(body, "flush_job").await?;
+    let request = flush_request(asked)?;
     let end = state.jobs.flush(&job_id, request).await?;
     let mut answer = json!({"flushed": true});
     if let Some(end) = end {
@@ -283,14 +275,14 @@ pub async fn flush(
     Ok(response)
 }
 
-fn flush_request(given: FlushBody) -> Result<FlushRequest> {
+fn flush_request(given: FlushAsked) -> Result<FlushRequest> {
     let time = |name: &str, text: Option<Text>| {
         text.map(Text::into_string)
             .filter(|text| !text.is_empty())
             .map(|text| dates::seconds_or_millis(name, &text))
             .transpose()
     };
-    let calc_interim = given.calc_interim.unwrap_or(false);
+    let calc_interim = given.calc_interim;
     let (start, end) = (time("start", given.start)?, time("end", given.end)?);
     let (advance_time, skip_time) = (
         time("advance_time", given.advance_time)?,
@@ -334,71 +326,45 @@ fn flush_request(given: FlushBody) -> Result<FlushRequest> {
     })
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResetAsked {
+    #[serde(default = "body::yes")]
+    wait_for_completion: bool,
+    #[serde(default, rename = "delete_user_annotations")]
+    _delete_user_annotations: bool,
+}
+
 pub async fn reset(
     State(state): State<ApiState>,
     Path(job_id): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    params.take_bool("wait_for_completion")?;
-    params.take_bool("delete_user_annotations")?;
-    params.finish()?;
-    lasting(async move { state.jobs.reset(&job_id).await }).await?;
-    Ok(ok(&json!({"acknowledged": true})))
+    let asked: ResetAsked = Params::new(&uri)?.read()?;
+    task_answer(&state.jobs.reset(&job_id), asked.wait_for_completion).await
 }
 
 pub async fn validate(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
-    let job: NewJob = body::required(&body::read(body).await?, "job_details")?;
+    let job: NewJob = Params::new(&uri)?.body(body, "job_details").await?;
     state.jobs.validate(job)?;
     Ok(ok(&json!({"acknowledged": true})))
 }
 
 pub async fn validate_detector(uri: Uri, body: Body) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
     // A detector that can be read is a valid one.
-    let _: Detector = body::required(&body::read(body).await?, "detector")?;
+    let _: Detector = Params::new(&uri)?.body(body, "detector").await?;
     Ok(ok(&json!({"acknowledged": true})))
-}
-
-pub async fn all_expired(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
-    expired(state, Path("_all".to_owned()), uri, body).await
-}
-
-/// Elasticsearch can be slowed down or timed out here; there is nothing to slow down.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpiredBody {
-    #[serde(rename = "requests_per_second")]
-    _requests_per_second: Option<f64>,
-    #[serde(rename = "timeout")]
-    _timeout: Option<TimeSpan>,
-}
-
-pub async fn expired(
-    State(state): State<ApiState>,
-    Path(expression): Path<String>,
-    uri: Uri,
-    body: Body,
-) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    if optional::<ExpiredBody>(body, "delete_expired_data")
-        .await?
-        .is_none()
-    {
-        params.take_number::<f64>("requests_per_second", "float")?;
-        params
-            .take("timeout")
-            .map(|text| time_span("timeout", &text))
-            .transpose()?;
-    }
-    params.finish()?;
-    let deleted = maintenance::delete_expired(&state.jobs, &expression).await?;
-    Ok(ok(&json!({"deleted": deleted})))
 }
 
 pub async fn all_stats(state: State<ApiState>, uri: Uri) -> Result<Response> {
     stats(state, Path(String::new()), uri).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatsAsked {
+    #[serde(default = "body::yes")]
+    allow_no_match: bool,
 }
 
 pub async fn stats(
@@ -406,10 +372,8 @@ pub async fn stats(
     Path(expression): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let allow_no_match = params.take_bool("allow_no_match")?.unwrap_or(true);
-    params.finish()?;
-    let stats = state.jobs.stats(&expression, allow_no_match)?;
+    let asked: StatsAsked = Params::new(&uri)?.read()?;
+    let stats = state.jobs.stats(&expression, asked.allow_no_match)?;
     let forecasts = state.jobs.forecast_stats().await?;
     let none = ForecastStats::default();
     let jobs: Vec<Value> = stats
@@ -441,26 +405,6 @@ fn stats_document(state: &ApiState, stats: &JobStats, forecasts: &ForecastStats)
     }
     document["timing_stats"] = json!(stats.timing_stats);
     document
-}
-
-/// A body that may be left out.
-pub async fn optional<T: serde::de::DeserializeOwned>(
-    body: Body,
-    parser: &'static str,
-) -> Result<Option<T>> {
-    let bytes = body::read(body).await?;
-    match bytes.iter().all(u8::is_ascii_whitespace) {
-        true => Ok(None),
-        false => body::parse(&bytes, parser).map(Some),
-    }
-}
-
-pub fn time_span(name: &str, text: &str) -> Result<TimeSpan> {
-    TimeSpan::parse(text).map_err(|error| {
-        ApiError::illegal_argument(format!(
-            "failed to parse setting [{name}] with value [{text}] as a time value: {error}"
-        ))
-    })
 }
 
 /// The answer to an upload.

@@ -8,6 +8,7 @@ mod categories;
 mod cluster;
 mod data;
 mod dates;
+mod documents;
 mod error;
 mod filter;
 mod filters;
@@ -19,9 +20,12 @@ mod jobs;
 mod media;
 mod metrics;
 mod model_plots;
+mod near;
 mod overall;
 mod params;
+mod query;
 mod results;
+mod retention;
 mod snapshots;
 
 use std::sync::Arc;
@@ -61,20 +65,16 @@ pub struct Identity {
 impl Identity {
     /// The identity kept in the store, made at its first start.
     pub async fn load(jobs: &Jobs, address: String) -> tidewatch_jobs::Result<Self> {
-        let mut ids = Vec::new();
-        for key in ["cluster_uuid", "node_id"] {
-            let id = match jobs.store().meta(key).await? {
-                Some(id) => id,
-                None => {
-                    let id = uuid::Uuid::new_v4().simple().to_string();
-                    jobs.store().set_meta(key, &id).await?;
-                    id
-                }
-            };
-            ids.push(id);
-        }
-        let node_id = ids.pop().unwrap_or_default();
-        let cluster_uuid = ids.pop().unwrap_or_default();
+        let store = jobs.store();
+        let cluster_uuid = match store.meta("cluster_uuid").await? {
+            Some(id) => id,
+            None => {
+                let id = uuid::Uuid::new_v4().simple().to_string();
+                store.set_meta("cluster_uuid", &id).await?;
+                id
+            }
+        };
+        let node_id = jobs.tasks().node_id().to_owned();
         let ephemeral_id = uuid::Uuid::new_v4().simple().to_string();
         let machine_memory = jobs.settings().node_memory.bytes;
         Ok(Self {
@@ -99,8 +99,6 @@ pub fn router(state: ApiState) -> Router {
         .route("/_license", get(cluster::license))
         .route("/_xpack", get(cluster::xpack))
         .route("/_ml/info", get(cluster::ml_info))
-        .route("/_ml/_delete_expired_data", delete(jobs::all_expired))
-        .route("/_ml/_delete_expired_data/{job_id}", delete(jobs::expired))
         .route("/_ml/anomaly_detectors", get(jobs::get_all))
         .route("/_ml/anomaly_detectors/_validate", post(jobs::validate))
         .route(
@@ -155,22 +153,11 @@ pub fn router(state: ApiState) -> Router {
             &job("/results/overall_buckets"),
             get(overall::buckets).post(overall::buckets),
         )
-        .route(
-            &job("/model_snapshots"),
-            get(snapshots::list).post(snapshots::list),
-        )
-        .route(
-            &job("/model_snapshots/{snapshot_id}"),
-            get(snapshots::get)
-                .post(snapshots::get)
-                .delete(snapshots::delete),
-        )
-        .route(
-            &job("/model_snapshots/{snapshot_id}/_update"),
-            post(snapshots::update),
-        )
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
+        .merge(documents::routes())
+        .merge(retention::routes())
+        .merge(snapshots::routes())
         .fallback(no_handler)
         .layer(middleware::from_fn(media::speak))
         // Bodies have their own limits; an upload has none.

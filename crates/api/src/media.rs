@@ -32,6 +32,11 @@ fn parse(text: &str) -> Option<Media<'_>> {
     })
 }
 
+/// Whether a body of this type can be read.
+pub fn is_json(text: &str) -> bool {
+    parse(text).is_some_and(|media| matches!(media.kind, "json" | "x-ndjson"))
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

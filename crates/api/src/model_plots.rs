@@ -3,13 +3,23 @@
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
+use serde::Deserialize;
 use tidewatch_store::{ResultKind, ResultQuery, Sort};
 
 use crate::ApiState;
 use crate::dates;
 use crate::error::Result;
+use crate::jobs::Text;
 use crate::params::Params;
 use crate::results::{Page, page_of, page_window};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    start: Option<Text>,
+    end: Option<Text>,
+    page: Option<Page>,
+}
 
 /// The expected values and their bounds, by time.
 pub async fn get(
@@ -17,14 +27,9 @@ pub async fn get(
     Path(job_id): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let (from, size) = page_window(&Page::take(&mut params)?.unwrap_or_default())?;
-    let mut bound = |name| {
-        let text = params.take(name);
-        text.map(|text| dates::bound(name, &text)).transpose()
-    };
-    let (start, end) = (bound("start")?, bound("end")?);
-    params.finish()?;
+    let asked: Asked = Params::new(&uri)?.read()?;
+    let (from, size) = page_window(&asked.page.unwrap_or_default())?;
+    let (start, end) = dates::bounds(asked.start, asked.end)?;
     let query = ResultQuery {
         job_id,
         kind: ResultKind::ModelPlot,

@@ -11,23 +11,31 @@ use tidewatch_model::units::TimeSpan;
 
 use crate::ApiState;
 use crate::cluster::ok;
-use crate::dates;
 use crate::error::{ApiError, Result};
-use crate::jobs::{Text, optional, time_span};
+use crate::jobs::Text;
 use crate::params::Params;
+use crate::{body, dates};
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Asked {
     #[serde(rename = "job_id")]
     _job_id: Option<String>,
-    top_n: Option<i64>,
+    #[serde(default = "one")]
+    top_n: i32,
     bucket_span: Option<TimeSpan>,
-    overall_score: Option<f64>,
-    exclude_interim: Option<bool>,
+    #[serde(default)]
+    overall_score: f64,
+    #[serde(default)]
+    exclude_interim: bool,
     start: Option<Text>,
     end: Option<Text>,
-    allow_no_match: Option<bool>,
+    #[serde(default = "body::yes")]
+    allow_no_match: bool,
+}
+
+const fn one() -> i32 {
+    1
 }
 
 pub async fn buckets(
@@ -36,29 +44,11 @@ pub async fn buckets(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(&uri)?;
-    let asked = match optional::<Asked>(body, "ml/get_overall_buckets").await? {
-        Some(asked) => asked,
-        None => Asked {
-            _job_id: None,
-            top_n: params.take_number("top_n", "int")?,
-            bucket_span: params
-                .take("bucket_span")
-                .map(|text| time_span("bucket_span", &text))
-                .transpose()?,
-            overall_score: params.take_number("overall_score", "double")?,
-            exclude_interim: params.take_bool("exclude_interim")?,
-            start: params.take("start").map(Text::Text),
-            end: params.take("end").map(Text::Text),
-            allow_no_match: params.take_bool("allow_no_match")?,
-        },
-    };
-    params.finish()?;
-    let bound = |name: &str, text: Option<Text>| {
-        text.map(|text| dates::bound(name, &text.into_string()))
-            .transpose()
-    };
-    let top_n = asked.top_n.unwrap_or(1);
+    let asked: Asked = Params::new(&uri)?
+        .body_or(body, "ml/get_overall_buckets")
+        .await?;
+    let (start, end) = dates::bounds(asked.start, asked.end)?;
+    let top_n = asked.top_n;
     let request = OverallRequest {
         top_n: usize::try_from(top_n)
             .ok()
@@ -69,15 +59,14 @@ pub async fn buckets(
                 ))
             })?,
         bucket_span: asked.bucket_span,
-        overall_score: asked.overall_score.unwrap_or(0.0),
-        exclude_interim: asked.exclude_interim.unwrap_or(false),
-        start: bound("start", asked.start)?,
-        end: bound("end", asked.end)?,
+        overall_score: asked.overall_score,
+        exclude_interim: asked.exclude_interim,
+        start,
+        end,
     };
-    let allow_no_match = asked.allow_no_match.unwrap_or(true);
     let buckets = state
         .jobs
-        .overall_buckets(&expression, allow_no_match, &request)
+        .overall_buckets(&expression, asked.allow_no_match, &request)
         .await?;
     Ok(ok(
         &json!({"count": buckets.len(), "overall_buckets": buckets}),

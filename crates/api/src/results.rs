@@ -12,30 +12,21 @@ use tidewatch_store::{ResultKind, ResultQuery, Sort};
 use crate::ApiState;
 use crate::dates;
 use crate::error::{ApiError, Result, json_response};
-use crate::jobs::{Text, optional};
+use crate::jobs::Text;
 use crate::params::Params;
 
 /// How deep into a list of results a page may reach.
 const MAX_WINDOW: i64 = 10_000;
 const PAGE: i64 = 100;
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
-    pub from: Option<i64>,
-    pub size: Option<i64>,
+    pub from: Option<i32>,
+    pub size: Option<i32>,
 }
 
 impl Page {
-    /// The page that the query parameters ask for, if they do.
-    pub fn take(params: &mut Params) -> Result<Option<Self>> {
-        let page = Self {
-            from: params.take_number("from", "int")?,
-            size: params.take_number("size", "int")?,
-        };
-        Ok((page.from.is_some() || page.size.is_some()).then_some(page))
-    }
-
     /// What of a list is on the page.
     pub fn of<'l, T>(&self, list: &'l [T]) -> Result<&'l [T]> {
         let (from, size) = page_window(self)?;
@@ -45,39 +36,67 @@ impl Page {
     }
 }
 
-/// What is asked of results; each kind takes the fields that it knows.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+/// What is asked of any kind of results.
 struct Asked {
-    #[serde(rename = "job_id")]
-    _job_id: Option<String>,
-    timestamp: Option<Text>,
-    anomaly_score: Option<f64>,
-    record_score: Option<f64>,
-    influencer_score: Option<f64>,
+    score: Option<f64>,
     desc: Option<bool>,
-    descending: Option<bool>,
     start: Option<Text>,
     end: Option<Text>,
-    exclude_interim: Option<bool>,
-    expand: Option<bool>,
+    exclude_interim: bool,
     page: Option<Page>,
     sort: Option<String>,
 }
 
+/// What is asked of one kind: the name of its score differs, and it may have fields of its own.
+macro_rules! asked {
+    ($name:ident, $score:ident, $($own:ident: $type:ty),*) => {
+        #[derive(Deserialize, Default)]
+        #[serde(deny_unknown_fields, default)]
+        struct $name {
+            #[serde(rename = "job_id")]
+            _job_id: Option<String>,
+            $score: Option<f64>,
+            $($own: $type,)*
+            desc: Option<bool>,
+            start: Option<Text>,
+            end: Option<Text>,
+            exclude_interim: bool,
+            page: Option<Page>,
+            sort: Option<String>,
+        }
+
+        impl From<$name> for Asked {
+            fn from(asked: $name) -> Self {
+                Self {
+                    score: asked.$score,
+                    desc: asked.desc,
+                    start: asked.start,
+                    end: asked.end,
+                    exclude_interim: asked.exclude_interim,
+                    page: asked.page,
+                    sort: asked.sort,
+                }
+            }
+        }
+    };
+}
+
+asked!(BucketsAsked, anomaly_score, timestamp: Option<Text>, expand: bool);
+asked!(RecordsAsked, record_score,);
+asked!(InfluencersAsked, influencer_score,);
+
 /// What differs between the kinds of results.
 struct Kind {
     kind: ResultKind,
-    parser: &'static str,
     plural: &'static str,
     score: &'static str,
     sort: &'static str,
     descending: bool,
 }
 
+const BUCKETS_PARSER: &str = "ml/get_buckets";
 const BUCKETS: Kind = Kind {
     kind: ResultKind::Bucket,
-    parser: "ml/get_buckets",
     plural: "buckets",
     score: "anomaly_score",
     sort: "timestamp",
@@ -85,7 +104,6 @@ const BUCKETS: Kind = Kind {
 };
 const RECORDS: Kind = Kind {
     kind: ResultKind::Record,
-    parser: "ml/get_records",
     plural: "records",
     score: "record_score",
     sort: "record_score",
@@ -93,7 +111,6 @@ const RECORDS: Kind = Kind {
 };
 const INFLUENCERS: Kind = Kind {
     kind: ResultKind::Influencer,
-    parser: "ml/get_influencers",
     plural: "influencers",
     score: "influencer_score",
     sort: "influencer_score",
@@ -101,98 +118,23 @@ const INFLUENCERS: Kind = Kind {
 };
 
 impl Kind {
-    async fn read(&self, uri: &Uri, body: Body) -> Result<Asked> {
-        let mut params = Params::new(uri)?;
-        let asked = match optional::<Asked>(body, self.parser).await? {
-            Some(asked) => asked,
-            None => self.take_params(&mut params)?,
-        };
-        params.finish()?;
-        self.check(&asked)?;
-        Ok(asked)
-    }
-
-    fn take_params(&self, params: &mut Params) -> Result<Asked> {
-        let mut asked = Asked {
-            desc: params.take_bool("desc")?,
-            start: params.take("start").map(Text::Text),
-            end: params.take("end").map(Text::Text),
-            exclude_interim: params.take_bool("exclude_interim")?,
-            sort: params.take("sort"),
-            ..Asked::default()
-        };
-        asked.page = Page::take(params)?;
-        let score = params.take_number(self.score, "double")?;
-        match self.kind {
-            ResultKind::Record => asked.record_score = score,
-            ResultKind::Influencer => asked.influencer_score = score,
-            _ => {
-                asked.anomaly_score = score;
-                asked.timestamp = params.take("timestamp").map(Text::Text);
-                asked.expand = params.take_bool("expand")?;
-            }
-        }
-        Ok(asked)
-    }
-
-    /// Refuses the fields of other kinds.
-    fn check(&self, asked: &Asked) -> Result<()> {
-        let foreign = [
-            (
-                "anomaly_score",
-                asked.anomaly_score.is_some(),
-                ResultKind::Bucket,
-            ),
-            ("timestamp", asked.timestamp.is_some(), ResultKind::Bucket),
-            ("expand", asked.expand.is_some(), ResultKind::Bucket),
-            (
-                "record_score",
-                asked.record_score.is_some(),
-                ResultKind::Record,
-            ),
-            (
-                "influencer_score",
-                asked.influencer_score.is_some(),
-                ResultKind::Influencer,
-            ),
-        ];
-        match foreign
-            .iter()
-            .find(|(_, given, kind)| *given && *kind != self.kind)
-        {
-            Some((name, ..)) => Err(ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "x_content_parse_exception",
-                format!("[1:1] [{}] unknown field [{name}]", self.parser),
-            )),
-            None => Ok(()),
-        }
-    }
-
     fn query(&self, job_id: &str, asked: Asked) -> Result<ResultQuery> {
-        let bound = |name: &str, text: Option<Text>| {
-            text.map(|text| dates::bound(name, &text.into_string()))
-                .transpose()
-        };
+        let (start, end) = dates::bounds(asked.start, asked.end)?;
         let page = asked.page.unwrap_or_default();
         let (from, size) = page_window(&page)?;
         Ok(ResultQuery {
             job_id: job_id.to_owned(),
             kind: self.kind,
-            start: bound("start", asked.start)?,
-            end: bound("end", asked.end)?,
-            min_score: asked
-                .anomaly_score
-                .or(asked.record_score)
-                .or(asked.influencer_score)
-                .unwrap_or(0.0),
-            exclude_interim: asked.exclude_interim.unwrap_or(false),
+            start,
+            end,
+            min_score: asked.score.unwrap_or(0.0),
+            exclude_interim: asked.exclude_interim,
             sort: match asked.sort.as_deref().unwrap_or(self.sort) {
                 "timestamp" => Sort::Timestamp,
                 name if name == self.score => Sort::Score,
                 name => Sort::Field(name.to_owned()),
             },
-            descending: asked.desc.or(asked.descending).unwrap_or(self.descending),
+            descending: asked.desc.unwrap_or(self.descending),
             from,
             size,
         })
@@ -201,7 +143,8 @@ impl Kind {
 
 /// A page's place and size, within bounds.
 pub fn page_window(page: &Page) -> Result<(i64, i64)> {
-    let (from, size) = (page.from.unwrap_or(0), page.size.unwrap_or(PAGE));
+    let from = page.from.map_or(0, i64::from);
+    let size = page.size.map_or(PAGE, i64::from);
     for (name, value) in [("from", from), ("size", size)] {
         if value < 0 {
             return Err(ApiError::illegal_argument(format!(
@@ -209,10 +152,10 @@ pub fn page_window(page: &Page) -> Result<(i64, i64)> {
             )));
         }
     }
-    if from.saturating_add(size) > MAX_WINDOW {
+    if from + size > MAX_WINDOW {
         return Err(ApiError::illegal_argument(format!(
             "Result window is too large, from + size must be less than or equal to: [{MAX_WINDOW}] but was [{}]",
-            from.saturating_add(size)
+            from + size
         )));
     }
     Ok((from, size))
@@ -232,7 +175,8 @@ pub async fn records(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    page(&state, &RECORDS, &job_id, &uri, body).await
+    let asked: RecordsAsked = Params::new(&uri)?.body_or(body, "ml/get_records").await?;
+    page(&state, &RECORDS, &job_id, asked.into()).await
 }
 
 pub async fn influencers(
@@ -241,17 +185,13 @@ pub async fn influencers(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    page(&state, &INFLUENCERS, &job_id, &uri, body).await
+    let asked: InfluencersAsked = Params::new(&uri)?
+        .body_or(body, "ml/get_influencers")
+        .await?;
+    page(&state, &INFLUENCERS, &job_id, asked.into()).await
 }
 
-async fn page(
-    state: &ApiState,
-    kind: &Kind,
-    job_id: &str,
-    uri: &Uri,
-    body: Body,
-) -> Result<Response> {
-    let asked = kind.read(uri, body).await?;
+async fn page(state: &ApiState, kind: &Kind, job_id: &str, asked: Asked) -> Result<Response> {
     let page = state.jobs.results(&kind.query(job_id, asked)?).await?;
     Ok(page_of(page.count, kind.plural, &page.docs))
 }
@@ -262,7 +202,7 @@ pub async fn buckets(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut asked = BUCKETS.read(&uri, body).await?;
+    let mut asked: BucketsAsked = Params::new(&uri)?.body_or(body, BUCKETS_PARSER).await?;
     match asked.timestamp.take() {
         Some(timestamp) => one_bucket(&state, &job_id, &timestamp.into_string(), asked).await,
         None => bucket_page(&state, &job_id, asked).await,
@@ -275,13 +215,13 @@ pub async fn bucket(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked = BUCKETS.read(&uri, body).await?;
+    let asked = Params::new(&uri)?.body_or(body, BUCKETS_PARSER).await?;
     one_bucket(&state, &job_id, &timestamp, asked).await
 }
 
-async fn bucket_page(state: &ApiState, job_id: &str, asked: Asked) -> Result<Response> {
-    let expand = asked.expand.unwrap_or(false);
-    let query = BUCKETS.query(job_id, asked)?;
+async fn bucket_page(state: &ApiState, job_id: &str, asked: BucketsAsked) -> Result<Response> {
+    let expand = asked.expand;
+    let query = BUCKETS.query(job_id, asked.into())?;
     let mut page = state.jobs.results(&query).await?;
     if expand {
         for doc in &mut page.docs {
@@ -295,7 +235,7 @@ async fn one_bucket(
     state: &ApiState,
     job_id: &str,
     timestamp: &str,
-    asked: Asked,
+    asked: BucketsAsked,
 ) -> Result<Response> {
     if asked.page.is_some()
         || asked.start.is_some()
@@ -307,11 +247,11 @@ async fn one_bucket(
         ));
     }
     let time = dates::bound("timestamp", timestamp)?;
-    let expand = asked.expand.unwrap_or(false);
+    let expand = asked.expand;
     let query = ResultQuery {
         start: Some(time),
         end: Some(time + 1),
-        ..BUCKETS.query(job_id, asked)?
+        ..BUCKETS.query(job_id, asked.into())?
     };
     let mut page = state.jobs.results(&query).await?;
     if page.docs.is_empty() {

@@ -92,6 +92,7 @@ impl From<ConfigError> for JobError {
         match error.kind {
             ErrorKind::BadRequest => Self::bad_request(error.reason),
             ErrorKind::IllegalArgument => Self::illegal_argument(error.reason),
+            ErrorKind::Parse => Self::parse(error.reason),
         }
     }
 }

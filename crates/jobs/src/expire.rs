@@ -47,6 +47,22 @@ enum Step {
     TimeUp,
 }
 
+/// What goes by the time of the latest bucket.
+#[derive(Clone, Copy)]
+enum Aged {
+    Results,
+    Annotations,
+}
+
+impl Aged {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Results => "results",
+            Self::Annotations => "annotations",
+        }
+    }
+}
+
 /// One run.
 struct Run<'a> {
     jobs: &'a Jobs,
@@ -71,7 +87,7 @@ impl Jobs {
             complete: true,
         };
         for job in &jobs {
-            let step = run.results(job).await;
+            let step = run.aged(job, Aged::Results).await;
             run.end(&job.job_id, step);
         }
         let step = run.forecasts().await;
@@ -81,7 +97,7 @@ impl Jobs {
             run.end(&job.job_id, step);
         }
         for job in &jobs {
-            let step = run.annotations(job).await;
+            let step = run.aged(job, Aged::Annotations).await;
             run.end(&job.job_id, step);
         }
         Ok(run.complete)
@@ -121,20 +137,30 @@ impl Run<'_> {
         tokio::time::sleep(Duration::try_from_secs_f64(pause).unwrap_or_default()).await;
     }
 
-    /// Deletes step by step until nothing is left; then tells of it, if there was something.
-    async fn steps(
-        &self,
-        job: &Job,
-        what: &str,
-        before: i64,
-        mut delete: impl AsyncFnMut() -> tidewatch_store::Result<i64>,
-    ) -> Result<Step> {
+    /// Deletes, step by step, what is too old; then tells of it, if there was something.
+    async fn aged(&self, job: &Job, what: Aged) -> Result<Step> {
+        let job = self.jobs.get(&job.job_id)?;
+        let Some(before) = self.jobs.results_cutoff(&job).await? else {
+            return Ok(Step::Done);
+        };
+        let store = self.jobs.store();
+        let left = match what {
+            Aged::Results => store.count_results_before(&job.job_id, before).await?,
+            Aged::Annotations => store.count_annotations_before(&job.job_id, before).await?,
+        };
+        if left == 0 {
+            return Ok(Step::Done);
+        }
         let mut any = false;
         let step = loop {
             if self.time_is_up() {
                 break Step::TimeUp;
             }
-            let deleted = delete().await?;
+            let id = &job.job_id;
+            let deleted = match what {
+                Aged::Results => store.delete_results_before(id, before, STEP).await?,
+                Aged::Annotations => store.delete_annotations_before(id, before, STEP).await?,
+            };
             if deleted == 0 {
                 break Step::Done;
             }
@@ -142,40 +168,10 @@ impl Run<'_> {
             self.pause(deleted).await;
         };
         if any {
-            let message = format!("Deleted {what} prior to {}", date(before));
+            let message = format!("Deleted {} prior to {}", what.name(), date(before));
             self.jobs.notify(&job.job_id, "info", &message).await;
         }
         Ok(step)
-    }
-
-    async fn results(&self, job: &Job) -> Result<Step> {
-        let job = self.jobs.get(&job.job_id)?;
-        let Some(before) = self.jobs.results_cutoff(&job).await? else {
-            return Ok(Step::Done);
-        };
-        let store = self.jobs.store();
-        if store.count_results_before(&job.job_id, before).await? == 0 {
-            return Ok(Step::Done);
-        }
-        let delete = async || store.delete_results_before(&job.job_id, before, STEP).await;
-        self.steps(&job, "results", before, delete).await
-    }
-
-    async fn annotations(&self, job: &Job) -> Result<Step> {
-        let job = self.jobs.get(&job.job_id)?;
-        let Some(before) = self.jobs.results_cutoff(&job).await? else {
-            return Ok(Step::Done);
-        };
-        let store = self.jobs.store();
-        if store.count_annotations_before(&job.job_id, before).await? == 0 {
-            return Ok(Step::Done);
-        }
-        let delete = async || {
-            store
-                .delete_annotations_before(&job.job_id, before, STEP)
-                .await
-        };
-        self.steps(&job, "annotations", before, delete).await
     }
 
     async fn forecasts(&self) -> Result<Step> {

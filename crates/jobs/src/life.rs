@@ -8,7 +8,7 @@ use tidewatch_model::units::Memory;
 use crate::config::Job;
 use crate::entry::{Entry, State};
 use crate::error::{JobError, Result};
-use crate::live::{Live, json};
+use crate::live::json;
 use crate::manager::Jobs;
 use crate::runner::{Command, Runner, Saved, Start, not_open};
 use crate::snapshots::{self, ModelSnapshot};
@@ -29,6 +29,12 @@ impl Jobs {
         let entry = self.entry(job_id)?;
         let _life = entry.life.lock().await;
         self.still_there(job_id, &entry)?;
+        if let Some(reason) = entry.blocked() {
+            return Err(JobError::conflict(format!(
+                "Cannot open job [{job_id}] because it is executing [{}]",
+                reason.name()
+            )));
+        }
         if entry.status.read().state != State::Closed {
             return Err(JobError::conflict(format!(
                 "Cannot open job [{job_id}] because it has already been opened"
@@ -405,59 +411,6 @@ impl Jobs {
                 }
             }
         });
-    }
-
-    /// Deletes a job with all that it left. An open one only by force.
-    pub async fn delete(&self, job_id: &str, force: bool) -> Result<()> {
-        let entry = self.entry(job_id)?;
-        let _life = entry.life.lock().await;
-        self.still_there(job_id, &entry)?;
-        let state = entry.status.read().state;
-        if state != State::Closed && !force {
-            return Err(JobError::conflict(format!(
-                "Cannot delete job [{job_id}] because the job is {}",
-                state.name()
-            )));
-        }
-        let runner = entry.runner.write().take();
-        if let Some(runner) = runner {
-            // Waits for what is at work, so that nothing is written after the deletion.
-            if let Err(error) = runner.finish().await {
-                tracing::debug!(job_id, %error, "deleted without its last state");
-            }
-        }
-        {
-            // No calendar that is just being changed gets its name back.
-            let _resources = self.0.resources.lock().await;
-            self.0.store.delete_job(job_id).await?;
-        }
-        self.0.jobs.write().remove(job_id);
-        self.notify(job_id, "info", "Job deleted").await;
-        self.let_in_waiting();
-        Ok(())
-    }
-
-    /// Forgets all that a closed job has learnt and found; its configuration stays.
-    pub async fn reset(&self, job_id: &str) -> Result<()> {
-        let entry = self.entry(job_id)?;
-        let _life = entry.life.lock().await;
-        self.still_there(job_id, &entry)?;
-        if entry.status.read().state != State::Closed {
-            return Err(JobError::conflict(
-                "Can only reset a job when it is closed.",
-            ));
-        }
-        let _configuration = entry.configuration.lock().await;
-        self.0.store.clear_job(job_id).await?;
-        let mut job = entry.job.read().clone();
-        job.model_snapshot_id = None;
-        job.model_snapshot_min_version = None;
-        job.finished_time = None;
-        self.0.store.save_config(job_id, &json(&job)).await?;
-        *entry.job.write() = job;
-        *entry.live.write() = Live::new(job_id);
-        self.notify(job_id, "info", "Job has been reset").await;
-        Ok(())
     }
 
     /// Saves what is open, so that the next start has nothing to replay. Open jobs stay open in the store.

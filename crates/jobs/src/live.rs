@@ -35,6 +35,26 @@ impl Live {
             ("timing_stats".to_owned(), json(&self.timing)),
         ]
     }
+
+    /// Takes up what one of [`documents`](Self::documents) says.
+    pub fn take(&mut self, kind: &str, document: &str) -> serde_json::Result<()> {
+        match kind {
+            "data_counts" => {
+                let counts: DataCountsDoc = serde_json::from_str(document)?;
+                self.last_data_time = counts.last_data_time;
+                self.log_time = counts.log_time.unwrap_or_default();
+                self.counts = counts.counts;
+            }
+            "model_size_stats" => {
+                let size: ModelSizeDoc = serde_json::from_str(document)?;
+                self.size_log_time = size.log_time;
+                self.size = size.size;
+            }
+            "timing_stats" => self.timing = serde_json::from_str(document)?,
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// Plain structs with string keys always serialise.

@@ -21,6 +21,7 @@ use crate::pool::Pool;
 use crate::runner::{Applied, Command, Runner, not_open};
 use crate::settings::Settings;
 use crate::stats::{DataCountsDoc, ModelSizeDoc, TimingStats};
+use crate::tasks::Tasks;
 use crate::update::{JobUpdate, Standing};
 use crate::upgrade::Upgrades;
 
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub store: Store,
     pub settings: Settings,
     pub pool: Pool,
+    pub tasks: Arc<Tasks>,
     pub jobs: RwLock<BTreeMap<String, Arc<Entry>>>,
     /// Held while room is looked for and taken.
     pub room: Mutex<()>,
@@ -73,10 +75,12 @@ impl Jobs {
         let pool = Pool::new(settings.threads).map_err(|error| {
             JobError::internal(format!("the analysis threads can't start: {error}"))
         })?;
+        let tasks = Arc::new(Tasks::new(node_id(&store).await?, settings.clock.clone()));
         let inner = Inner {
             store,
             settings,
             pool,
+            tasks,
             jobs: RwLock::default(),
             room: Mutex::default(),
             resources: Mutex::default(),
@@ -92,10 +96,14 @@ impl Jobs {
             }
             jobs.0.jobs.write().insert(row.job_id, Arc::new(entry));
         }
+        jobs.resume_removals().await;
         active.sort_by_key(|(order, ..)| *order);
         for (_, job_id, state) in active {
             let entry = jobs.entry(&job_id)?;
             let _life = entry.life.lock().await;
+            if entry.blocked().is_some() {
+                continue;
+            }
             match state {
                 // It ran: it has its room, whatever the settings say now.
                 State::Opened | State::Closing => jobs.run(&entry).await,
@@ -137,21 +145,7 @@ impl Jobs {
         let job: Job = serde_json::from_str(&row.config).map_err(damaged)?;
         let mut live = Live::new(&row.job_id);
         for (kind, document) in self.0.store.stats(&row.job_id).await? {
-            match kind.as_str() {
-                "data_counts" => {
-                    let counts: DataCountsDoc = serde_json::from_str(&document).map_err(damaged)?;
-                    live.last_data_time = counts.last_data_time;
-                    live.log_time = counts.log_time.unwrap_or_default();
-                    live.counts = counts.counts;
-                }
-                "model_size_stats" => {
-                    let size: ModelSizeDoc = serde_json::from_str(&document).map_err(damaged)?;
-                    live.size_log_time = size.log_time;
-                    live.size = size.size;
-                }
-                "timing_stats" => live.timing = serde_json::from_str(&document).map_err(damaged)?,
-                _ => {}
-            }
+            live.take(&kind, &document).map_err(damaged)?;
         }
         let status = Status {
             state: State::parse(&row.state),
@@ -397,6 +391,10 @@ impl Jobs {
         &self.0.store
     }
 
+    pub fn tasks(&self) -> &Arc<Tasks> {
+        &self.0.tasks
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
@@ -462,6 +460,17 @@ impl Jobs {
             tracing::warn!(job_id, %error, "a notification could not be stored");
         }
     }
+}
+
+/// The id of the one node: made at the first start of a store.
+async fn node_id(store: &Store) -> Result<String> {
+    const KEY: &str = "node_id";
+    if let Some(id) = store.meta(KEY).await? {
+        return Ok(id);
+    }
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    store.set_meta(KEY, &id).await?;
+    Ok(id)
 }
 
 fn rules_of(job: &Job) -> impl Iterator<Item = &Vec<CustomRule>> {

@@ -1,16 +1,20 @@
 //! A closed job taken back to one of its model snapshots, or to the day before its first record.
 
+use std::sync::Arc;
+
+use serde_json::json;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Engine;
 use tidewatch_store::{Intervening, ResultRow, Reversion};
 
 use crate::categories;
 use crate::config::Job;
-use crate::entry::State;
+use crate::entry::{BlockReason, Entry, State};
 use crate::error::{JobError, Result};
-use crate::live::json;
+use crate::live::json as text;
 use crate::manager::Jobs;
 use crate::snapshots::{EMPTY, ModelSnapshot};
+use crate::tasks::{NewTask, Task};
 
 /// Annotations that say nothing any more once what they tell of is taken back.
 const UNDONE_EVENTS: [&str; 2] = ["delayed_data", "model_change"];
@@ -24,6 +28,7 @@ pub struct RevertRequest {
 }
 
 /// What a snapshot's state knows beside the models.
+#[derive(Default)]
 struct Learnt {
     counts: DataCounts,
     categories: Vec<ResultRow>,
@@ -32,21 +37,47 @@ struct Learnt {
 impl Jobs {
     /// Takes a job back to a snapshot, which becomes the active one; later ones are kept. Counts, model size and
     /// categories are those of the snapshot; results are kept, unless it is asked otherwise, until new ones take their
-    /// place. `empty` is the snapshot of a job that has learnt nothing.
-    pub async fn revert(
+    /// place. `empty` is the snapshot of a job that has learnt nothing. The task's answer is the snapshot.
+    pub fn revert(&self, job_id: &str, snapshot_id: &str, request: RevertRequest) -> Arc<Task> {
+        let new = NewTask {
+            action: "cluster:admin/xpack/ml/job/model_snapshots/revert",
+            description: format!("revert-job-{job_id}"),
+            is_cancellable: false,
+        };
+        let (jobs, job_id) = (self.clone(), job_id.to_owned());
+        let snapshot_id = snapshot_id.to_owned();
+        self.tasks().run(new, |task| async move {
+            let snapshot = jobs.revert_for(&job_id, &snapshot_id, request, &task);
+            Ok(json!({"model": snapshot.await?}))
+        })
+    }
+
+    async fn revert_for(
         &self,
         job_id: &str,
         snapshot_id: &str,
         request: RevertRequest,
+        task: &Task,
     ) -> Result<ModelSnapshot> {
         let entry = self.entry(job_id)?;
-        let _life = entry.life.lock().await;
-        self.still_there(job_id, &entry)?;
-        let may_be_taken_back = match entry.status.read().state {
-            State::Closed => true,
-            _ => request.force && entry.runner.read().is_none(),
-        };
-        if !may_be_taken_back {
+        {
+            let _life = entry.life.lock().await;
+            self.still_there(job_id, &entry)?;
+            self.may_be_taken_back(&entry, snapshot_id, request.force)?;
+            self.block(&entry, BlockReason::Revert, &task.id).await?;
+        }
+        let _turn = entry.blocking.lock().await;
+        let outcome = self.take_back(&entry, snapshot_id, request, task).await;
+        if outcome.is_err() {
+            self.unblock(&entry, &task.id).await?;
+        }
+        outcome
+    }
+
+    fn may_be_taken_back(&self, entry: &Entry, snapshot_id: &str, force: bool) -> Result<()> {
+        let job_id = &entry.job.read().job_id.clone();
+        let is_closed = entry.status.read().state == State::Closed;
+        if !is_closed && (!force || entry.runner.read().is_some()) {
             return Err(JobError::conflict(
                 "Can only revert to a model snapshot when the job is closed.",
             ));
@@ -56,22 +87,46 @@ impl Jobs {
                 "Cannot revert job [{job_id}] to snapshot [{snapshot_id}] as it is being upgraded"
             )));
         }
+        match entry.blocked() {
+            Some(reason)
+                if reason != BlockReason::Revert || self.task_of(entry, reason).is_some() =>
+            {
+                Err(JobError::conflict(format!(
+                    "cannot revert job [{job_id}] to snapshot [{snapshot_id}] while it is blocked with [{}]",
+                    reason.name()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes back a job that is blocked for it.
+    async fn take_back(
+        &self,
+        entry: &Entry,
+        snapshot_id: &str,
+        request: RevertRequest,
+        task: &Task,
+    ) -> Result<ModelSnapshot> {
         let _configuration = entry.configuration.lock().await;
         let mut job = entry.job.read().clone();
+        let job_id = &job.job_id.clone();
+        if !entry.is_blocked_by(&task.id) {
+            // It is being deleted.
+            return Err(JobError::no_such_job(job_id));
+        }
         let is_empty = snapshot_id == EMPTY;
-        let snapshot = match is_empty {
-            true => ModelSnapshot::empty(job_id, self.now()),
-            false => self.snapshot(job_id, snapshot_id).await?,
-        };
-        let learnt = match is_empty {
-            true => Learnt {
-                counts: DataCounts::default(),
-                categories: Vec::new(),
-            },
-            false => self.learnt(&job, &snapshot).await?,
+        let (snapshot, learnt) = match is_empty {
+            true => (ModelSnapshot::empty(job_id, self.now()), Learnt::default()),
+            false => {
+                let snapshot = self.snapshot(job_id, snapshot_id).await?;
+                let learnt = self.learnt(&job, &snapshot).await?;
+                (snapshot, learnt)
+            }
         };
         job.model_snapshot_id = (!is_empty).then(|| snapshot.snapshot_id.clone());
         job.model_snapshot_min_version = (!is_empty).then(|| snapshot.min_version.clone());
+        job.block(None);
         let mut live = entry.live.read().clone();
         live.counts = learnt.counts;
         live.size = snapshot.model_size_stats.size.clone();
@@ -82,17 +137,16 @@ impl Jobs {
             .delete_intervening_results
             .then(|| intervening(&snapshot));
         let to = Reversion {
-            config: json(&job),
+            config: text(&job),
             stats: live.documents(job_id),
             categories: learnt.categories,
             intervening,
         };
         self.store().revert_job(job_id, to).await?;
-        *entry.job.write() = job;
         *entry.live.write() = live;
-        let description = &snapshot.description;
-        let message = format!("Job model snapshot reverted to '{description}'");
+        let message = format!("Job model snapshot reverted to '{}'", snapshot.description);
         self.notify(job_id, "info", &message).await;
+        *entry.job.write() = job;
         Ok(snapshot)
     }
 

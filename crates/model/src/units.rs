@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::config::ConfigError;
+
+/// Stands in a refusal where the name of the field belongs, which only the reader of the whole knows.
+pub const UNNAMED: &str = "[]";
+
 /// A span of time such as `15m`. It prints in the unit in which it was given, as Elasticsearch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeSpan {
@@ -179,7 +184,9 @@ impl<'de> Deserialize<'de> for TimeSpan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         Self::parse(&text).map_err(|error| {
-            de::Error::custom(format!("failed to parse time value [{text}]: {error}"))
+            de::Error::custom(ConfigError::illegal_argument(format!(
+                "failed to parse setting {UNNAMED} with value [{text}] as a time value: {error}"
+            )))
         })
     }
 }
@@ -260,9 +267,9 @@ impl<'de> Deserialize<'de> for Memory {
             Wire::Text(text) => text,
         };
         Self::parse(&text).ok_or_else(|| {
-            de::Error::custom(format!(
-                "failed to parse [{text}] as a size in bytes: unit is missing or unrecognized"
-            ))
+            de::Error::custom(ConfigError::parse(format!(
+                "failed to parse setting {UNNAMED} with value [{text}] as a size in bytes: unit is missing or unrecognized"
+            )))
         })
     }
 }

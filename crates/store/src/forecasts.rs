@@ -245,6 +245,38 @@ impl Store {
     }
 }
 
+/// Writes a point that comes on its own, of a forecast that may not be known yet.
+pub(crate) async fn adopt_point(
+    conn: &mut SqliteConnection,
+    forecast: ForecastRow,
+    series: String,
+    point: ForecastPoint,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO forecasts (job_id, forecast_id, created, expires, running, doc)
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(&forecast.job_id)
+    .bind(&forecast.forecast_id)
+    .bind(forecast.created)
+    .bind(forecast.expires)
+    .bind(forecast.running)
+    .bind(forecast.doc)
+    .execute(&mut *conn)
+    .await?;
+    let number: i64 =
+        sqlx::query_scalar("SELECT number FROM forecasts WHERE job_id = ? AND forecast_id = ?")
+            .bind(forecast.job_id)
+            .bind(forecast.forecast_id)
+            .fetch_one(&mut *conn)
+            .await?;
+    let one = ForecastSeriesRow {
+        doc: series,
+        points: vec![point],
+    };
+    save_points(conn, number, one).await
+}
+
 async fn save_points(
     conn: &mut SqliteConnection,
     forecast: i64,

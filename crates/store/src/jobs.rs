@@ -111,10 +111,45 @@ impl Store {
     }
 
     /// Takes a job back to its first day: results, journal, checkpoint, snapshots, statistics, annotations and forecasts go,
-    /// the job itself and its state stay. One transaction.
-    pub async fn clear_job(&self, job_id: &str) -> Result<()> {
-        self.write_for(job_id, |conn, job_id| {
-            Box::pin(async move { clear(conn, &job_id).await })
+    /// the job and its state stay, and its configuration is replaced. One transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]
+    pub async fn clear_job(&self, job_id: &str, config: &str) -> Result<()> {
+        let config = config.to_owned();
+        self.write_for(job_id, move |conn, job_id| {
+            Box::pin(async move {
+                clear(&mut *conn, &job_id).await?;
+                let done = sqlx::query("UPDATE jobs SET config = ?2 WHERE job_id = ?1")
+                    .bind(&job_id)
+                    .bind(config)
+                    .execute(conn)
+                    .await?;
+                must_exist(done.rows_affected(), job_id)
+            })
+        })
+        .await
+    }
+
+    /// Deletes at most `rows` rows of what [`clear_job`](Self::clear_job) deletes, and tells how many. When it tells 0,
+    /// what is left is little.
+    pub async fn clear_some(&self, job_id: &str, rows: u32) -> Result<u64> {
+        self.write_for(job_id, move |conn, job_id| {
+            Box::pin(async move {
+                let mut deleted = 0;
+                for (sql, share) in SOME {
+                    let done = sqlx::query(sql)
+                        .bind(&job_id)
+                        .bind((i64::from(rows) - deleted) / share)
+                        .execute(&mut *conn)
+                        .await?;
+                    deleted += done.rows_affected() as i64 * share;
+                    if deleted >= i64::from(rows) {
+                        break;
+                    }
+                }
+                Ok(deleted as u64)
+            })
         })
         .await
     }
@@ -157,11 +192,52 @@ async fn clear(conn: &mut SqliteConnection, job_id: &str) -> Result<()> {
         "DELETE FROM job_stats WHERE job_id = ?",
         "DELETE FROM annotations WHERE job_id = ?",
         "DELETE FROM forecasts WHERE job_id = ?",
+        "DELETE FROM documents WHERE job_id = ?",
     ] {
         sqlx::query(sql).bind(job_id).execute(&mut *conn).await?;
     }
     Ok(())
 }
+
+/// A limited number of rows of each table that may have many of a job, and for how many rows one of them counts: a
+/// chunk of a state has a megabyte.
+const SOME: [(&str, i64); 7] = [
+    (
+        "DELETE FROM results WHERE (job_id, kind, timestamp, seq) IN
+         (SELECT job_id, kind, timestamp, seq FROM results WHERE job_id = ? LIMIT ?)",
+        1,
+    ),
+    (
+        "DELETE FROM journal WHERE rowid IN (SELECT rowid FROM journal WHERE job_id = ? LIMIT ?)",
+        100,
+    ),
+    (
+        "DELETE FROM checkpoint_chunks WHERE rowid IN
+         (SELECT rowid FROM checkpoint_chunks WHERE job_id = ? LIMIT ?)",
+        100,
+    ),
+    (
+        "DELETE FROM snapshot_chunks WHERE rowid IN
+         (SELECT rowid FROM snapshot_chunks WHERE job_id = ? LIMIT ?)",
+        100,
+    ),
+    (
+        "DELETE FROM snapshots WHERE (job_id, snapshot_id) IN
+         (SELECT job_id, snapshot_id FROM snapshots WHERE job_id = ? LIMIT ?)",
+        1,
+    ),
+    (
+        "DELETE FROM annotations WHERE (job_id, annotation_id) IN
+         (SELECT job_id, annotation_id FROM annotations WHERE job_id = ? LIMIT ?)",
+        1,
+    ),
+    (
+        "DELETE FROM forecast_points WHERE (forecast, timestamp, series) IN
+         (SELECT forecast, timestamp, series FROM forecast_points
+          WHERE forecast IN (SELECT number FROM forecasts WHERE job_id = ?) LIMIT ?)",
+        1,
+    ),
+];
 
 #[cfg(test)]
 mod tests {
@@ -327,7 +403,25 @@ mod tests {
         let dir = tempdir();
         let store = open_with_job(dir.path(), "j").await;
         fill(&store, "j").await;
-        store.clear_job("j").await.unwrap();
+        // First in steps as small as can be.
+        for _ in 0..1_000 {
+            let deleted = store.clear_some("j", 100).await.unwrap();
+            assert!(deleted <= 100, "{deleted}");
+            if deleted == 0 {
+                break;
+            }
+        }
+        let left = census(&store, "j").await;
+        assert_eq!(
+            (
+                left["results"],
+                left["journal"],
+                left["snapshots"],
+                left["annotations"]
+            ),
+            (0, 0, 0, 0)
+        );
+        store.clear_job("j", &job("j").config).await.unwrap();
         for (table, rows) in census(&store, "j").await {
             let stays = ["jobs", "notifications", "calendar_jobs"].contains(&table.as_str());
             assert_eq!(rows, i64::from(stays), "{table}");

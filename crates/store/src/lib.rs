@@ -9,6 +9,7 @@
 
 mod blob;
 mod calendars;
+mod documents;
 mod error;
 mod filters;
 mod forecasts;
@@ -34,6 +35,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 pub use calendars::{CalendarRow, EventRow};
+pub use documents::{AdoptedResult, DocumentRow, NewDocument, Written, names};
 pub use error::{Result, StoreError};
 pub use filters::FilterRow;
 pub use forecasts::{ForecastPage, ForecastPoint, ForecastRow, ForecastSeriesRow};
@@ -171,6 +173,14 @@ impl Store {
         T: Send + 'static,
     {
         writer::submit(&self.0.queue, write).await
+    }
+
+    /// As [`write`](Self::write), without waiting for it.
+    pub(crate) async fn post<F>(&self, write: F) -> Result<()>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<()>> + Send + 'static,
+    {
+        writer::post(&self.0.queue, write).await
     }
 
     /// As [`write`](Self::write), for rows of one job: [`StoreError::NoSuchJob`] when it isn't there.

@@ -29,7 +29,8 @@ pub struct AnnotationRow {
 }
 
 impl Store {
-    /// Writes an audit message; the job need not exist.
+    /// Writes an audit message; the job need not exist. It is on its way when this returns, in its place among the
+    /// writes: nobody's answer waits for it.
     pub async fn notify(
         &self,
         job_id: Option<&str>,
@@ -39,7 +40,7 @@ impl Store {
     ) -> Result<()> {
         let job_id = job_id.map(str::to_owned);
         let (level, message) = (level.to_owned(), message.to_owned());
-        self.write(move |conn| {
+        self.post(move |conn| {
             Box::pin(async move {
                 sqlx::query(
                     "INSERT INTO notifications (job_id, level, message, timestamp)
@@ -123,6 +124,7 @@ mod tests {
         let store = open_with_job(dir.path(), "j").await;
         store.notify(Some("j"), "info", "second", 2).await.unwrap();
         store.notify(None, "warning", "first", 1).await.unwrap();
+        // Committed after them.
         store.delete_job("j").await.unwrap();
         let all = store.notifications(None).await.unwrap();
         let messages: Vec<_> = all.iter().map(|n| n.message.as_str()).collect();

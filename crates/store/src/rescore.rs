@@ -41,11 +41,12 @@ impl fmt::Debug for Rescoring {
 const PAGE: i64 = 256;
 
 /// Few results of a window have a score that is worth a look: the index by score leads to them. A page begins after
-/// the last row of the one before. A row that moves up between them is met again.
+/// the last row of the one before. A row that moves up between them is met again. Results that were written as
+/// documents (`seq` below 0) are another engine's, and keep their scores.
 const CANDIDATES: &str =
     "SELECT timestamp, seq, score, doc FROM results INDEXED BY results_by_score
      WHERE job_id = ?1 AND kind = ?2 AND (score, timestamp, seq) > (?3, ?4, ?5)
-     AND timestamp >= ?6 AND timestamp < ?7 AND is_interim = 0
+     AND timestamp >= ?6 AND timestamp < ?7 AND is_interim = 0 AND seq >= 0
      ORDER BY score, timestamp, seq LIMIT ?8";
 
 type Candidate = (i64, i32, f64, String);

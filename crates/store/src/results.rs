@@ -26,6 +26,19 @@ pub enum ResultKind {
     Category = 8,
 }
 
+impl ResultKind {
+    pub(crate) fn from_number(number: i64) -> Option<Self> {
+        let all = [
+            Self::Bucket,
+            Self::Record,
+            Self::Influencer,
+            Self::ModelPlot,
+            Self::Category,
+        ];
+        all.into_iter().find(|kind| *kind as i64 == number)
+    }
+}
+
 /// One result. (job, kind, timestamp, seq) names it: writing the same name again replaces it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultRow {
@@ -47,7 +60,7 @@ pub struct ResultWrite {
     /// First delete every interim row of the job.
     pub delete_interim: bool,
     /// A bucket among them replaces all that was there of its timestamp: older records, influencers and model
-    /// plots of it go. The order of the rows doesn't matter.
+    /// plots of it go, and what was written as documents. The order of the rows doesn't matter.
     pub rows: Vec<ResultRow>,
     /// Then give results other scores, the rows just written among them.
     pub rescoring: Option<Rescoring>,
@@ -180,31 +193,45 @@ impl Store {
 const DELETE_INTERIM: &str =
     "DELETE FROM results INDEXED BY results_interim WHERE job_id = ? AND is_interim = 1";
 
-/// Deletes what hangs on the buckets among `rows`, so that nothing of an earlier writing stays.
+/// Deletes what hangs on the buckets among `rows`, so that nothing of an earlier writing stays, and documents that
+/// have the names of its buckets and categories.
 async fn clear_buckets(
     conn: &mut SqliteConnection,
     job_id: &str,
     rows: &[ResultRow],
 ) -> Result<()> {
-    let mut timestamps = String::new();
-    for bucket in rows.iter().filter(|row| row.kind == ResultKind::Bucket) {
-        let separator = if timestamps.is_empty() { '[' } else { ',' };
-        // Writing to a string can't fail.
-        let _ = write!(timestamps, "{separator}{}", bucket.timestamp);
+    if let Some(times) = times_of(rows, ResultKind::Bucket) {
+        sqlx::query(
+            "DELETE FROM results WHERE job_id = ? AND kind IN (0, 1, 2, 3)
+             AND timestamp IN (SELECT value FROM json_each(?))",
+        )
+        .bind(job_id)
+        .bind(times)
+        .execute(&mut *conn)
+        .await?;
     }
-    if timestamps.is_empty() {
-        return Ok(());
+    if let Some(ids) = times_of(rows, ResultKind::Category) {
+        sqlx::query(
+            "DELETE FROM results WHERE job_id = ? AND kind = 8 AND seq < 0
+             AND timestamp IN (SELECT value FROM json_each(?))",
+        )
+        .bind(job_id)
+        .bind(ids)
+        .execute(conn)
+        .await?;
     }
-    timestamps.push(']');
-    sqlx::query(
-        "DELETE FROM results WHERE job_id = ? AND kind IN (1, 2, 3)
-         AND timestamp IN (SELECT value FROM json_each(?))",
-    )
-    .bind(job_id)
-    .bind(timestamps)
-    .execute(conn)
-    .await?;
     Ok(())
+}
+
+/// The timestamps of the rows of a kind, a JSON array, if there are any.
+fn times_of(rows: &[ResultRow], kind: ResultKind) -> Option<String> {
+    let mut times = String::new();
+    for row in rows.iter().filter(|row| row.kind == kind) {
+        let separator = if times.is_empty() { '[' } else { ',' };
+        // Writing to a string can't fail.
+        let _ = write!(times, "{separator}{}", row.timestamp);
+    }
+    (!times.is_empty()).then(|| times + "]")
 }
 
 /// Rows of one statement, largest first. Fixed sizes keep the statements few, and so prepared.

@@ -83,6 +83,39 @@ where
     answer.await.map_err(|_| StoreError::Closed)?
 }
 
+/// A write that nobody waits for; a failure goes to the log.
+struct Posted<F>(Option<F>);
+
+impl<F> Operation for Posted<F>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<()>> + Send,
+{
+    fn run<'a>(&'a mut self, conn: &'a mut SqliteConnection) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            match self.0.take() {
+                Some(write) => write(conn).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "a write that nobody waited for failed");
+        }
+    }
+}
+
+/// Queues `write`, which is committed with what is queued next to it, and goes on.
+pub(crate) async fn post<F>(queue: &mpsc::Sender<Command>, write: F) -> Result<()>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<()>> + Send + 'static,
+{
+    let operation = Box::new(Posted(Some(write)));
+    let sent = queue.send(Command::Run(operation)).await;
+    sent.map_err(|_| StoreError::Closed)
+}
+
 /// The writer's task. It ends when it is told to close or when the last `Store` is gone.
 pub(crate) struct Writer {
     pub(crate) conn: SqliteConnection,

@@ -13,6 +13,8 @@ pub enum ErrorKind {
     BadRequest,
     /// `illegal_argument_exception`
     IllegalArgument,
+    /// `parse_exception`
+    Parse,
 }
 
 /// Stands between kind and reason in [`ConfigError`]'s display: serde carries errors as text alone, and the wire
@@ -34,13 +36,20 @@ impl ConfigError {
         }
     }
 
+    pub fn parse(reason: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Parse,
+            reason: reason.into(),
+        }
+    }
+
     /// Finds an error again in the text that serde made of it.
     pub fn from_display(text: &str) -> Option<Self> {
         let (kind, reason) = text.split_once(SEPARATOR)?;
-        let kind = if kind == "status_exception" {
-            ErrorKind::BadRequest
-        } else {
-            ErrorKind::IllegalArgument
+        let kind = match kind {
+            "status_exception" => ErrorKind::BadRequest,
+            "parse_exception" => ErrorKind::Parse,
+            _ => ErrorKind::IllegalArgument,
         };
         Some(Self {
             kind,
@@ -52,6 +61,7 @@ impl ConfigError {
         match self.kind {
             ErrorKind::BadRequest => "status_exception",
             ErrorKind::IllegalArgument => "illegal_argument_exception",
+            ErrorKind::Parse => "parse_exception",
         }
     }
 }

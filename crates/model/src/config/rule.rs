@@ -6,11 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Function};
 
-/// Fails with a `status_exception`.
-macro_rules! refuse {
-    ($($message:tt)*) => { return Err(ConfigError::bad_request(format!($($message)*))) };
-}
-
 /// An enumeration that is read in any case and written in its own names.
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+) => {

@@ -1,0 +1,403 @@
+//! Documents of Elasticsearch's internal indices: results, statistics and notes as an old cluster has them, taken up
+//! to where the server's own are.
+
+mod indices;
+mod schema;
+mod shapes;
+
+use serde_json::{Map, Value, json};
+use tidewatch_model::results::Echoed;
+use tidewatch_store::{
+    AdoptedResult, AnnotationRow, DocumentRow, ForecastPoint, ForecastRow, NewDocument,
+    NotificationRow, ResultKind, SnapshotRow, Written, names,
+};
+
+use crate::error::{JobError, Result};
+use crate::manager::Jobs;
+
+pub use indices::{Family, Index};
+use schema::{Unreadable, read};
+
+/// The version that Elasticsearch believes a snapshot to need that doesn't say.
+const OLDEST_SNAPSHOT: &str = "6.3.0";
+
+/// A document to write.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    pub index: Index,
+    pub id: String,
+    /// Refuse it where there is one of its id.
+    pub only_new: bool,
+    pub source: Map<String, Value>,
+}
+
+impl Jobs {
+    /// Writes documents in one transaction, in their order, and says of each what became of it: whether it was created
+    /// (or written over another).
+    pub async fn write_documents(&self, documents: Vec<Incoming>) -> Result<Vec<Result<bool>>> {
+        let mut outcomes: Vec<Result<bool>> = Vec::with_capacity(documents.len());
+        let mut rows = Vec::with_capacity(documents.len());
+        let mut stats = Vec::new();
+        let ids: Vec<String> = documents
+            .iter()
+            .map(|document| document.id.clone())
+            .collect();
+        for document in documents {
+            match self.row(document) {
+                Ok(row) => {
+                    if let DocumentRow::Stats { job_id, kind, doc } = &row.row {
+                        stats.push((job_id.clone(), kind.clone(), doc.clone()));
+                    }
+                    rows.push(row);
+                    outcomes.push(Ok(true));
+                }
+                Err(error) => outcomes.push(Err(error)),
+            }
+        }
+        let written = self.store().write_documents(rows).await?;
+        let accepted = outcomes
+            .iter_mut()
+            .zip(&ids)
+            .filter(|(outcome, _)| outcome.is_ok());
+        for ((outcome, id), written) in accepted.zip(written) {
+            *outcome = match written {
+                Written::Created => Ok(true),
+                Written::Updated => Ok(false),
+                Written::Exists => Err(JobError {
+                    status: 409,
+                    kind: "version_conflict_engine_exception",
+                    reason: format!(
+                        "[{id}]: version conflict, document already exists (current version [1])"
+                    ),
+                    cause: None,
+                }),
+                Written::NoJob => Err(JobError::not_found(format!(
+                    "the job of document [{id}] was deleted"
+                ))),
+            };
+        }
+        for (job_id, kind, doc) in stats {
+            self.take_stats(&job_id, &kind, &doc)?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Makes a closed job say what was written of it.
+    fn take_stats(&self, job_id: &str, kind: &str, doc: &str) -> Result<()> {
+        let Ok(entry) = self.entry(job_id) else {
+            return Ok(());
+        };
+        if entry.runner.read().is_none() {
+            entry.live.write().take(kind, doc).map_err(|error| {
+                JobError::internal(format!("[{kind}] of job [{job_id}] can't be read: {error}"))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What a document is to the store.
+    fn row(&self, document: Incoming) -> Result<NewDocument> {
+        let Incoming {
+            index,
+            id,
+            only_new,
+            source,
+        } = document;
+        let row = match self.known(&index, &id, &source) {
+            Ok(row) => row,
+            Err(Unreadable::Missing(_)) => other(index, &id, source),
+            Err(Unreadable::Wrong { field, of, value }) => {
+                return Err(JobError {
+                    status: 400,
+                    kind: "document_parsing_exception",
+                    reason: format!(
+                        "failed to parse field [{field}] of type [{of}] in document with id '{id}'. Preview of field's \
+                         value: '{value}'"
+                    ),
+                    cause: None,
+                });
+            }
+        };
+        Ok(NewDocument { id, only_new, row })
+    }
+
+    /// The row of a document that has a place of its own.
+    fn known(
+        &self,
+        index: &Index,
+        id: &str,
+        source: &Map<String, Value>,
+    ) -> std::result::Result<DocumentRow, Unreadable> {
+        let source = || source.clone();
+        let job_id = source()
+            .get("job_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        if index.family == Family::Notifications {
+            return notification(source());
+        }
+        let job = job_id.and_then(|job_id| self.get(&job_id).ok());
+        let job = job.ok_or(Unreadable::Missing("job_id"))?;
+        match index.family {
+            Family::Annotations => annotation(id, source()),
+            Family::Results if index.name == indices::of_results(&job.results_index_name) => {
+                result(id, source())
+            }
+            _ => Err(Unreadable::Missing("job_id")),
+        }
+    }
+}
+
+type Row = std::result::Result<DocumentRow, Unreadable>;
+type Source = Map<String, Value>;
+
+/// A document of a results index, known by what it has.
+fn result(id: &str, source: Source) -> Row {
+    let has = |name: &str| source.get(name).is_some_and(|value| !value.is_null());
+    match source.get("result_type").and_then(Value::as_str) {
+        Some("bucket") => scored(id, ResultKind::Bucket, read(shapes::BUCKET, source)?),
+        Some("record") => scored(id, ResultKind::Record, read(shapes::RECORD, source)?),
+        Some("influencer") => scored(
+            id,
+            ResultKind::Influencer,
+            read(shapes::INFLUENCER, source)?,
+        ),
+        Some("model_plot") => scored(id, ResultKind::ModelPlot, read(shapes::MODEL_PLOT, source)?),
+        Some("model_size_stats") => stats("model_size_stats", model_size(source)?),
+        Some("timing_stats") => stats("timing_stats", read(shapes::TIMING_STATS, source)?),
+        Some("model_forecast_request_stats") => Ok(DocumentRow::Forecast(forecast(source)?)),
+        Some("model_forecast") => forecast_point(source),
+        Some("category_definition") => category(id, source),
+        None if has("snapshot_id") => snapshot(source),
+        None if has("category_id") => category(id, source),
+        None if has("processed_record_count") => {
+            stats("data_counts", read(shapes::DATA_COUNTS, source)?)
+        }
+        None if id.ends_with("_timing_stats") => {
+            stats("timing_stats", read(shapes::TIMING_STATS, source)?)
+        }
+        _ => Err(Unreadable::Missing("result_type")),
+    }
+}
+
+fn text<'d>(document: &'d Source, name: &str) -> Option<&'d str> {
+    document.get(name).and_then(Value::as_str)
+}
+
+fn owned(document: &Source, name: &str) -> String {
+    text(document, name).unwrap_or_default().to_owned()
+}
+
+fn whole(document: &Source, name: &str) -> i64 {
+    document
+        .get(name)
+        .and_then(Value::as_i64)
+        .unwrap_or_default()
+}
+
+/// A result with a score, or none.
+fn scored(id: &str, kind: ResultKind, mut document: Source) -> Row {
+    match kind {
+        ResultKind::Record => echo_record(&mut document),
+        ResultKind::Influencer => {
+            let names = [("influencer_field_name", "influencer_field_value")];
+            echo(&mut document, &names);
+        }
+        _ => {}
+    }
+    let score = match kind {
+        ResultKind::Bucket => "anomaly_score",
+        ResultKind::Record => "record_score",
+        ResultKind::Influencer => "influencer_score",
+        ResultKind::ModelPlot | ResultKind::Category => "",
+    };
+    let number = |name: &str| document.get(name).and_then(Value::as_f64);
+    let score = number(score).unwrap_or_default();
+    let is_interim = document.get("is_interim").and_then(Value::as_bool);
+    let timestamp = match kind {
+        ResultKind::Category => whole(&document, "category_id"),
+        _ => whole(&document, "timestamp"),
+    };
+    let job_id = owned(&document, "job_id");
+    let document = Value::Object(document);
+    Ok(DocumentRow::Result(AdoptedResult {
+        kind,
+        timestamp,
+        score,
+        is_interim: is_interim.unwrap_or(false),
+        has_own_name: id == names::of_result(&job_id, kind, timestamp, &document),
+        doc: document.to_string(),
+        job_id,
+    }))
+}
+
+/// Says fields that records and influencers name once more, under their names.
+fn echo(document: &mut Source, names: &[(&str, &str)]) {
+    let mut echoed = Echoed::default();
+    for (name, value) in names {
+        if let (Some(name), Some(value)) = (text(document, name), text(document, value)) {
+            echoed.add(name, [value.to_owned()]);
+        }
+    }
+    let influencers = document.get("influencers").and_then(Value::as_array);
+    for influencer in influencers.into_iter().flatten() {
+        let values = influencer["influencer_field_values"].as_array();
+        let values = values.into_iter().flatten().filter_map(Value::as_str);
+        let name = influencer["influencer_field_name"].as_str();
+        echoed.add(name.unwrap_or_default(), values.map(str::to_owned));
+    }
+    for (name, values) in echoed.0 {
+        if !name.is_empty() {
+            document.insert(name, values.into());
+        }
+    }
+}
+
+fn echo_record(document: &mut Source) {
+    let names = [
+        ("by_field_name", "by_field_value"),
+        ("over_field_name", "over_field_value"),
+        ("partition_field_name", "partition_field_value"),
+    ];
+    echo(document, &names);
+}
+
+fn category(id: &str, source: Source) -> Row {
+    let mut document = read(shapes::CATEGORY, source)?;
+    document.insert("result_type".to_owned(), "category_definition".into());
+    let number = whole(&document, "category_id").to_string();
+    document.insert("mlcategory".to_owned(), number.into());
+    let partition = text(&document, "partition_field_name").map(str::to_owned);
+    let value = document.get("partition_field_value").cloned();
+    if let (Some(name), Some(value)) = (partition, value) {
+        document.entry(name).or_insert(value);
+    }
+    scored(id, ResultKind::Category, document)
+}
+
+fn stats(kind: &str, document: Source) -> Row {
+    Ok(DocumentRow::Stats {
+        job_id: owned(&document, "job_id"),
+        kind: kind.to_owned(),
+        doc: Value::Object(document).to_string(),
+    })
+}
+
+/// Fills in what an enumeration says where a document says nothing.
+fn set_empty(document: &mut Source, name: &str, value: &str) {
+    if text(document, name).is_none_or(str::is_empty) {
+        document.insert(name.to_owned(), value.into());
+    }
+}
+
+fn model_size(source: Source) -> std::result::Result<Source, Unreadable> {
+    let mut document = read(shapes::MODEL_SIZE_STATS, source)?;
+    complete_model_size(&mut document);
+    Ok(document)
+}
+
+fn complete_model_size(document: &mut Source) {
+    let statuses: [(&str, &[&str]); 2] = [
+        ("memory_status", &["ok", "soft_limit", "hard_limit"]),
+        ("categorization_status", &["ok", "warn"]),
+    ];
+    for (name, known) in statuses {
+        if !text(document, name).is_some_and(|status| known.contains(&status)) {
+            document.insert(name.to_owned(), "ok".into());
+        }
+    }
+    set_empty(document, "result_type", "model_size_stats");
+    set_empty(document, "assignment_memory_basis", "model_memory_limit");
+}
+
+fn snapshot(source: Source) -> Row {
+    let mut document = read(shapes::MODEL_SNAPSHOT, source)?;
+    set_empty(&mut document, "min_version", OLDEST_SNAPSHOT);
+    if let Some(Value::Object(size)) = document.get_mut("model_size_stats") {
+        complete_model_size(size);
+    }
+    Ok(DocumentRow::Snapshot(SnapshotRow {
+        job_id: owned(&document, "job_id"),
+        snapshot_id: owned(&document, "snapshot_id"),
+        timestamp: whole(&document, "timestamp"),
+        retain: document["retain"].as_bool().unwrap_or(false),
+        doc: Value::Object(document).to_string(),
+    }))
+}
+
+fn forecast(source: Source) -> std::result::Result<ForecastRow, Unreadable> {
+    let mut document = read(shapes::FORECAST, source)?;
+    set_empty(&mut document, "result_type", "model_forecast_request_stats");
+    // Nobody is at work on it here.
+    let status = match text(&document, "forecast_status") {
+        Some("failed" | "stopped" | "started" | "scheduled") => "failed",
+        _ => "finished",
+    };
+    document.insert("forecast_status".to_owned(), status.into());
+    let expires = whole(&document, "forecast_expiry_timestamp");
+    Ok(ForecastRow {
+        job_id: owned(&document, "job_id"),
+        forecast_id: owned(&document, "forecast_id"),
+        created: whole(&document, "forecast_create_timestamp"),
+        expires: (expires > 0).then_some(expires),
+        running: false,
+        doc: Value::Object(document).to_string(),
+    })
+}
+
+fn forecast_point(source: Source) -> Row {
+    let series = read(shapes::FORECAST_SERIES, source.clone())?;
+    let point = read(shapes::FORECAST_POINT, source)?;
+    let number = |name: &str| point[name].as_f64().unwrap_or_default();
+    let of = json!({"job_id": point["job_id"], "forecast_id": point["forecast_id"]});
+    let Value::Object(of) = of else {
+        unreachable!("an object was written")
+    };
+    Ok(DocumentRow::ForecastPoint {
+        forecast: forecast(of)?,
+        series: Value::Object(series).to_string(),
+        point: ForecastPoint {
+            timestamp: whole(&point, "timestamp"),
+            lower: number("forecast_lower"),
+            prediction: number("forecast_prediction"),
+            upper: number("forecast_upper"),
+        },
+    })
+}
+
+fn annotation(id: &str, source: Source) -> Row {
+    let document = read(shapes::ANNOTATION, source)?;
+    Ok(DocumentRow::Annotation(AnnotationRow {
+        job_id: owned(&document, "job_id"),
+        annotation_id: id.to_owned(),
+        timestamp: whole(&document, "timestamp"),
+        doc: Value::Object(document).to_string(),
+    }))
+}
+
+fn notification(source: Source) -> Row {
+    let document = read(shapes::NOTIFICATION, source)?;
+    Ok(DocumentRow::Notification(NotificationRow {
+        job_id: text(&document, "job_id").map(str::to_owned),
+        level: owned(&document, "level"),
+        message: owned(&document, "message"),
+        timestamp: whole(&document, "timestamp"),
+    }))
+}
+
+/// A document that is kept as it came.
+fn other(index: Index, id: &str, source: Source) -> DocumentRow {
+    // Whose state a document is, its id tells.
+    let of_state = ["_model_state_", "_categorizer_state#", "_quantiles"]
+        .iter()
+        .find_map(|mark| id.find(mark).map(|at| id[..at].to_owned()));
+    let job_id = match index.family {
+        Family::State => of_state,
+        _ => text(&source, "job_id").map(str::to_owned),
+    };
+    DocumentRow::Other {
+        index: index.name,
+        job_id,
+        doc: Value::Object(source).to_string(),
+    }
+}
