@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_jobs::config::NewJob;
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{Clock, FlushRequest, Jobs, Opening, Settings, State, maintenance};
+use tidewatch_jobs::{Clock, ExpiredRequest, FlushRequest, Jobs, Opening, Settings, State};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
 use tidewatch_store::{AnnotationRow, ResultKind, ResultQuery, Sort, Store};
