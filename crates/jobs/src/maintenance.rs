@@ -43,11 +43,8 @@ async fn persist_due(jobs: &Jobs) {
     for job_id in jobs.running() {
         let due = async {
             let job = jobs.get(&job_id)?;
-            let last = jobs
-                .snapshots(&job_id)
-                .await?
-                .last()
-                .map_or(job.create_time, |snapshot| snapshot.timestamp);
+            let last = jobs.store().newest_snapshot(&job_id).await?;
+            let last = last.unwrap_or(job.create_time);
             Result::Ok(
                 jobs.now() - last
                     >= persist_interval(&job, jobs.settings().background_persist_interval),

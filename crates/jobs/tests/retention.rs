@@ -94,7 +94,7 @@ async fn the_way_back_is_the_same_way() {
         let before = found(&jobs, id).await;
         run(&jobs, id, 200..400).await;
         let after = found(&jobs, id).await;
-        assert!(after.len() > before.len() + 200, "{id}: there is more");
+        assert!(after.len() >= before.len() + 200, "{id}: there is more");
         let first = jobs.snapshots(id).await.expect("read")[0]
             .snapshot_id
             .clone();
@@ -331,10 +331,11 @@ async fn the_clock_stores_snapshots_and_deletes_at_night() {
             .description
             .starts_with("Periodic background persist at")
     );
-    assert_eq!(
-        jobs.get("j").expect("there").model_snapshot_id,
-        Some(first.snapshot_id)
-    );
+    until(&jobs, "it is the active one", async || {
+        let active = jobs.get("j").expect("there").model_snapshot_id;
+        (active.as_ref() == Some(&first.snapshot_id)).then_some(())
+    })
+    .await;
 
     until(&jobs, "the night", async || {
         (buckets().await < 190).then_some(())

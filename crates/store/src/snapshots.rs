@@ -85,6 +85,15 @@ impl Store {
         Ok(rows)
     }
 
+    /// When the newest snapshot of a job was taken, in milliseconds.
+    pub async fn newest_snapshot(&self, job_id: &str) -> Result<Option<i64>> {
+        let timestamp = sqlx::query_scalar("SELECT MAX(timestamp) FROM snapshots WHERE job_id = ?")
+            .bind(job_id)
+            .fetch_one(self.readers())
+            .await?;
+        Ok(timestamp)
+    }
+
     /// The state of a snapshot.
     pub async fn load_snapshot_state(
         &self,
@@ -238,6 +247,8 @@ mod tests {
             Some(vec![1, 2])
         );
         assert_eq!(store.load_snapshot_state("j", "c").await.unwrap(), None);
+        assert_eq!(store.newest_snapshot("j").await.unwrap(), Some(20));
+        assert_eq!(store.newest_snapshot("none").await.unwrap(), None);
 
         // A shorter state leaves nothing of the longer one.
         store
