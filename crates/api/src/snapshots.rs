@@ -62,7 +62,7 @@ async fn read(
     body: Body,
 ) -> Result<Response> {
     let asked: Asked = Params::new(&uri)?
-        .body_or(body, "ml/get_model_snapshots")
+        .body_or(body, "cluster:monitor/xpack/ml/job/model_snapshots/get")
         .await?;
     state.jobs.get(&job_id)?;
     let (start, end) = dates::bounds(asked.start, asked.end)?;

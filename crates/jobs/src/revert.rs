@@ -14,7 +14,7 @@ use crate::error::{JobError, Result};
 use crate::live::json as text;
 use crate::manager::Jobs;
 use crate::snapshots::{EMPTY, ModelSnapshot};
-use crate::tasks::{NewTask, Task};
+use crate::tasks::{Kind, NewTask, Task};
 
 /// Annotations that say nothing any more once what they tell of is taken back.
 const UNDONE_EVENTS: [&str; 2] = ["delayed_data", "model_change"];
@@ -40,6 +40,7 @@ impl Jobs {
     /// place. `empty` is the snapshot of a job that has learnt nothing. The task's answer is the snapshot.
     pub fn revert(&self, job_id: &str, snapshot_id: &str, request: RevertRequest) -> Arc<Task> {
         let new = NewTask {
+            kind: Kind::Transport,
             action: "cluster:admin/xpack/ml/job/model_snapshots/revert",
             description: format!("revert-job-{job_id}"),
             is_cancellable: false,
