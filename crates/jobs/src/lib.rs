@@ -36,13 +36,14 @@ pub mod stats;
 pub mod tasks;
 pub mod update;
 mod upgrade;
+pub mod usage;
 
 pub use clock::Clock;
 pub use entry::{BlockReason, Blocked, State};
 pub use error::{JobError, Result};
 pub use expire::ExpiredRequest;
 pub use expression::matches;
-pub use forecasts::{ForecastRequest, ForecastStats, ModelForecast};
+pub use forecasts::{Figures, ForecastFigures, ForecastRequest, ForecastStats, ModelForecast};
 pub use life::Opening;
 pub use manager::{FlushRequest, JobStats, Jobs};
 pub use overall::{OverallBucket, OverallRequest};
