@@ -125,7 +125,11 @@ fn route(
 fn body_text(body: &Value, stash: &Stash) -> Result<String, String> {
     let mut objects = Vec::new();
     let kept = body.as_str().is_some_and(|text| text.starts_with('$'));
-    let body = &if kept { stash.fill(body)? } else { body.clone() };
+    let body = &if kept {
+        stash.fill(body)?
+    } else {
+        body.clone()
+    };
     match body {
         Value::Array(list) => {
             for item in list {

@@ -168,7 +168,8 @@ impl TimeSpan {
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.amount {
-            -1 if self.unit == TimeUnit::Millis => f.write_str("-1"),
+            // As Elasticsearch prints it, whose only negative span is -1.
+            amount if amount < 0 => write!(f, "{amount}"),
             amount => write!(f, "{amount}{}", self.unit.suffix().0),
         }
     }
