@@ -136,8 +136,8 @@ pub async fn update(
     Ok(ok(&json!(job)))
 }
 
+/// Elasticsearch's parser of it is a lenient one.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct OpenAsked {
     #[serde(rename = "job_id")]
     _job_id: Option<String>,
@@ -155,7 +155,7 @@ pub async fn open(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked: OpenAsked = Params::new(&uri)?.body_or(body, "open_job").await?;
+    let asked: OpenAsked = Params::new(&uri)?.body_or(body, "xpack/ml/job").await?;
     let opening = within(asked.timeout, "Opening", &job_id, {
         let (jobs, job_id) = (state.jobs.clone(), job_id.clone());
         async move { jobs.open(&job_id).await }
@@ -186,7 +186,9 @@ pub async fn close(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked: CloseAsked = Params::new(&uri)?.body_or(body, "close_job").await?;
+    let asked: CloseAsked = Params::new(&uri)?
+        .body_or(body, "cluster:admin/xpack/ml/job/close")
+        .await?;
     within(asked.timeout, "Closing", &expression, {
         let (jobs, expression) = (state.jobs.clone(), expression.clone());
         async move {
@@ -259,7 +261,9 @@ pub async fn flush(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked = Params::new(&uri)?.body_or(body, "flush_job").await?;
+    let asked = Params::new(&uri)?
+        .body_or(body, "cluster:admin/xpack/ml/job/flush")
+        .await?;
     let request = flush_request(asked)?;
     let end = state.jobs.flush(&job_id, request).await?;
     let mut answer = json!({"flushed": true});
@@ -375,7 +379,7 @@ pub async fn expired(
     body: Body,
 ) -> Result<Response> {
     let _: ExpiredAsked = Params::new(&uri)?
-        .body_or(body, "delete_expired_data")
+        .body_or(body, "delete_expired_data_request")
         .await?;
     let deleted = maintenance::delete_expired(&state.jobs, &expression).await?;
     Ok(ok(&json!({"deleted": deleted})))

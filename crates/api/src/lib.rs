@@ -6,6 +6,7 @@ mod body;
 mod calendars;
 mod categories;
 mod cluster;
+mod content;
 mod data;
 mod dates;
 mod documents;
@@ -26,6 +27,7 @@ mod params;
 mod query;
 mod results;
 mod snapshots;
+mod token;
 
 use std::sync::Arc;
 

@@ -86,11 +86,13 @@ impl Params {
     }
 
     /// A body that must be there, where there are no parameters.
-    pub async fn body<T: DeserializeOwned>(self, body: Body, parser: &'static str) -> Result<T> {
-        let bytes = body::read(body).await?;
-        if is_blank(&bytes) {
-            return Err(ApiError::parse("request body is required"));
-        }
+    pub async fn body<T: DeserializeOwned>(
+        mut self,
+        body: Body,
+        parser: &'static str,
+    ) -> Result<T> {
+        let bytes = self.body_or_source(body).await?;
+        let bytes = bytes.ok_or_else(|| ApiError::parse("request body is required"))?;
         let read = body::parse(&bytes, parser)?;
         self.finish()?;
         Ok(read)

@@ -9,6 +9,7 @@ use tidewatch_model::config::CustomRule;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
+use tidewatch_model::units::Memory;
 use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
 use tokio::sync::Mutex;
 
@@ -156,7 +157,7 @@ impl Jobs {
 
     /// Creates a job. The warnings are deprecations that the client should hear of.
     pub async fn create(&self, job_id: &str, body: NewJob) -> Result<(Job, Vec<String>)> {
-        let job = body.build(job_id, self.now(), self.0.settings.max_model_memory_limit)?;
+        let job = body.build(job_id, self.now(), self.max_model_memory_limit())?;
         let taken = || {
             JobError::already_exists(format!(
                 "The job cannot be created with the Id '{job_id}'. The Id is already used."
@@ -192,23 +193,24 @@ impl Jobs {
         Ok((job, warnings))
     }
 
-    /// No group has the name of a job.
+    /// No group has the name of a new job, and none of its groups that of another.
     fn check_names(&self, job: &Job) -> Result<()> {
-        for (id, entry) in self
-            .0
-            .jobs
-            .read()
-            .iter()
-            .filter(|(id, _)| **id != job.job_id)
-        {
-            if job.groups.contains(id) {
-                return Err(same_name(id, id));
-            }
-            if entry.job.read().groups.contains(&job.job_id) {
-                return Err(same_name(&job.job_id, &job.job_id));
-            }
+        let jobs = self.0.jobs.read();
+        let has_group = |entry: &Arc<Entry>| entry.job.read().groups.contains(&job.job_id);
+        if jobs.values().any(has_group) {
+            return Err(same_name(&job.job_id, &job.job_id));
         }
-        Ok(())
+        drop(jobs);
+        self.check_groups(&job.groups)
+    }
+
+    /// No group has the name of a job.
+    fn check_groups(&self, groups: &[String]) -> Result<()> {
+        let jobs = self.0.jobs.read();
+        match groups.iter().find(|group| jobs.contains_key(*group)) {
+            Some(group) => Err(same_name(group, group)),
+            None => Ok(()),
+        }
     }
 
     /// Jobs by ids, groups and wildcards, sorted by id.
@@ -225,20 +227,27 @@ impl Jobs {
     }
 
     pub async fn update(&self, job_id: &str, update: JobUpdate) -> Result<Job> {
+        if job_id == "_all" {
+            return Err(JobError::bad_request(
+                "Cannot update more than 1 job at a time",
+            ));
+        }
+        // Asked before the job is, and again when nothing else can change it.
+        self.check_groups(update.groups.as_deref().unwrap_or_default())?;
         let entry = self.entry(job_id)?;
         let _life = entry.life.lock().await;
         // Filters that new rules name stay until the rules are stored.
         let resources = self.0.resources.lock().await;
         let standing = Standing {
-            is_open: !matches!(entry.status.read().state, State::Closed),
+            is_open: matches!(entry.status.read().state, State::Opened | State::Closing),
             model_bytes: entry.live.read().size.model_bytes,
-            max_memory_limit: self.0.settings.max_model_memory_limit,
+            max_memory_limit: self.max_model_memory_limit(),
         };
         let (old, new, changed) = {
             let _configuration = entry.configuration.lock().await;
             let old = entry.job.read().clone();
             let (new, changed) = update.apply(&old, &standing)?;
-            self.check_names(&new)?;
+            self.check_groups(&new.groups)?;
             let has_new_rules = rules_of(&new).ne(rules_of(&old));
             if has_new_rules && standing.is_open {
                 self.filter_items(&new).await?;
@@ -418,10 +427,11 @@ impl Jobs {
         found.ok_or_else(|| no_snapshot(job_id, snapshot_id))
     }
 
-    /// Whether a job could be created, under the id that it has or any other.
+    /// Whether a job could be created, under the id that it has or any other. How much memory jobs may have here is
+    /// not asked.
     pub fn validate(&self, body: NewJob) -> Result<()> {
         let job_id = body.job_id.clone().unwrap_or_else(|| "ok".to_owned());
-        body.build(&job_id, self.now(), self.0.settings.max_model_memory_limit)?;
+        body.build(&job_id, self.now(), None)?;
         Ok(())
     }
 
@@ -431,6 +441,11 @@ impl Jobs {
 
     pub fn tasks(&self) -> &Arc<Tasks> {
         &self.0.tasks
+    }
+
+    /// The most that a job may be limited to, as it is set now.
+    pub fn max_model_memory_limit(&self) -> Option<Memory> {
+        self.0.settings.max_model_memory_limit
     }
 
     pub fn settings(&self) -> &Settings {

@@ -150,7 +150,10 @@ impl TimeSpan {
     pub fn human(self) -> String {
         let nanos = self.nanos();
         if nanos <= 0 {
-            return self.to_string();
+            return match nanos {
+                0 => "0s".to_owned(),
+                _ => self.amount.to_string(),
+            };
         }
         let (suffix, _, length) = TimeUnit::ALL
             .into_iter()
@@ -241,6 +244,39 @@ impl Memory {
     pub fn as_mebibytes(self) -> u64 {
         self.bytes >> 20
     }
+
+    /// In the largest unit of which there is at least one, with a decimal where it isn't zero: `10gb`, `1.5kb`, `0b`.
+    pub fn human(self) -> String {
+        const UNITS: [(&str, u32); 5] =
+            [("pb", 50), ("tb", 40), ("gb", 30), ("mb", 20), ("kb", 10)];
+        let unit = UNITS.iter().find(|(_, shift)| self.bytes >> shift > 0);
+        let (suffix, shift) = unit.copied().unwrap_or(("b", 0));
+        let tenths = (u128::from(self.bytes) * 10) >> shift;
+        match tenths % 10 {
+            0 => format!("{}{suffix}", tenths / 10),
+            rest => format!("{}.{rest}{suffix}", tenths / 10),
+        }
+    }
+}
+
+/// A number with commas between thousands, as Java's messages have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grouped(pub i64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.unsigned_abs().to_string();
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Memory {
@@ -263,11 +299,16 @@ impl<'de> Deserialize<'de> for Memory {
             Number(u64),
             Text(String),
         }
-        let text = match Wire::deserialize(deserializer)? {
-            Wire::Number(n) => n.to_string(),
-            Wire::Text(text) => text,
+        // Only a number goes without a unit.
+        let (text, unit) = match Wire::deserialize(deserializer)? {
+            Wire::Number(n) => (n.to_string(), true),
+            Wire::Text(text) => {
+                let unit =
+                    text.trim() == "0" || !text.trim().ends_with(|c: char| c.is_ascii_digit());
+                (text, unit)
+            }
         };
-        Self::parse(&text).ok_or_else(|| {
+        Self::parse(&text).filter(|_| unit).ok_or_else(|| {
             de::Error::custom(ConfigError::parse(format!(
                 "failed to parse setting {UNNAMED} with value [{text}] as a size in bytes: unit is missing or unrecognized"
             )))
@@ -326,5 +367,26 @@ mod tests {
             Some("11mb".into())
         );
         assert_eq!(Memory::parse("x"), None);
+    }
+
+    #[test]
+    fn human_memory_has_one_decimal() {
+        for (bytes, text) in [
+            (0, "0b"),
+            (1_023, "1023b"),
+            (1_536, "1.5kb"),
+            (10 << 30, "10gb"),
+            ((1 << 40) - 1, "1023.9gb"),
+            (5 << 20, "5mb"),
+        ] {
+            assert_eq!(Memory { bytes }.human(), text);
+        }
+    }
+
+    #[test]
+    fn thousands_are_told_apart() {
+        for (number, text) in [(7, "7"), (3_600, "3,600"), (-1_234_567, "-1,234,567")] {
+            assert_eq!(Grouped(number).to_string(), text);
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::entry::{BlockReason, Blocked};
 
 pub use data::DataDescription;
 pub use ids::{is_valid_id, same_name};
-pub use limits::AnalysisLimits;
+pub use limits::{AnalysisLimits, NewLimits};
 pub use new::NewJob;
 pub use plot::ModelPlotConfig;
 
@@ -105,7 +105,8 @@ impl Job {
     pub fn categorization_options(&self) -> Option<CategorizationOptions> {
         let categorization = self.analysis_config.categorization.as_ref()?;
         Some(CategorizationOptions {
-            examples: self.analysis_limits.categorization_examples_limit,
+            examples: u32::try_from(self.analysis_limits.categorization_examples_limit)
+                .unwrap_or(u32::MAX),
             stop_on_warn: categorization.per_partition.stop_on_warn == Some(true),
         })
     }
