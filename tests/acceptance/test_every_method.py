@@ -9,7 +9,11 @@ from elasticsearch import ApiError, BadRequestError, ConflictError, NotFoundErro
 from test_client import ANALYSIS, DESCRIPTION, START
 
 HOUR = 3600
-JOB = {"analysis_config": {"bucket_span": "1h", "detectors": [{"function": "count"}]}, "data_description": DESCRIPTION}
+JOB = {
+    "analysis_config": {"bucket_span": "1h", "detectors": [{"function": "count"}]},
+    "analysis_limits": {"model_memory_limit": "16mb"},
+    "data_description": DESCRIPTION,
+}
 
 # Datafeeds come with their own issue.
 LATER = {
@@ -22,7 +26,7 @@ NO_API = {"perform_request"}
 
 
 class World:
-    """A client and what the calls before have made: one job with two snapshots, one of them not in use."""
+    """A client, and ways to make what a call needs."""
 
     def __init__(self, es):
         self.es = es
@@ -54,7 +58,7 @@ class World:
         return self.ml.get_calendar_events(calendar_id=calendar)["events"][0]["event_id"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def world(es):
     yield World(es)
     for calendar in es.ml.get_calendars()["calendars"]:
