@@ -5,6 +5,7 @@ mod annotations;
 mod answer;
 mod body;
 mod calendars;
+mod cat;
 mod categories;
 mod cluster;
 mod content;
@@ -13,6 +14,7 @@ mod dates;
 mod documents;
 mod error;
 mod escape;
+mod estimate;
 mod filter;
 mod filters;
 mod forecasts;
@@ -27,6 +29,7 @@ mod media;
 mod metrics;
 mod model_plots;
 mod near;
+mod nodes;
 mod overall;
 mod params;
 mod query;
@@ -35,6 +38,7 @@ mod snapshots;
 #[cfg(test)]
 mod storm;
 mod token;
+mod usage;
 
 use std::sync::Arc;
 
@@ -177,6 +181,10 @@ pub fn router(state: ApiState) -> Router {
         )
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
+        .merge(cat::routes())
+        .merge(estimate::routes())
+        .merge(nodes::routes())
+        .merge(usage::routes())
         .merge(documents::routes())
         .fallback(answer::no_handler)
         .layer(middleware::from_fn(answer::speak))

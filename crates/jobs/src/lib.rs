@@ -31,12 +31,13 @@ pub mod stats;
 pub mod tasks;
 pub mod update;
 mod upgrade;
+pub mod usage;
 
 pub use clock::Clock;
 pub use entry::{BlockReason, Blocked, State};
 pub use error::{JobError, Result};
 pub use expression::matches;
-pub use forecasts::{ForecastRequest, ForecastStats, ModelForecast};
+pub use forecasts::{Figures, ForecastFigures, ForecastRequest, ForecastStats, ModelForecast};
 pub use life::Opening;
 pub use manager::{FlushRequest, JobStats, Jobs, no_snapshot};
 pub use overall::{OverallBucket, OverallRequest};
