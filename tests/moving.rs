@@ -266,8 +266,8 @@ fn a_cluster_of_7_17_is_taken_over() {
     ));
     assert_eq!(code, 3, "{told:#}");
     assert_eq!(
-        (&told["dry_run"], counted(&told, "buckets", "new")),
-        (&json!(true), 8)
+        (&told["doing"], counted(&told, "buckets", "new")),
+        (&json!("dry_run"), 8)
     );
     assert_eq!(
         server.ok("GET", "/_ml/anomaly_detectors", &Value::Null)["count"],
