@@ -50,10 +50,14 @@ fn report(output: &Output) -> (Value, i32) {
 }
 
 fn export(server: &Server, to: &Path) -> (Value, i32) {
+    export_from(&url(server), to, &[])
+}
+
+fn export_from(from: &str, to: &Path, more: &[&str]) -> (Value, i32) {
     let to = to.to_str().expect("UTF-8");
-    let from = url(server);
     let output = Command::new(binary())
-        .args(["export", "--json", "--from", &from, "--to", to])
+        .args(["export", "--json", "--from", from, "--to", to])
+        .args(more)
         .output()
         .expect("the binary runs");
     report(&output)
@@ -426,6 +430,57 @@ fn what_cannot_be_taken_is_told_with_its_reason() {
         &Value::Null,
     );
     assert_eq!(categories["categories"][0]["terms"], "node shut down");
+}
+
+#[test]
+fn files_of_a_cluster_are_taken_under_any_names() {
+    let cluster = Elasticsearch::start("7.17", Vec::new());
+    let directory = tempfile::tempdir().expect("a directory");
+    let all = directory.path().join("all");
+    let (told, code) = export_from(&cluster.url, &all, &["--api-key", KEY]);
+    assert_eq!(code, 0, "{told:#}");
+    let written = files(&all);
+    assert!(written["datafeeds.json"].contains("\"indices\": [\n        \"requests-*\""));
+    assert_eq!(
+        written["results/web-latency/model_plots.ndjson"]
+            .lines()
+            .count(),
+        24
+    );
+
+    // All in one file, and beside it an answer of another kind, one with a page of records, and one to a search.
+    let mixed = directory.path().join("mixed");
+    std::fs::create_dir(&mixed).expect("a directory");
+    let whole: String = written.values().map(String::as_str).collect();
+    std::fs::write(mixed.join("whole.jsonl"), whole).expect("written");
+    std::fs::write(mixed.join("info.json"), r#"{"upgrade_mode": false}"#).expect("written");
+    let one = record("web-latency", FIRST, "web-9", 7.5);
+    let page = json!({"count": 1, "records": [one]});
+    std::fs::write(mixed.join("page.json"), format!("{page:#}")).expect("written");
+    let other = record("web-latency", FIRST, "web-8", 8.5);
+    let found = json!({"hits": {"hits": [{"_id": "x", "_source": other}]}});
+    std::fs::write(mixed.join("found.json"), found.to_string()).expect("written");
+
+    let server = Server::start(&[]);
+    let (told, code) = report(&import(
+        &server,
+        mixed.to_str().expect("UTF-8"),
+        &["--json"],
+    ));
+    assert_eq!(code, 3, "{told:#}");
+    assert_eq!(definition(&told, "job", "web-latency")["outcome"], "taken");
+    assert_eq!(counted(&told, "buckets", "new"), 8);
+    assert_eq!(counted(&told, "model_forecasts", "new"), 2);
+    assert_eq!(counted(&told, "records", "new"), 4);
+    let sources = told["definitions"].as_array().expect("a list").iter();
+    let unknown: Vec<&Value> = sources.filter(|one| one["what"] == "source").collect();
+    assert_eq!(unknown.len(), 1, "{told:#}");
+    assert!(
+        unknown[0]["id"]
+            .as_str()
+            .expect("a file")
+            .ends_with("info.json")
+    );
 }
 
 fn record(job: &str, time: i64, host: &str, score: f64) -> Value {
