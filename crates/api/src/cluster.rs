@@ -117,25 +117,21 @@ pub async fn xpack(State(state): State<ApiState>, uri: Uri) -> Result<Response> 
 pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
     Params::new(&uri)?.finish()?;
     let settings = state.jobs.settings();
-    let human = |memory: Memory| match memory.as_mebibytes() {
-        mib if mib > 0 && mib.is_multiple_of(1024) => format!("{}gb", mib / 1024),
-        mib => format!("{mib}mb"),
-    };
+    let most = state.jobs.max_model_memory_limit();
     let default = Memory::mebibytes(1024);
-    let default = settings
-        .max_model_memory_limit
-        .map_or(default, |max| max.min(default));
+    let default = most.map_or(default, |most| most.min(default));
+    let effective = most.map_or(settings.node_memory, |most| most.min(settings.node_memory));
     let mut limits = json!({
-        "effective_max_model_memory_limit": settings.node_memory.to_string(),
+        "effective_max_model_memory_limit": effective.to_string(),
         "total_ml_memory": settings.node_memory.to_string()
     });
-    if let Some(max) = settings.max_model_memory_limit {
-        limits["max_model_memory_limit"] = human(max).into();
+    if let Some(most) = most {
+        limits["max_model_memory_limit"] = most.human().into();
     }
     Ok(ok(&json!({
         "defaults": {
             "anomaly_detectors": {
-                "model_memory_limit": human(default),
+                "model_memory_limit": default.human(),
                 "categorization_examples_limit": 4,
                 "categorization_analyzer": tidewatch_model::config::default_analyzer(),
                 "model_snapshot_retention_days": 10,

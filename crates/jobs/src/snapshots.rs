@@ -16,10 +16,13 @@ pub struct ModelSnapshot {
     pub job_id: String,
     pub min_version: String,
     pub timestamp: i64,
+    /// Of one that an old cluster had, perhaps nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Seconds of the epoch at its creation.
     pub snapshot_id: String,
     pub snapshot_doc_count: u32,
+    #[serde(default, skip_serializing_if = "ModelSizeDoc::says_nothing")]
     pub model_size_stats: ModelSizeDoc,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest_record_time_stamp: Option<i64>,
@@ -51,7 +54,7 @@ impl ModelSnapshot {
             },
             snapshot_id: id.to_string(),
             snapshot_doc_count: 1,
-            model_size_stats: ModelSizeDoc::new(job_id, &live.size, live.log_time),
+            model_size_stats: ModelSizeDoc::new(job_id, &live.size, live.basis.of, live.log_time),
             latest_record_time_stamp: live.counts.latest_record_timestamp,
             latest_result_time_stamp: live.size.timestamp,
             retain: false,

@@ -10,6 +10,7 @@ pub mod counts;
 pub mod crowd;
 mod detector;
 pub mod engine;
+pub mod estimate;
 mod gather;
 mod intern;
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use tidewatch_model::config::ConfigError;
+use tidewatch_model::config::lenient::given;
 use tidewatch_model::time_format::TimeFormat;
 
 /// How records tell their time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawDataDescription")]
+#[serde(from = "RawDataDescription")]
 pub struct DataDescription {
     pub time_field: String,
     pub time_format: String,
@@ -15,42 +16,64 @@ pub struct DataDescription {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDataDescription {
+    #[serde(default, deserialize_with = "given")]
     time_field: Option<String>,
-    time_format: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    time_format: Option<Format>,
     /// Taken and not kept: records are JSON.
-    format: Option<String>,
+    #[serde(default, rename = "format", deserialize_with = "given")]
+    _format: Option<DataFormat>,
+    /// Of old jobs.
     #[serde(rename = "field_delimiter")]
     _field_delimiter: Option<String>,
     #[serde(rename = "quote_character")]
     _quote_character: Option<String>,
 }
 
-impl TryFrom<RawDataDescription> for DataDescription {
+/// A format of times that can be read.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Format(String);
+
+impl TryFrom<String> for Format {
     type Error = ConfigError;
 
-    fn try_from(raw: RawDataDescription) -> std::result::Result<Self, ConfigError> {
-        let format = raw.format.map(|format| format.to_ascii_lowercase());
-        if let Some(other) = format
-            .as_deref()
-            .filter(|format| !matches!(*format, "xcontent" | "delimited"))
-        {
-            return Err(ConfigError::illegal_argument(format!(
-                "Unknown data format '{other}'"
-            )));
+    fn try_from(format: String) -> std::result::Result<Self, ConfigError> {
+        // As if it had been left out.
+        if format.is_empty() {
+            return Ok(Self("epoch_ms".to_owned()));
         }
-        let time_field = raw
-            .time_field
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| "time".to_owned());
-        let time_format = raw
-            .time_format
-            .filter(|f| !f.is_empty())
-            .unwrap_or_else(|| "epoch_ms".to_owned());
-        TimeFormat::new(&time_format)
-            .map_err(|error| ConfigError::illegal_argument(error.to_string()))?;
-        Ok(Self {
-            time_field,
-            time_format,
-        })
+        TimeFormat::new(&format).map_err(|error| ConfigError::bad_request(error.to_string()))?;
+        Ok(Self(format))
+    }
+}
+
+/// Delimited values have never been documented; jobs that ask for them get JSON.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct DataFormat;
+
+impl TryFrom<String> for DataFormat {
+    type Error = ConfigError;
+
+    fn try_from(format: String) -> std::result::Result<Self, ConfigError> {
+        match format.to_ascii_lowercase().as_str() {
+            "xcontent" | "delimited" => Ok(Self),
+            _ => Err(ConfigError::no_constant(
+                "DataDescription.DataFormat",
+                &format,
+            )),
+        }
+    }
+}
+
+impl From<RawDataDescription> for DataDescription {
+    fn from(raw: RawDataDescription) -> Self {
+        let time_field = raw.time_field.filter(|name| !name.is_empty());
+        let time_format = raw.time_format.map(|Format(format)| format);
+        Self {
+            time_field: time_field.unwrap_or_else(|| "time".to_owned()),
+            time_format: time_format.unwrap_or_else(|| "epoch_ms".to_owned()),
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::entry::{BlockReason, Blocked};
 
 pub use data::DataDescription;
 pub use ids::{is_valid_id, same_name};
-pub use limits::AnalysisLimits;
+pub use limits::{AnalysisLimits, NewLimits};
 pub use new::NewJob;
 pub use plot::ModelPlotConfig;
 
@@ -41,6 +41,9 @@ pub struct Job {
     pub finished_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_snapshot_id: Option<String>,
+    /// True while it is deleted, absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleting: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_snapshot_min_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,9 +67,6 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results_retention_days: Option<i64>,
     pub results_index_name: String,
-    /// True while it is deleted, absent otherwise.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deleting: bool,
     pub allow_lazy_open: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
@@ -105,7 +105,8 @@ impl Job {
     pub fn categorization_options(&self) -> Option<CategorizationOptions> {
         let categorization = self.analysis_config.categorization.as_ref()?;
         Some(CategorizationOptions {
-            examples: self.analysis_limits.categorization_examples_limit,
+            examples: u32::try_from(self.analysis_limits.categorization_examples_limit)
+                .unwrap_or(u32::MAX),
             stop_on_warn: categorization.per_partition.stop_on_warn == Some(true),
         })
     }

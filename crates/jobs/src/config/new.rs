@@ -3,32 +3,48 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tidewatch_model::config::AnalysisConfig;
+use tidewatch_model::config::lenient::{given, one_or_many, truth, whole};
 use tidewatch_model::units::{Memory, TimeSpan};
 
-use super::limits::DEFAULT_MEMORY_LIMIT;
-use super::{AnalysisLimits, DataDescription, JOB_VERSION, Job, ModelPlotConfig};
+use super::{AnalysisLimits, DataDescription, JOB_VERSION, Job, ModelPlotConfig, NewLimits};
 use crate::error::{JobError, Result};
 
 const DEFAULT_SNAPSHOT_RETENTION_DAYS: i64 = 10;
+const DEFAULT_DAILY_AFTER_DAYS: i64 = 1;
 
 /// The body of a request to create a job.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewJob {
+    #[serde(default, deserialize_with = "given")]
     pub job_id: Option<String>,
+    #[serde(default, deserialize_with = "one_or_many")]
     pub groups: Option<Vec<String>>,
+    /// A null is no description.
     pub description: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     pub analysis_config: Option<AnalysisConfig>,
-    pub analysis_limits: Option<AnalysisLimits>,
+    #[serde(default, deserialize_with = "given")]
+    pub analysis_limits: Option<NewLimits>,
+    #[serde(default, deserialize_with = "given")]
     pub data_description: Option<DataDescription>,
+    #[serde(default, deserialize_with = "given")]
     pub model_plot_config: Option<ModelPlotConfig>,
+    #[serde(default, deserialize_with = "whole")]
     pub renormalization_window_days: Option<i64>,
+    #[serde(default, deserialize_with = "given")]
     pub background_persist_interval: Option<TimeSpan>,
+    #[serde(default, deserialize_with = "whole")]
     pub results_retention_days: Option<i64>,
+    #[serde(default, deserialize_with = "whole")]
     pub model_snapshot_retention_days: Option<i64>,
+    #[serde(default, deserialize_with = "whole")]
     pub daily_model_snapshot_retention_after_days: Option<i64>,
+    #[serde(default, deserialize_with = "given")]
     pub custom_settings: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "given")]
     pub results_index_name: Option<String>,
+    #[serde(default, deserialize_with = "truth")]
     pub allow_lazy_open: Option<bool>,
     pub datafeed_config: Option<Value>,
 }
@@ -51,25 +67,18 @@ impl NewJob {
                 "datafeed_config is not supported by this version of tidewatch",
             ));
         }
-        let missing = |what: &str| JobError::illegal_argument(format!("[{what}] must not be null"));
+        let missing = |what: &str| JobError::illegal_argument(format!("{what} must be set"));
         let analysis_config = self
             .analysis_config
-            .ok_or_else(|| JobError::illegal_argument("An analysis_config must be set"))?;
+            .ok_or_else(|| missing("An analysis_config"))?;
         let data_description = self
             .data_description
-            .ok_or_else(|| missing("data_description"))?;
-        let mut analysis_limits = self.analysis_limits.unwrap_or_else(|| AnalysisLimits {
-            model_memory_limit: max_memory_limit
-                .map_or(DEFAULT_MEMORY_LIMIT, |max| max.min(DEFAULT_MEMORY_LIMIT)),
-            ..AnalysisLimits::default()
-        });
-        // What is told to clients in mebibytes is kept in mebibytes.
-        analysis_limits.model_memory_limit =
-            Memory::mebibytes(analysis_limits.model_memory_limit.as_mebibytes());
+            .ok_or_else(|| missing("A data_description"))?;
+        let index = self.results_index_name.unwrap_or_default();
         let retention = self
             .model_snapshot_retention_days
             .unwrap_or(DEFAULT_SNAPSHOT_RETENTION_DAYS);
-        let job = Job {
+        let mut job = Job {
             job_id: job_id.to_owned(),
             job_type: "anomaly_detector".to_owned(),
             job_version: JOB_VERSION.to_owned(),
@@ -81,26 +90,35 @@ impl NewJob {
             groups: self.groups.unwrap_or_default(),
             description: self.description,
             analysis_config,
-            analysis_limits,
+            analysis_limits: AnalysisLimits::default(),
             data_description,
             model_plot_config: self.model_plot_config,
             renormalization_window_days: self.renormalization_window_days,
             background_persist_interval: self.background_persist_interval,
             model_snapshot_retention_days: retention,
             daily_model_snapshot_retention_after_days: self
-                .daily_model_snapshot_retention_after_days
-                .or((retention > 1).then_some(1)),
+                .daily_model_snapshot_retention_after_days,
             results_retention_days: self.results_retention_days,
-            results_index_name: match self.results_index_name.as_deref() {
-                None | Some("" | "shared") => "shared".to_owned(),
-                Some(name) if name.starts_with("custom-") => name.to_owned(),
-                Some(name) => format!("custom-{name}"),
-            },
+            results_index_name: index.clone(),
             deleting: false,
             allow_lazy_open: self.allow_lazy_open.unwrap_or(false),
             blocked: None,
         };
-        job.check(max_memory_limit)?;
+        job.check()?;
+        job.check_detectors_differ()?;
+        job.analysis_limits = self
+            .analysis_limits
+            .unwrap_or_default()
+            .fill(max_memory_limit)?;
+        if retention > DEFAULT_DAILY_AFTER_DAYS {
+            job.daily_model_snapshot_retention_after_days
+                .get_or_insert(DEFAULT_DAILY_AFTER_DAYS);
+        }
+        job.results_index_name = match index.as_str() {
+            "" | "shared" => "shared".to_owned(),
+            name if name.starts_with("custom-") => index,
+            name => format!("custom-{name}"),
+        };
         Ok(job)
     }
 }

@@ -1,10 +1,10 @@
 //! `model_plot_config`.
 
 use serde::{Deserialize, Serialize};
-use tidewatch_model::config::ConfigError;
+use tidewatch_model::config::lenient::truth;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawModelPlotConfig")]
+#[serde(from = "RawModelPlotConfig")]
 pub struct ModelPlotConfig {
     pub enabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -15,20 +15,20 @@ pub struct ModelPlotConfig {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawModelPlotConfig {
-    enabled: bool,
+    #[serde(deserialize_with = "truth")]
+    enabled: Option<bool>,
     terms: Option<String>,
+    #[serde(default, deserialize_with = "truth")]
     annotations_enabled: Option<bool>,
 }
 
-impl TryFrom<RawModelPlotConfig> for ModelPlotConfig {
-    type Error = ConfigError;
-
-    fn try_from(raw: RawModelPlotConfig) -> std::result::Result<Self, ConfigError> {
-        let annotations_enabled = raw.annotations_enabled.unwrap_or(raw.enabled);
-        Ok(Self {
-            enabled: raw.enabled,
+impl From<RawModelPlotConfig> for ModelPlotConfig {
+    fn from(raw: RawModelPlotConfig) -> Self {
+        let enabled = raw.enabled == Some(true);
+        Self {
+            enabled,
             terms: raw.terms,
-            annotations_enabled,
-        })
+            annotations_enabled: raw.annotations_enabled.unwrap_or(enabled),
+        }
     }
 }

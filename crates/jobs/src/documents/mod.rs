@@ -7,6 +7,8 @@ mod read;
 mod schema;
 mod shapes;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use tidewatch_model::results::Echoed;
 use tidewatch_store::{
@@ -41,7 +43,7 @@ impl Jobs {
     pub async fn write_documents(&self, documents: Vec<Incoming>) -> Result<Vec<Result<bool>>> {
         let mut outcomes: Vec<Result<bool>> = Vec::with_capacity(documents.len());
         let mut rows = Vec::with_capacity(documents.len());
-        let mut stats = Vec::new();
+        let mut told_of = BTreeSet::new();
         let ids: Vec<String> = documents
             .iter()
             .map(|document| document.id.clone())
@@ -49,8 +51,8 @@ impl Jobs {
         for document in documents {
             match self.row(document) {
                 Ok(row) => {
-                    if let DocumentRow::Stats { job_id, kind, doc } = &row.row {
-                        stats.push((job_id.clone(), kind.clone(), doc.clone()));
+                    if let DocumentRow::Stats { job_id, .. } = &row.row {
+                        told_of.insert(job_id.clone());
                     }
                     rows.push(row);
                     outcomes.push(Ok(true));
@@ -80,21 +82,23 @@ impl Jobs {
                 ))),
             };
         }
-        for (job_id, kind, doc) in stats {
-            self.take_stats(&job_id, &kind, &doc)?;
+        for job_id in told_of {
+            self.take_stats(&job_id).await?;
         }
         Ok(outcomes)
     }
 
-    /// Makes a closed job say what was written of it.
-    fn take_stats(&self, job_id: &str, kind: &str, doc: &str) -> Result<()> {
+    /// Makes a job that doesn't run say what is stored of it.
+    async fn take_stats(&self, job_id: &str) -> Result<()> {
         let Ok(entry) = self.entry(job_id) else {
             return Ok(());
         };
-        if entry.runner.read().is_none() {
-            entry.live.write().take(kind, doc).map_err(|error| {
-                JobError::internal(format!("[{kind}] of job [{job_id}] can't be read: {error}"))
-            })?;
+        for (kind, document) in self.store().stats(job_id).await? {
+            if entry.runner.read().is_none() {
+                entry.live.write().take(&kind, &document).map_err(|error| {
+                    JobError::internal(format!("[{kind}] of job [{job_id}] can't be read: {error}"))
+                })?;
+            }
         }
         Ok(())
     }
@@ -301,20 +305,31 @@ fn model_size(source: Source) -> std::result::Result<Source, Unreadable> {
 }
 
 fn complete_model_size(document: &mut Source) {
-    let statuses: [(&str, &[&str]); 2] = [
+    let known: [(&str, &[&str]); 3] = [
         ("memory_status", &["ok", "soft_limit", "hard_limit"]),
         ("categorization_status", &["ok", "warn"]),
+        (
+            "assignment_memory_basis",
+            &[
+                "model_memory_limit",
+                "current_model_bytes",
+                "peak_model_bytes",
+            ],
+        ),
     ];
-    for (name, known) in statuses {
-        if !text(document, name).is_some_and(|status| known.contains(&status)) {
-            document.insert(name.to_owned(), "ok".into());
+    for (name, known) in known {
+        if !text(document, name).is_some_and(|value| known.contains(&value)) {
+            document.insert(name.to_owned(), known[0].into());
         }
     }
     set_empty(document, "result_type", "model_size_stats");
-    set_empty(document, "assignment_memory_basis", "model_memory_limit");
 }
 
-fn snapshot(source: Source) -> Row {
+fn snapshot(mut source: Source) -> Row {
+    let job_id = source.get("job_id").cloned().unwrap_or_default();
+    if let Some(Value::Object(size)) = source.get_mut("model_size_stats") {
+        size.entry("job_id").or_insert(job_id);
+    }
     let mut document = read(shapes::MODEL_SNAPSHOT, source)?;
     set_empty(&mut document, "min_version", OLDEST_SNAPSHOT);
     if let Some(Value::Object(size)) = document.get_mut("model_size_stats") {

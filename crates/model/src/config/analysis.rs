@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::categorization::RawCategorization;
 use super::detector::check_field_name;
+use super::lenient::{given, one_or_many, truth};
 use super::{AnalyzerConfig, CategorizationConfig, ConfigError, Detector, PerPartition};
 use crate::units::TimeSpan;
 
@@ -24,24 +25,35 @@ pub struct AnalysisConfig {
     pub detectors: Vec<Detector>,
     pub influencers: Vec<String>,
     /// By values of a partition are also judged beside each other.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub multivariate_by_fields: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multivariate_by_fields: Option<bool>,
     pub model_prune_window: TimeSpan,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAnalysisConfig {
+    #[serde(default, deserialize_with = "given")]
     bucket_span: Option<TimeSpan>,
+    #[serde(default, deserialize_with = "given")]
     categorization_field_name: Option<String>,
+    #[serde(default, deserialize_with = "one_or_many")]
     categorization_filters: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
     categorization_analyzer: Option<AnalyzerConfig>,
+    #[serde(default, deserialize_with = "given")]
     per_partition_categorization: Option<PerPartition>,
+    #[serde(default, deserialize_with = "given")]
     latency: Option<TimeSpan>,
+    #[serde(default, deserialize_with = "given")]
     summary_count_field_name: Option<String>,
+    #[serde(deserialize_with = "one_or_many")]
     detectors: Option<Vec<Detector>>,
+    #[serde(default, deserialize_with = "one_or_many")]
     influencers: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "truth")]
     multivariate_by_fields: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
     model_prune_window: Option<TimeSpan>,
 }
 
@@ -50,33 +62,19 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
 
     fn try_from(raw: RawAnalysisConfig) -> Result<Self, ConfigError> {
         let bucket_span = raw.bucket_span.unwrap_or(TimeSpan::minutes(5));
-        let span = match bucket_span.whole_seconds() {
-            Some(seconds) if seconds > 0 => seconds,
-            _ if bucket_span.as_secs() <= 0 => {
-                refuse!(
-                    "bucket_span cannot be less or equal than 0. Value = {}",
-                    bucket_span.as_secs()
-                )
-            }
-            _ => refuse!("bucket_span has to be a multiple of one second"),
-        };
+        if bucket_span.is_negative() || bucket_span.as_duration().is_zero() {
+            return Err(ConfigError::illegal_argument(format!(
+                "bucket_span cannot be less or equal than 0. Value = {}",
+                bucket_span.human()
+            )));
+        }
+        check_whole_seconds("bucket_span", bucket_span)?;
+        let span = bucket_span.as_secs();
         if span > MAX_BUCKET_SPAN {
             refuse!(
                 "bucket_span cannot be more than {} days. Value = {bucket_span}",
                 MAX_BUCKET_SPAN / 86_400
             );
-        }
-        let latency = raw.latency.filter(|latency| latency.as_secs() != 0);
-        if let Some(latency) = latency {
-            if latency.is_negative() {
-                refuse!(
-                    "latency cannot be less than 0. Value = {}",
-                    latency.as_secs()
-                );
-            }
-            if latency.whole_seconds().is_none() {
-                refuse!("latency has to be a multiple of one second");
-            }
         }
         let model_prune_window = match raw.model_prune_window {
             Some(window) => check_prune_window(window, bucket_span)?,
@@ -86,12 +84,31 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
                 TimeSpan::in_largest_unit(rounded.max(span.saturating_mul(20)))
             }
         };
+        let latency = raw.latency;
+        if let Some(latency) = latency {
+            if latency.is_negative() {
+                return Err(ConfigError::illegal_argument(format!(
+                    "latency cannot be less than 0. Value = {}",
+                    latency.human()
+                )));
+            }
+            check_whole_seconds("latency", latency)?;
+        }
         let mut detectors = raw.detectors.unwrap_or_default();
         if detectors.is_empty() {
             refuse!("No detectors configured");
         }
         for (index, detector) in detectors.iter_mut().enumerate() {
             detector.detector_index = index;
+        }
+        for name in [
+            &raw.summary_count_field_name,
+            &raw.categorization_field_name,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            check_field_name(name)?;
         }
         let categorization = RawCategorization {
             field_name: raw.categorization_field_name,
@@ -101,9 +118,6 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         };
         let categorization = categorization.build(&detectors)?;
         let influencers = raw.influencers.unwrap_or_default();
-        influencers
-            .iter()
-            .try_for_each(|name| check_field_name(name))?;
         let summary_count_field_name = raw.summary_count_field_name.filter(|name| !name.is_empty());
         let takes_all = |detector: &Detector| detector.function.name() == "metric";
         if summary_count_field_name.is_some() && detectors.iter().any(takes_all) {
@@ -118,11 +132,22 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
             summary_count_field_name,
             detectors,
             influencers,
-            multivariate_by_fields: raw.multivariate_by_fields.unwrap_or(false),
+            multivariate_by_fields: raw.multivariate_by_fields,
             model_prune_window,
         };
         config.check_nested_names()?;
         Ok(config)
+    }
+}
+
+/// Refuses a span that is no whole number of seconds.
+pub fn check_whole_seconds(field: &str, span: TimeSpan) -> Result<(), ConfigError> {
+    match span.whole_seconds() {
+        Some(_) => Ok(()),
+        None => Err(ConfigError::illegal_argument(format!(
+            "{field} has to be a multiple of 1s; actual was '{}'",
+            span.human()
+        ))),
     }
 }
 
@@ -132,12 +157,19 @@ pub fn check_prune_window(
     bucket_span: TimeSpan,
 ) -> Result<TimeSpan, ConfigError> {
     let (seconds, span) = (window.as_secs(), bucket_span.as_secs());
+    let told = [window, bucket_span].map(TimeSpan::human);
     if window.whole_seconds().is_none() || seconds % span != 0 || seconds < 0 {
-        refuse!("model_prune_window [{window}] must be a multiple of bucket_span [{bucket_span}]");
+        refuse!(
+            "model_prune_window [{}] must be a multiple of bucket_span [{}]",
+            told[0],
+            told[1]
+        );
     }
     if seconds / span < 2 {
         refuse!(
-            "model_prune_window [{window}] must be at least 2 times greater than bucket_span [{bucket_span}]"
+            "model_prune_window [{}] must be at least 2 times greater than bucket_span [{}]",
+            told[0],
+            told[1]
         );
     }
     Ok(window)

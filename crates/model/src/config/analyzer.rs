@@ -5,6 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::ConfigError;
 
+/// Fails with an `illegal_argument_exception`.
+macro_rules! refuse_argument {
+    ($($message:tt)*) => { return Err(ConfigError::illegal_argument(format!($($message)*))) };
+}
+
 /// An analyzer as clients see it: the name of a known one, or its parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, try_from = "Value")]
@@ -27,41 +32,70 @@ impl TryFrom<Value> for AnalyzerConfig {
     type Error = ConfigError;
 
     fn try_from(value: Value) -> Result<Self, ConfigError> {
-        let refused = |reason: String| Err(ConfigError::illegal_argument(reason));
         let parts = match value {
             Value::String(name) => return Ok(Self::Named(name)),
             Value::Object(parts) => parts,
-            other => {
-                return refused(format!(
-                    "[categorization_analyzer] should be a string or object [{other}]"
-                ));
-            }
+            other => refuse_argument!(
+                "[categorization_analyzer] should be analyzer's name or settings [{}]",
+                token(&other)
+            ),
         };
         let (mut char_filter, mut tokenizer, mut filter) = (Vec::new(), None, Vec::new());
         for (name, value) in parts {
             match (name.as_str(), value) {
-                ("char_filter", Value::Array(values)) => char_filter = values,
-                ("filter", Value::Array(values)) => filter = values,
+                ("char_filter", Value::Array(values)) => {
+                    char_filter = elements("char_filter", "char_filter", values)?;
+                }
+                ("filter", Value::Array(values)) => {
+                    filter = elements("filter", "token_filter", values)?;
+                }
                 ("tokenizer", value @ (Value::String(_) | Value::Object(_))) => {
-                    tokenizer = Some(value)
+                    tokenizer = Some(as_settings(value));
                 }
-                _ => {
-                    return refused(format!(
-                        "Parameter [{name}] in [categorization_analyzer] is unknown or of the wrong type"
-                    ));
-                }
+                ("tokenizer", other) => refuse_argument!(
+                    "[tokenizer] in [categorization_analyzer] should be tokenizer's name or settings [{}]",
+                    token(&other)
+                ),
+                (_, other) => refuse_argument!(
+                    "Parameter [{name}] in [categorization_analyzer] is unknown or of the wrong type [{}]",
+                    token(&other)
+                ),
             }
         }
         let Some(tokenizer) = tokenizer else {
-            return refused(
-                "[categorization_analyzer] that is not a global analyzer must specify a [tokenizer] field".to_owned(),
+            refuse_argument!(
+                "[categorization_analyzer] that is not a global analyzer must specify a [tokenizer] field"
             );
         };
         Ok(Self::Custom(CustomAnalyzer {
-            char_filter: char_filter.into_iter().map(as_settings).collect(),
-            tokenizer: as_settings(tokenizer),
-            filter: filter.into_iter().map(as_settings).collect(),
+            char_filter,
+            tokenizer,
+            filter,
         }))
+    }
+}
+
+/// The elements of a list of filters: names, or settings.
+fn elements(field: &str, kind: &str, values: Vec<Value>) -> Result<Vec<Value>, ConfigError> {
+    let is_one = |value: &Value| value.is_string() || value.is_object();
+    if let Some(other) = values.iter().find(|value| !is_one(value)) {
+        refuse_argument!(
+            "[{field}] in [categorization_analyzer] array element should contain {kind}'s name or settings [{}]",
+            token(other)
+        );
+    }
+    Ok(values.into_iter().map(as_settings).collect())
+}
+
+/// What Elasticsearch's parser calls the beginning of a value.
+fn token(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "VALUE_NULL",
+        Value::Bool(_) => "VALUE_BOOLEAN",
+        Value::Number(_) => "VALUE_NUMBER",
+        Value::String(_) => "VALUE_STRING",
+        Value::Array(_) => "START_ARRAY",
+        Value::Object(_) => "START_OBJECT",
     }
 }
 

@@ -87,8 +87,9 @@ impl CategorizationConfig {
                  pattern_replace char_filters in the analyzer"
             );
         }
+        check_filters(filters)?;
         Ok(Self {
-            analyzer: with_filters(filters)?,
+            analyzer: AnalyzerConfig::standard(filters),
             ..self
         })
     }
@@ -121,42 +122,49 @@ impl RawCategorization {
     ) -> Result<Option<CategorizationConfig>, ConfigError> {
         let per_partition = self.per_partition.unwrap_or_default();
         let uses_mlcategory = detectors.iter().any(Detector::uses_mlcategory);
-        let Some(field_name) = self.field_name.filter(|name| !name.is_empty()) else {
-            if uses_mlcategory {
-                refuse!("categorization_field_name must be set for mlcategory to be available");
-            }
-            if self.filters.is_some_and(|filters| !filters.is_empty()) {
-                refuse!("categorization_filters require setting categorization_field_name");
-            }
-            if self.analyzer.is_some() {
-                refuse!("categorization_analyzer requires setting categorization_field_name");
-            }
-            if per_partition.enabled {
-                refuse!(
-                    "categorization_field_name must be set when per-partition categorization is enabled"
-                );
-            }
-            return Ok(None);
-        };
-        if !uses_mlcategory {
+        let filters = self.filters.unwrap_or_default();
+        let field_name = self.field_name.filter(|name| !name.is_empty());
+        if uses_mlcategory && field_name.is_none() {
+            refuse!("categorization_field_name must be set for mlcategory to be available");
+        }
+        if field_name.is_some() && !uses_mlcategory {
             refuse!(
                 "categorization_field_name is set but mlcategory is not used in any detector by/over/partition field"
             );
         }
-        let analyzer = match (self.analyzer, self.filters) {
-            (Some(_), Some(_)) => refuse!(
-                "categorization_filters cannot be used with categorization_analyzer - instead specify them as \
-                 pattern_replace char_filters in the analyzer"
-            ),
-            (Some(analyzer), None) => {
+        if self.analyzer.is_some() && field_name.is_none() {
+            refuse!("categorization_analyzer requires setting categorization_field_name");
+        }
+        if !filters.is_empty() {
+            if self.analyzer.is_some() {
+                refuse!(
+                    "categorization_filters cannot be used with categorization_analyzer - instead specify them as \
+                     pattern_replace char_filters in the analyzer"
+                );
+            }
+            if field_name.is_none() {
+                refuse!("categorization_filters require setting categorization_field_name");
+            }
+            check_filters(&filters)?;
+        }
+        if per_partition.enabled {
+            if field_name.is_none() {
+                refuse!(
+                    "categorization_field_name must be set when per-partition categorization is enabled"
+                );
+            }
+            check_partitions(detectors)?;
+        }
+        let Some(field_name) = field_name else {
+            return Ok(None);
+        };
+        let analyzer = match self.analyzer {
+            Some(analyzer) => {
                 Analyzer::new(&analyzer).map_err(ConfigError::illegal_argument)?;
                 analyzer
             }
-            (None, filters) => with_filters(&filters.unwrap_or_default())?,
+            None => AnalyzerConfig::standard(&filters),
         };
-        if per_partition.enabled {
-            check_partitions(detectors)?;
-        }
         Ok(Some(CategorizationConfig {
             field_name,
             analyzer,
@@ -165,7 +173,7 @@ impl RawCategorization {
     }
 }
 
-fn with_filters(filters: &[String]) -> Result<AnalyzerConfig, ConfigError> {
+fn check_filters(filters: &[String]) -> Result<(), ConfigError> {
     let mut seen = std::collections::HashSet::new();
     if !filters.iter().all(|filter| seen.insert(filter)) {
         refuse!("categorization_filters contain duplicates");
@@ -180,33 +188,33 @@ fn with_filters(filters: &[String]) -> Result<AnalyzerConfig, ConfigError> {
             );
         }
     }
-    Ok(AnalyzerConfig::standard(filters))
+    Ok(())
 }
 
-/// One partition field for all detectors that use categories.
+/// One partition field for all detectors that have one; those that use categories must.
 fn check_partitions(detectors: &[Detector]) -> Result<(), ConfigError> {
     let mut field: Option<&str> = None;
-    for detector in detectors
-        .iter()
-        .filter(|detector| detector.uses_mlcategory())
-    {
-        let Some(partition) = detector.partition_field_name.as_deref() else {
-            refuse!(
-                "partition_field_name must be set for detectors that reference mlcategory when per-partition \
-                 categorization is enabled"
-            );
-        };
-        if partition == MLCATEGORY {
-            refuse!(
-                "mlcategory cannot be used as a partition_field_name when per-partition categorization is enabled"
-            );
+    for detector in detectors {
+        let partition = detector.partition_field_name.as_deref();
+        if detector.uses_mlcategory() {
+            if partition == Some(MLCATEGORY) {
+                refuse!(
+                    "mlcategory cannot be used as a partition_field_name when per-partition categorization is enabled"
+                );
+            }
+            if partition.is_none() {
+                refuse!(
+                    "partition_field_name must be set for detectors that reference mlcategory when per-partition \
+                     categorization is enabled"
+                );
+            }
         }
-        match field {
-            Some(other) if other != partition => refuse!(
+        match (field, partition) {
+            (Some(before), Some(partition)) if before != partition => refuse!(
                 "partition_field_name cannot vary between detectors when per-partition categorization is enabled: \
-                 [{other}] and [{partition}] are used"
+                 [{before}] and [{partition}] are used"
             ),
-            _ => field = Some(partition),
+            _ => field = partition.or(field),
         }
     }
     Ok(())
@@ -350,7 +358,7 @@ mod tests {
                 by_category(
                     json!({"categorization_analyzer": {"tokenizer": "letter", "tokeniser": "x"}}),
                 ),
-                "Parameter [tokeniser] in [categorization_analyzer] is unknown or of the wrong type",
+                "Parameter [tokeniser] in [categorization_analyzer] is unknown or of the wrong type [VALUE_STRING]",
             ),
             (
                 by_category(json!({"categorization_analyzer": {"tokenizer": "wild"}})),
@@ -377,7 +385,7 @@ mod tests {
             (
                 by_category(json!({
                     "per_partition_categorization": per_partition,
-                    "detectors": [detector(Some("a")), detector(Some("b"))]
+                    "detectors": [detector(Some("a")), {"function": "count", "partition_field_name": "b"}]
                 })),
                 "partition_field_name cannot vary between detectors when per-partition categorization is enabled: [a] \
                  and [b] are used",

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lenient::{given, one_or_many, truth, whole};
 use super::{ConfigError, CustomRule, ExcludeFrequent, Excluded, Function};
 
 /// One detector. Built by deserialising, which checks it.
@@ -30,17 +31,27 @@ pub struct Detector {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDetector {
+    #[serde(default, deserialize_with = "given")]
     detector_description: Option<String>,
-    function: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    function: Option<Function>,
+    #[serde(default, deserialize_with = "given")]
     field_name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     by_field_name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     over_field_name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     partition_field_name: Option<String>,
+    #[serde(default, deserialize_with = "truth")]
     use_null: Option<bool>,
-    exclude_frequent: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    exclude_frequent: Option<ExcludeFrequent>,
+    #[serde(default, deserialize_with = "one_or_many")]
     custom_rules: Option<Vec<CustomRule>>,
-    #[serde(default)]
-    detector_index: usize,
+    /// Taken and not used: detectors are numbered in their order.
+    #[serde(default, rename = "detector_index", deserialize_with = "whole")]
+    _detector_index: Option<i64>,
 }
 
 impl TryFrom<RawDetector> for Detector {
@@ -53,7 +64,11 @@ impl TryFrom<RawDetector> for Detector {
         let over_field_name = given(raw.over_field_name);
         let partition_field_name = given(raw.partition_field_name);
 
-        let function = Function::try_from(raw.function.unwrap_or_else(|| "metric".to_owned()))?;
+        // What Elasticsearch takes for a detector without a function.
+        let function = match raw.function {
+            Some(function) => function,
+            None => Function::try_from("metric".to_owned())?,
+        };
         let name = function.name();
         if !function.stands_alone()
             && [&field_name, &by_field_name, &over_field_name]
@@ -96,11 +111,8 @@ impl TryFrom<RawDetector> for Detector {
         {
             check_field_name(name)?;
         }
-        for (split, name) in &splits[..2] {
-            if let Some(name @ ("count" | "by" | "over")) = name.as_deref() {
-                refuse!("'{name}' is not a permitted value for {split}");
-            }
-        }
+        let custom_rules = raw.custom_rules.unwrap_or_default();
+        check_rules(&custom_rules, function, &splits.map(|(_, name)| name))?;
         for (a, b) in [(2, 0), (2, 1), (0, 1)] {
             if let (Some(x), Some(y)) = (splits[a].1, splits[b].1)
                 && x == y
@@ -112,37 +124,37 @@ impl TryFrom<RawDetector> for Detector {
                 );
             }
         }
-        let exclude_frequent = match &raw.exclude_frequent {
-            None => None,
-            Some(text) => Some(ExcludeFrequent::parse(text)?),
-        };
+        for forbidden in ["count", "by", "over"] {
+            for (split, name) in &splits[..2] {
+                if name.as_deref() == Some(forbidden) {
+                    refuse!("'{forbidden}' is not a permitted value for {split}");
+                }
+            }
+        }
+        let exclude_frequent = raw.exclude_frequent;
         let use_null = raw.use_null.unwrap_or(false);
-        let detector_description = raw
-            .detector_description
-            .filter(|text| !text.is_empty())
-            .unwrap_or_else(|| {
-                let quoted = |name: &String| quote(name);
-                let mut text = function.name().to_owned();
-                text += &field_name
-                    .as_ref()
-                    .map_or(String::new(), |name| format!("({})", quoted(name)));
-                text += &by_field_name
-                    .as_ref()
-                    .map_or(String::new(), |name| format!(" by {}", quoted(name)));
-                text += &over_field_name
-                    .as_ref()
-                    .map_or(String::new(), |name| format!(" over {}", quoted(name)));
-                text += if use_null { " usenull=true" } else { "" };
-                text += &partition_field_name
-                    .as_ref()
-                    .map_or(String::new(), |n| format!(" partitionfield={}", quoted(n)));
-                text += &exclude_frequent.map_or(String::new(), |of| {
-                    format!(" excludefrequent={}", of.name())
-                });
-                text
+        let detector_description = raw.detector_description.unwrap_or_else(|| {
+            let quoted = |name: &String| quote(name);
+            let mut text = function.name().to_owned();
+            text += &field_name
+                .as_ref()
+                .map_or(String::new(), |name| format!("({})", quoted(name)));
+            text += &by_field_name
+                .as_ref()
+                .map_or(String::new(), |name| format!(" by {}", quoted(name)));
+            text += &over_field_name
+                .as_ref()
+                .map_or(String::new(), |name| format!(" over {}", quoted(name)));
+            text += if use_null { " usenull=true" } else { "" };
+            text += &partition_field_name
+                .as_ref()
+                .map_or(String::new(), |n| format!(" partitionfield={}", quoted(n)));
+            text += &exclude_frequent.map_or(String::new(), |of| {
+                format!(" excludefrequent={}", of.name())
             });
-        let detector_index = raw.detector_index;
-        let detector = Self {
+            text
+        });
+        Ok(Self {
             detector_description,
             function,
             field_name,
@@ -151,11 +163,9 @@ impl TryFrom<RawDetector> for Detector {
             partition_field_name,
             use_null,
             exclude_frequent,
-            custom_rules: raw.custom_rules.unwrap_or_default(),
-            detector_index,
-        };
-        detector.check_rules()?;
-        Ok(detector)
+            custom_rules,
+            detector_index: 0,
+        })
     }
 }
 
@@ -167,13 +177,9 @@ impl Detector {
             &self.over_field_name,
             &self.partition_field_name,
         ];
-        let splits: Vec<&str> = splits.into_iter().flatten().map(String::as_str).collect();
-        let check = |rule: &CustomRule| rule.check(self.function, &splits);
-        self.custom_rules.iter().try_for_each(check)
+        check_rules(&self.custom_rules, self.function, &splits)
     }
-}
 
-impl Detector {
     /// Whether it has a slot for each split value, not one in all.
     pub fn is_split(&self) -> bool {
         self.by_field_name.is_some()
@@ -190,15 +196,31 @@ impl Detector {
     }
 }
 
+fn check_rules(
+    rules: &[CustomRule],
+    function: Function,
+    splits: &[&Option<String>; 3],
+) -> Result<(), ConfigError> {
+    let mut splits: Vec<&str> = splits.iter().filter_map(|name| name.as_deref()).collect();
+    splits.sort_unstable();
+    let check = |rule: &CustomRule| rule.check(function, &splits);
+    rules.iter().try_for_each(check)
+}
+
 pub(super) fn check_field_name(name: &str) -> Result<(), ConfigError> {
-    if name == "."
-        || name
-            .chars()
-            .any(|c| matches!(c, '"' | '\\') || c.is_control())
+    if name
+        .chars()
+        .any(|c| matches!(c, '"' | '\\') || c.is_control())
     {
         refuse!(
             "Invalid field name '{name}'. Field names including over, by and partition fields cannot contain any of \
              these characters: \",\\"
+        );
+    }
+    // The engine's control messages have that name in Elasticsearch.
+    if name == "." {
+        refuse!(
+            "Invalid field name '.'. Field names including over, by and partition fields cannot be '.'"
         );
     }
     Ok(())

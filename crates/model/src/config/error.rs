@@ -36,6 +36,14 @@ impl ConfigError {
         }
     }
 
+    /// A text that is none of an enumeration's names, in the words that Elasticsearch's clients have always read.
+    pub fn no_constant(enumeration: &str, text: &str) -> Self {
+        Self::illegal_argument(format!(
+            "No enum constant org.elasticsearch.xpack.core.ml.job.config.{enumeration}.{}",
+            text.to_uppercase()
+        ))
+    }
+
     pub fn parse(reason: impl Into<String>) -> Self {
         Self {
             kind: ErrorKind::Parse,

@@ -1,12 +1,12 @@
 //! `exclude_frequent`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
 /// What is left out where it is frequent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum ExcludeFrequent {
     All,
     None,
@@ -14,20 +14,22 @@ pub enum ExcludeFrequent {
     Over,
 }
 
-impl ExcludeFrequent {
+impl TryFrom<String> for ExcludeFrequent {
+    type Error = ConfigError;
+
     /// In any case of letters.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+    fn try_from(text: String) -> Result<Self, ConfigError> {
         match text.to_ascii_lowercase().as_str() {
             "all" => Ok(Self::All),
             "none" => Ok(Self::None),
             "by" => Ok(Self::By),
             "over" => Ok(Self::Over),
-            _ => Err(ConfigError::illegal_argument(format!(
-                "Invalid value '{text}' for exclude_frequent"
-            ))),
+            _ => Err(ConfigError::no_constant("Detector.ExcludeFrequent", &text)),
         }
     }
+}
 
+impl ExcludeFrequent {
     pub fn name(self) -> &'static str {
         match self {
             Self::All => "all",

@@ -15,11 +15,12 @@ mod error;
 mod exclude;
 mod fields;
 mod function;
+pub mod lenient;
 mod rule;
 #[cfg(test)]
 mod tests;
 
-pub use analysis::{AnalysisConfig, check_prune_window};
+pub use analysis::{AnalysisConfig, check_prune_window, check_whole_seconds};
 pub use analyzer::{AnalyzerConfig, CustomAnalyzer, default_analyzer};
 pub use categorization::{CategorizationConfig, MLCATEGORY, PerPartition};
 pub use detector::Detector;

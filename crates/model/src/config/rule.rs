@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::lenient::{given, one_or_many};
 use super::{ConfigError, Function};
 
 /// An enumeration that is read in any case and written in its own names.
@@ -20,9 +21,7 @@ macro_rules! named {
             fn try_from(text: String) -> Result<Self, ConfigError> {
                 match text.trim().to_ascii_lowercase().as_str() {
                     $($name => Ok(Self::$variant),)+
-                    _ => Err(ConfigError::illegal_argument(format!(
-                        "Unknown {} [{text}]; it can be one of {:?}", $what, [$($name),+]
-                    ))),
+                    _ => Err(ConfigError::no_constant($what, text.trim())),
                 }
             }
         }
@@ -37,7 +36,7 @@ macro_rules! named {
 
 named!(
     /// What is done where a rule holds.
-    Action, "rule action",
+    Action, "RuleAction",
     /// What is unusual is no record, and counts for nothing.
     SkipResult = "skip_result",
     /// The value is judged and not learnt.
@@ -48,7 +47,7 @@ named!(
 
 named!(
     /// What a condition looks at.
-    AppliesTo, "applies_to of a rule condition",
+    AppliesTo, "RuleCondition.AppliesTo",
     Actual = "actual",
     Typical = "typical",
     /// How far the actual value is from the typical one, either way.
@@ -59,7 +58,7 @@ named!(
 
 named!(
     /// How a condition compares.
-    Operator, "operator of a rule condition",
+    Operator, "Operator",
     Gt = "gt",
     Gte = "gte",
     Lt = "lt",
@@ -68,7 +67,7 @@ named!(
 
 named!(
     /// Whether a scope means what is in its filter, or what is not.
-    FilterType, "filter_type",
+    FilterType, "FilterRef.FilterType",
     Include = "include",
     Exclude = "exclude"
 );
@@ -133,9 +132,13 @@ pub struct TimeShift {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
+    #[serde(default, deserialize_with = "one_or_many")]
     actions: Option<Vec<Action>>,
+    #[serde(default, deserialize_with = "given")]
     scope: Option<BTreeMap<String, FilterRef>>,
+    #[serde(default, deserialize_with = "one_or_many")]
     conditions: Option<Vec<Condition>>,
+    #[serde(default, deserialize_with = "given")]
     params: Option<RuleParams>,
 }
 
@@ -310,6 +313,6 @@ mod tests {
         );
         let unknown =
             rule(json!({"conditions": [{"applies_to": "actual", "operator": "eq", "value": 1.0}]}));
-        assert!(unknown.expect_err("refused").contains("[eq]"));
+        assert!(unknown.expect_err("refused").ends_with(".Operator.EQ"));
     }
 }

@@ -109,7 +109,7 @@ fn what_cannot_be_analysed_is_refused_with_the_known_words() {
         ),
         (
             json!({"detectors": [{"function": "count", "over_field_name": "x", "exclude_frequent": "some"}]}),
-            "Invalid value 'some' for exclude_frequent",
+            "No enum constant org.elasticsearch.xpack.core.ml.job.config.Detector.ExcludeFrequent.SOME",
         ),
         (
             json!({"detectors": [{"function": "count", "field_name": "x"}]}),
@@ -149,4 +149,83 @@ fn what_is_written_can_be_read_again() {
         let written = serde_json::to_value(&config).expect("serialises");
         assert_eq!(parse(written), Ok(config), "{span}");
     }
+}
+
+#[test]
+fn checks_have_their_order() {
+    let detector = json!({
+        "function": "count", "by_field_name": "count", "over_field_name": "count",
+        "custom_rules": {"scope": {"x": {"filter_id": "f"}}}
+    });
+    let detectors = json!([detector]);
+    // The rules come before the fields' names, those before what names may not be.
+    assert_eq!(
+        parse(json!({"detectors": detectors})).expect_err("refused"),
+        "Invalid detector rule: scope field 'x' is invalid; select from [count, count]"
+    );
+    let reason = |config: Value| parse(config).expect_err("refused");
+    assert_eq!(
+        reason(
+            json!({"detectors": [{"function": "count", "by_field_name": "by", "over_field_name": "by"}]})
+        ),
+        "by_field_name and over_field_name cannot be the same: 'by'"
+    );
+    assert_eq!(
+        reason(
+            json!({"detectors": [{"function": "count", "by_field_name": "over", "over_field_name": "count"}]})
+        ),
+        "'count' is not a permitted value for over_field_name"
+    );
+    assert_eq!(
+        reason(
+            json!({"bucket_span": "15m", "model_prune_window": "29m", "latency": "-2s", "detectors": []})
+        ),
+        "model_prune_window [29m] must be a multiple of bucket_span [15m]"
+    );
+    assert_eq!(
+        reason(json!({"bucket_span": "1500ms", "detectors": []})),
+        "bucket_span has to be a multiple of 1s; actual was '1.5s'"
+    );
+    assert_eq!(
+        reason(json!({"bucket_span": "0", "detectors": []})),
+        "bucket_span cannot be less or equal than 0. Value = 0s"
+    );
+    assert_eq!(
+        reason(json!({"summary_count_field_name": ".", "detectors": [{"function": "count"}]})),
+        "Invalid field name '.'. Field names including over, by and partition fields cannot be '.'"
+    );
+    assert_eq!(
+        reason(json!({"summary_count_field_name": "a\\b", "detectors": [{"function": "count"}]})),
+        "Invalid field name 'a\\b'. Field names including over, by and partition fields cannot contain any of these \
+         characters: \",\\"
+    );
+}
+
+#[test]
+fn values_are_taken_as_elasticsearch_takes_them() {
+    let config = parse(json!({
+        "detectors": {"function": "dc", "field_name": "x", "use_null": "true", "detector_index": "7", "detector_description": ""},
+        "influencers": "host", "latency": "0s", "multivariate_by_fields": false
+    }));
+    assert_eq!(
+        serde_json::to_value(config.expect("valid")).expect("serialises"),
+        json!({
+            "bucket_span": "5m", "latency": "0s",
+            "detectors": [{
+                "detector_description": "", "function": "distinct_count", "field_name": "x", "use_null": true,
+                "detector_index": 0
+            }],
+            "influencers": ["host"], "multivariate_by_fields": false, "model_prune_window": "30d"
+        })
+    );
+    for null in ["bucket_span", "influencers", "detectors", "latency"] {
+        let mut config = json!({"detectors": [{"function": "count"}]});
+        config[null] = Value::Null;
+        assert!(parse(config).is_err(), "{null}");
+    }
+    assert!(
+        parse(json!({}))
+            .expect_err("refused")
+            .contains("missing field `detectors`")
+    );
 }

@@ -100,7 +100,7 @@ impl Lane {
                 zeros: function.zeros() && !population,
                 population,
                 exclude,
-                multivariate: analysis.multivariate_by_fields && by && !population,
+                multivariate: analysis.multivariate_by_fields == Some(true) && by && !population,
                 span: analysis.span(),
             })
         };

@@ -8,7 +8,7 @@ mod words;
 use serde_json::Value;
 
 pub use bounds::Bounds;
-pub use matching::{Document, values, wildcard};
+pub use matching::{Document, compare, values, wildcard};
 pub use parse::{Context, QueryError, parse};
 pub use words::{query_string, simple_query_string};
 
