@@ -89,9 +89,22 @@ fn root(error: &JobError) -> &JobError {
     }
 }
 
+/// An error without its cause. Of an index that isn't there, its name is told on its own.
+fn brief(error: &JobError) -> Value {
+    let mut brief = json!({"type": error.kind, "reason": error.reason});
+    let name = error.reason.strip_prefix("no such index [");
+    if let Some(name) = name.and_then(|name| name.strip_suffix(']')) {
+        brief["resource.type"] = "index_or_alias".into();
+        brief["resource.id"] = name.into();
+        brief["index_uuid"] = "_na_".into();
+        brief["index"] = name.into();
+    }
+    brief
+}
+
 /// An error as it stands within an answer.
 pub fn details(error: &JobError) -> Value {
-    let mut details = json!({"type": error.kind, "reason": error.reason});
+    let mut details = brief(error);
     if let Some(cause) = &error.cause {
         details["caused_by"] = self::details(cause);
     }
@@ -103,8 +116,7 @@ impl IntoResponse for ApiError {
         let Self(error) = self;
         let status =
             StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let root = root(&error);
-        let mut envelope = json!({"root_cause": [{"type": root.kind, "reason": root.reason}]});
+        let mut envelope = json!({"root_cause": [brief(root(&error))]});
         if let (Value::Object(envelope), Value::Object(details)) = (&mut envelope, details(&error))
         {
             envelope.extend(details);
