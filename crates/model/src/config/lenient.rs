@@ -64,6 +64,16 @@ impl Visitor<'_> for Whole {
             .map_err(|_| E::custom(format!("Numeric value ({number}) out of range of long")))
     }
 
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
+        let whole = number as i64;
+        match whole as f64 == number {
+            true => Ok(whole),
+            false => Err(E::custom(format!(
+                "{number} cannot be converted to Long without data loss"
+            ))),
+        }
+    }
+
     fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
         text.parse()
             .map_err(|_| E::custom(format!("For input string: \"{text}\"")))
