@@ -3,12 +3,14 @@
 mod demo;
 mod detect;
 mod eval;
+mod moving;
 mod random;
 mod serve;
 mod settings;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -45,14 +47,16 @@ enum Command {
     Detect(detect::Detect),
     /// Make three weeks of web traffic with incidents, and find them through a server of its own
     Demo(demo::Demo),
+    Import(moving::Import),
+    Export(moving::Export),
     /// Measure detection on made-up series whose anomalies are known
     Eval(eval::Eval),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match run(Cli::parse().command) {
         // Whoever read the output has read enough.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         outcome => outcome,
     }
 }
@@ -67,8 +71,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Import(import) => return import.run(),
+        Command::Export(export) => return export.run(),
         Command::Serve { config, settings } => {
             let settings = settings.over_file(config.as_deref())?.in_force()?;
             log_to_stderr(&settings.log)?;
@@ -82,18 +88,18 @@ fn run(command: Command) -> anyhow::Result<()> {
                     }
                 };
                 server.run(stop).await
-            })
+            })?;
         }
         Command::Config { config, settings } => {
             let settings = settings.over_file(config.as_deref())?;
             settings.clone().in_force()?;
             print!("{}", toml::to_string(&settings.with_defaults())?);
-            Ok(())
         }
-        Command::Detect(detect) => detect.run(),
-        Command::Demo(demo) => demo.run(),
-        Command::Eval(eval) => eval.run(),
+        Command::Detect(detect) => detect.run()?,
+        Command::Demo(demo) => demo.run()?,
+        Command::Eval(eval) => eval.run()?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn log_to_stderr(filter: &str) -> anyhow::Result<()> {

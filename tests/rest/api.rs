@@ -124,6 +124,12 @@ fn route(
 /// A body as it is sent: one object compact, several one a line. Text that is no JSON goes out as it stands.
 fn body_text(body: &Value, stash: &Stash) -> Result<String, String> {
     let mut objects = Vec::new();
+    let kept = body.as_str().is_some_and(|text| text.starts_with('$'));
+    let body = &if kept {
+        stash.fill(body)?
+    } else {
+        body.clone()
+    };
     match body {
         Value::Array(list) => {
             for item in list {

@@ -5,13 +5,13 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 use tidewatch_jobs::JobError;
 use tidewatch_model::config::ConfigError;
 use tidewatch_model::units::UNNAMED;
 
+use crate::content::{Content, Failure};
 use crate::error::{ApiError, Result};
-use crate::near;
+use crate::token::{Kind, Place, Tokens};
 
 /// Bytes of a body that is read as a whole.
 const MAX_BODY: usize = 10 << 20;
@@ -32,18 +32,25 @@ pub async fn read(body: Body) -> Result<Bytes> {
 
 /// Parses a body as the named parser of Elasticsearch would.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], parser: &'static str) -> Result<T> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| explain(&error, parser))?;
-    deserializer.end().map_err(|error| {
-        let reason = format!(
-            "[{}:{}] unexpected content after the object",
-            error.line(),
-            error.column()
-        );
-        refusal(reason)
-    })?;
-    Ok(value)
+    let read = || {
+        let mut tokens = Tokens::new(bytes)?;
+        if tokens.kind != Kind::StartObject {
+            let (at, kind) = (tokens.place(), tokens.kind.name());
+            let reason = format!("{at} [{parser}] Expected START_OBJECT but was: {kind}");
+            return Err(Failure::told(x_content(reason)));
+        }
+        let value = T::deserialize(Content {
+            tokens: &mut tokens,
+            parser,
+            root: parser,
+        })?;
+        tokens.advance()?;
+        Ok(value)
+    };
+    read().map_err(|failure| match failure {
+        Failure::Told(error) => ApiError(*error),
+        failure => ApiError::illegal_argument(failure.to_string()),
+    })
 }
 
 /// For fields that are true where they are left out.
@@ -69,11 +76,15 @@ pub fn of_field(mut error: JobError, name: &str) -> JobError {
     error
 }
 
-fn refusal(reason: String) -> ApiError {
-    ApiError(x_content(reason))
+/// The refusal of text that is no JSON.
+pub fn malformed(at: Place, told: &str) -> JobError {
+    x_content(format!("{at} {told}")).because(JobError {
+        kind: "json_parse_exception",
+        ..JobError::illegal_argument(told)
+    })
 }
 
-fn x_content(reason: String) -> JobError {
+pub fn x_content(reason: String) -> JobError {
     JobError {
         status: 400,
         kind: "x_content_parse_exception",
@@ -83,7 +94,7 @@ fn x_content(reason: String) -> JobError {
 }
 
 /// The name that Elasticsearch gives the parser of a field's object.
-fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
+pub fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
     match (field, root) {
         ("detectors", "job_update") => "detector_update",
         ("detectors", _) => "detector",
@@ -92,56 +103,6 @@ fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
         ("events", _) => "scheduled_event",
         (field, _) => field,
     }
-}
-
-fn explain(error: &serde_path_to_error::Error<serde_json::Error>, root: &'static str) -> ApiError {
-    let inner = error.inner();
-    let at = format!("[{}:{}]", inner.line(), inner.column());
-    let text = inner.to_string();
-    // serde_json puts the place at the end; it stands in front here.
-    let text = text
-        .rsplit_once(" at line ")
-        .map_or(text.as_str(), |(text, _)| text);
-    if inner.is_syntax() || inner.is_eof() {
-        return refusal(format!("{at} [{root}] malformed JSON: {text}"));
-    }
-    let mut fields: Vec<&str> = error
-        .path()
-        .iter()
-        .filter_map(|segment| match segment {
-            Segment::Map { key } => Some(key.as_str()),
-            _ => None,
-        })
-        .collect();
-    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
-    let leaf = if text.starts_with("unknown field") {
-        let unknown = quoted(text);
-        if fields.last() == Some(&unknown.as_str()) {
-            fields.pop();
-        }
-        let parser = fields.last().map_or(root, |field| parser_of(field, root));
-        let known: Vec<&str> = text.split('`').skip(3).step_by(2).collect();
-        let hint = near::meant(&unknown, &known)
-            .map_or(String::new(), |known| format!(" did you mean {known}?"));
-        x_content(format!("{at} [{parser}] unknown field [{unknown}]{hint}"))
-    } else if text.starts_with("missing field") {
-        JobError::illegal_argument(format!("Required [{}]", quoted(text)))
-    } else {
-        of_field(cause(text), fields.last().unwrap_or(&root))
-    };
-    let wrap = |cause: JobError, depth: usize| {
-        let parser = if depth == 0 {
-            root
-        } else {
-            parser_of(fields[depth - 1], root)
-        };
-        x_content(format!(
-            "{at} [{parser}] failed to parse field [{}]",
-            fields[depth]
-        ))
-        .because(cause)
-    };
-    ApiError((0..fields.len()).rev().fold(leaf, wrap))
 }
 
 #[cfg(test)]
@@ -168,15 +129,15 @@ mod tests {
         assert_eq!(
             reasons(r#"{"descriptionn": "x"}"#),
             [
-                "x_content_parse_exception: [1:15] [job_details] unknown field [descriptionn] did you mean any of [description, data_description]?"
+                "x_content_parse_exception: [1:2] [job_details] unknown field [descriptionn] did you mean any of [description, data_description]?"
             ]
         );
         assert_eq!(
             reasons(r#"{"analysis_config": {"detectors": [{"function": "count", "foo": 1}]}}"#),
             [
-                "x_content_parse_exception: [1:62] [job_details] failed to parse field [analysis_config]",
-                "x_content_parse_exception: [1:62] [analysis_config] failed to parse field [detectors]",
-                "x_content_parse_exception: [1:62] [detector] unknown field [foo]"
+                "x_content_parse_exception: [1:65] [job_details] failed to parse field [analysis_config]",
+                "x_content_parse_exception: [1:65] [analysis_config] failed to parse field [detectors]",
+                "x_content_parse_exception: [1:58] [detector] unknown field [foo]"
             ]
         );
     }
@@ -190,12 +151,78 @@ mod tests {
             reasons.last().map(String::as_str),
             Some("status_exception: field_name must be set when the 'mean' function is used")
         );
-        assert!(reasons[0].ends_with("[job_details] failed to parse field [analysis_config]"));
+        assert_eq!(
+            reasons[0],
+            "x_content_parse_exception: [1:77] [job_details] failed to parse field [analysis_config]"
+        );
     }
 
     #[test]
-    fn deep_nesting_is_refused_and_harmless() {
-        let body = "[".repeat(200_000);
-        assert!(reasons(&format!("{{\"custom_settings\": {{\"a\": {body}")).len() == 1);
+    fn values_of_another_kind_are_refused_where_they_stand() {
+        for (body, told) in [
+            (
+                r#"{"description": {"a": 1}}"#,
+                "[1:17] [job_details] description doesn't support values of type: START_OBJECT",
+            ),
+            (
+                "{\n  \"description\":\n 5}",
+                "[3:2] [job_details] description doesn't support values of type: VALUE_NUMBER",
+            ),
+            (
+                r#"{"analysis_config": []}"#,
+                "[1:21] [job_details] analysis_config doesn't support values of type: START_ARRAY",
+            ),
+            (
+                r#"{"results_retention_days": true}"#,
+                "[1:28] [job_details] results_retention_days doesn't support values of type: VALUE_BOOLEAN",
+            ),
+            (
+                " []",
+                "[1:2] [job_details] Expected START_OBJECT but was: START_ARRAY",
+            ),
+        ] {
+            assert_eq!(
+                reasons(body),
+                [format!("x_content_parse_exception: {told}")]
+            );
+        }
+        assert_eq!(
+            reasons(r#"{"background_persist_interval": "8w"}"#),
+            [
+                "x_content_parse_exception: [1:33] [job_details] failed to parse field [background_persist_interval]",
+                "illegal_argument_exception: failed to parse setting [background_persist_interval] with value [8w] as a time value: unit is missing or unrecognized"
+            ]
+        );
+    }
+
+    #[test]
+    fn values_are_taken_as_elasticsearch_takes_them() {
+        let job: NewJob = parse(
+            br#"{"results_retention_days": "7", "allow_lazy_open": "true", "groups": "one", "model_snapshot_retention_days": 3.0,
+                "analysis_config": {"detectors": {"function": "count"}}}"#,
+            "job_details",
+        )
+        .expect("fine");
+        assert_eq!(job.results_retention_days, Some(7));
+        assert_eq!(job.model_snapshot_retention_days, Some(3));
+        assert_eq!(job.groups, Some(vec!["one".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        assert_eq!(
+            reasons(r#"{"description": "a", "description": "b"}"#),
+            [
+                "x_content_parse_exception: [1:22] Duplicate field 'description'",
+                "json_parse_exception: Duplicate field 'description'"
+            ]
+        );
+        let deep = "[".repeat(200_000);
+        let deep = reasons(&format!("{{\"custom_settings\": {{\"a\": {deep}"));
+        assert_eq!(
+            deep[0],
+            "x_content_parse_exception: [1:153] [job_details] failed to parse field [custom_settings]"
+        );
+        assert_eq!(deep.len(), 3);
     }
 }

@@ -22,7 +22,7 @@ pub async fn create(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let new: NewCalendar = Params::new(&uri)?.body_or(body, "calendar").await?;
+    let new: NewCalendar = Params::new(&uri)?.body_or(body, "calendar_id").await?;
     Ok(ok(&json!(
         state.jobs.create_calendar(&calendar_id, new).await?
     )))
@@ -55,7 +55,7 @@ async fn list(
     body: Body,
 ) -> Result<Response> {
     let asked: Asked = Params::new(&uri)?
-        .body_or(body, "list_calendars_request")
+        .body_or(body, "cluster:monitor/xpack/ml/calendars/get")
         .await?;
     let expression = expression.or(asked.calendar_id);
     if expression.is_some() && asked.page.is_some() {
@@ -137,7 +137,7 @@ pub async fn add_events(
     body: Body,
 ) -> Result<Response> {
     let Events { events } = Params::new(&uri)?
-        .body(body, "ml_post_calendar_events")
+        .body(body, "cluster:admin/xpack/ml/calendars/events/post")
         .await?;
     let new = events.into_iter().map(|event| {
         Ok(NewEvent {
@@ -174,7 +174,7 @@ pub async fn events(
     body: Body,
 ) -> Result<Response> {
     let asked: EventsAsked = Params::new(&uri)?
-        .body_or(body, "get_calendar_events_request")
+        .body_or(body, "cluster:monitor/xpack/ml/calendars/events/get")
         .await?;
     if asked.job_id.is_some() && !matches!(expression.as_str(), "_all" | "*") {
         return Err(JobError::invalid_request(&[

@@ -54,7 +54,9 @@ async fn categories(
     uri: &Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked: Asked = Params::new(uri)?.body_or(body, "ml/get_categories").await?;
+    let asked: Asked = Params::new(uri)?
+        .body_or(body, "cluster:monitor/xpack/ml/job/results/categories/get")
+        .await?;
     let category_id = id.or(asked.category_id);
     if category_id.is_some() && asked.page.is_some() {
         return Err(ApiError::illegal_argument(

@@ -116,14 +116,14 @@ pub async fn xpack(State(state): State<ApiState>, uri: Uri) -> Result<Response> 
 
 pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
     Params::new(&uri)?.finish()?;
-    let settings = state.jobs.settings();
+    let room = state.jobs.cluster().node_memory();
     let most = state.jobs.max_model_memory_limit();
     let default = Memory::mebibytes(1024);
     let default = most.map_or(default, |most| most.min(default));
-    let effective = most.map_or(settings.node_memory, |most| most.min(settings.node_memory));
+    let effective = most.map_or(room, |most| most.min(room));
     let mut limits = json!({
         "effective_max_model_memory_limit": effective.to_string(),
-        "total_ml_memory": settings.node_memory.to_string()
+        "total_ml_memory": room.to_string()
     });
     if let Some(most) = most {
         limits["max_model_memory_limit"] = most.human().into();
@@ -139,7 +139,7 @@ pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response
             },
             "datafeeds": {"scroll_size": 1000}
         },
-        "upgrade_mode": false,
+        "upgrade_mode": state.jobs.cluster().upgrade_mode(),
         "native_code": {"version": env!("CARGO_PKG_VERSION"), "build_hash": BUILD_HASH},
         "limits": limits
     })))

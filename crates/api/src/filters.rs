@@ -20,7 +20,7 @@ pub async fn create(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let new: NewFilter = Params::new(&uri)?.body(body, "ml_filter").await?;
+    let new: NewFilter = Params::new(&uri)?.body(body, "type").await?;
     Ok(ok(&json!(state.jobs.create_filter(&filter_id, new).await?)))
 }
 
@@ -47,7 +47,7 @@ pub async fn update(
     body: Body,
 ) -> Result<Response> {
     let update: FilterUpdate = Params::new(&uri)?
-        .body(body, "update_filter_action")
+        .body(body, "cluster:admin/xpack/ml/filters/update")
         .await?;
     let filter = lasting(async move { state.jobs.update_filter(&filter_id, update).await });
     Ok(ok(&json!(filter.await?)))

@@ -33,7 +33,9 @@ pub async fn forecast(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked: Asked = Params::new(&uri)?.body_or(body, "forecast_job").await?;
+    let asked: Asked = Params::new(&uri)?
+        .body_or(body, "cluster:admin/xpack/ml/job/forecast")
+        .await?;
     let request = ForecastRequest {
         duration: asked.duration,
         expires_in: asked.expires_in,

@@ -26,6 +26,8 @@ use crate::{ApiState, body, dates, media};
 const PATIENCE: TimeSpan = TimeSpan::minutes(30);
 const FLUSH_DEPRECATED: &str = "Forcing any buffered data to be processed is deprecated, in a future major version it \
                                 will be compulsory to use a datafeed";
+const THROTTLED_DEPRECATED: &str = "[ignore_throttled] parameter is deprecated because frozen indices have been \
+                                    deprecated. Consider cold or frozen tiers in place of frozen indices.";
 
 pub async fn create(
     State(state): State<ApiState>,
@@ -34,16 +36,17 @@ pub async fn create(
     body: Body,
 ) -> Result<Response> {
     // What Elasticsearch asks of the indices of a datafeed, and of its cluster.
-    let params = Params::new(&uri)?.ignore(&[
+    let mut params = Params::new(&uri)?.ignore(&[
         "ignore_unavailable",
         "allow_no_indices",
-        "ignore_throttled",
         "expand_wildcards",
         "timeout",
         "master_timeout",
     ]);
+    let throttled = params.take("ignore_throttled");
     let new: NewJob = params.body(body, "job_details").await?;
-    let (job, warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
+    let (job, mut warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
+    warnings.extend(throttled.map(|_| THROTTLED_DEPRECATED.to_owned()));
     let mut response = ok(&json!(job));
     for warning in warnings {
         media::warn(&mut response, &warning);
@@ -136,8 +139,8 @@ pub async fn update(
     Ok(ok(&json!(job)))
 }
 
+/// Elasticsearch's parser of it is a lenient one.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct OpenAsked {
     #[serde(rename = "job_id")]
     _job_id: Option<String>,
@@ -155,7 +158,7 @@ pub async fn open(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked: OpenAsked = Params::new(&uri)?.body_or(body, "open_job").await?;
+    let asked: OpenAsked = Params::new(&uri)?.body_or(body, "xpack/ml/job").await?;
     let opening = within(asked.timeout, "Opening", &job_id, {
         let (jobs, job_id) = (state.jobs.clone(), job_id.clone());
         async move { jobs.open(&job_id).await }
@@ -186,7 +189,9 @@ pub async fn close(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked: CloseAsked = Params::new(&uri)?.body_or(body, "close_job").await?;
+    let asked: CloseAsked = Params::new(&uri)?
+        .body_or(body, "cluster:admin/xpack/ml/job/close")
+        .await?;
     within(asked.timeout, "Closing", &expression, {
         let (jobs, expression) = (state.jobs.clone(), expression.clone());
         async move {
@@ -259,7 +264,9 @@ pub async fn flush(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked = Params::new(&uri)?.body_or(body, "flush_job").await?;
+    let asked = Params::new(&uri)?
+        .body_or(body, "cluster:admin/xpack/ml/job/flush")
+        .await?;
     let request = flush_request(asked)?;
     let end = state.jobs.flush(&job_id, request).await?;
     let mut answer = json!({"flushed": true});
@@ -271,48 +278,39 @@ pub async fn flush(
     Ok(response)
 }
 
-fn flush_request(given: FlushAsked) -> Result<FlushRequest> {
-    let time = |name: &str, text: Option<Text>| {
-        text.map(Text::into_string)
-            .filter(|text| !text.is_empty())
-            .map(|text| dates::seconds_or_millis(name, &text))
+fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
+    let calc_interim = asked.calc_interim;
+    let (start, end) = dates::range(asked.start, asked.end)?;
+    let told = match (calc_interim, start, end) {
+        (false, Some(_), _) => Some("unexpected 'start'."),
+        (false, None, Some(_)) => Some("unexpected 'end'."),
+        (true, None, Some(_)) => Some("'start' has not been specified."),
+        _ => None,
+    };
+    if let Some(told) = told {
+        return Err(ApiError::illegal_argument(format!(
+            "Invalid flush parameters: {told}"
+        )));
+    }
+    let given = |text: Option<Text>| text.map(Text::into_string).filter(|text| !text.is_empty());
+    let (advance, skip) = (given(asked.advance_time), given(asked.skip_time));
+    let time = |name: &str, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|text| dates::seconds_or_millis(name, text))
             .transpose()
     };
-    let calc_interim = given.calc_interim;
-    let (start, end) = (time("start", given.start)?, time("end", given.end)?);
-    let (advance_time, skip_time) = (
-        time("advance_time", given.advance_time)?,
-        time("skip_time", given.skip_time)?,
-    );
-    let invalid = |what: String| {
-        Err(ApiError::illegal_argument(format!(
-            "Invalid flush parameters: {what}"
-        )))
-    };
-    if !calc_interim {
-        if start.is_some() {
-            return invalid("unexpected 'start'.".to_owned());
-        }
-        if end.is_some() {
-            return invalid("unexpected 'end'.".to_owned());
-        }
-    }
-    match (start, end) {
-        (None, Some(_)) => return invalid("'start' has not been specified.".to_owned()),
-        (Some(start), Some(end)) if end <= start => {
-            return Err(dates::backwards(start, end));
-        }
-        _ => {}
-    }
-    if let (Some(advance), Some(skip)) = (advance_time, skip_time)
-        && advance <= skip
+    let advance_time = time("advance_time", &advance)?;
+    let skip_time = time("skip_time", &skip)?;
+    if let (Some(advance_time), Some(skip_time)) = (advance_time, skip_time)
+        && advance_time / 1_000 <= skip_time / 1_000
     {
-        return invalid(format!(
-            "advance_time [{advance}] must be later than skip_time [{skip}]."
-        ));
+        return Err(JobError::bad_request(format!(
+            "advance_time [{}] must be later than skip_time [{}]",
+            advance.unwrap_or_default(),
+            skip.unwrap_or_default()
+        ))
+        .into());
     }
-    // A start alone means the one bucket there.
-    let end = end.or(start.map(|start| start + 1_000));
     Ok(FlushRequest {
         calc_interim,
         start,
@@ -375,7 +373,7 @@ pub async fn expired(
     body: Body,
 ) -> Result<Response> {
     let _: ExpiredAsked = Params::new(&uri)?
-        .body_or(body, "delete_expired_data")
+        .body_or(body, "delete_expired_data_request")
         .await?;
     let deleted = maintenance::delete_expired(&state.jobs, &expression).await?;
     Ok(ok(&json!({"deleted": deleted})))

@@ -2,22 +2,28 @@
 //! here decides anything about jobs.
 
 mod annotations;
+mod answer;
 mod body;
 mod calendars;
 mod cat;
 mod categories;
 mod cluster;
+mod content;
 mod data;
 mod dates;
 mod documents;
 mod error;
+mod escape;
 mod estimate;
 mod filter;
 mod filters;
 mod forecasts;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod gone;
 mod grok;
+mod human;
 mod jobs;
 mod media;
 mod metrics;
@@ -29,15 +35,16 @@ mod params;
 mod query;
 mod results;
 mod snapshots;
+#[cfg(test)]
+mod storm;
+mod token;
 mod usage;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
-use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tidewatch_jobs::Jobs;
 use tower_http::decompression::RequestDecompressionLayer;
@@ -179,12 +186,12 @@ pub fn router(state: ApiState) -> Router {
         .merge(nodes::routes())
         .merge(usage::routes())
         .merge(documents::routes())
-        .fallback(no_handler)
-        .layer(middleware::from_fn(media::speak))
+        .fallback(answer::no_handler)
+        .layer(middleware::from_fn(answer::speak))
         // Bodies have their own limits; an upload has none.
         .layer(DefaultBodyLimit::disable())
         .layer(RequestDecompressionLayer::new().gzip(true))
-        .layer(middleware::from_fn(media::sign))
+        .layer(middleware::from_fn(answer::sign))
         .with_state(state)
 }
 
@@ -224,9 +231,4 @@ fn resources() -> Router<ApiState> {
             &calendar("/events/{event_id}"),
             delete(calendars::delete_event),
         )
-}
-
-async fn no_handler(method: Method, uri: Uri) -> Response {
-    let text = format!("no handler found for uri [{uri}] and method [{method}]");
-    error::plain(StatusCode::BAD_REQUEST, text)
 }

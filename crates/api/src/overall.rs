@@ -45,7 +45,10 @@ pub async fn buckets(
     body: Body,
 ) -> Result<Response> {
     let asked: Asked = Params::new(&uri)?
-        .body_or(body, "ml/get_overall_buckets")
+        .body_or(
+            body,
+            "cluster:monitor/xpack/ml/job/results/overall_buckets/get",
+        )
         .await?;
     let (start, end) = dates::bounds(asked.start, asked.end)?;
     let top_n = asked.top_n;

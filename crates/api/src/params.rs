@@ -4,10 +4,8 @@ use axum::body::Body;
 use axum::http::Uri;
 use serde::de::DeserializeOwned;
 
-use crate::body;
 use crate::error::{ApiError, Result};
-use crate::filter::Filter;
-use crate::near;
+use crate::{body, escape, near};
 
 /// Taken by every endpoint.
 const COMMON: [&str; 5] = ["pretty", "human", "error_trace", "filter_path", "format"];
@@ -16,35 +14,24 @@ const COMMON: [&str; 5] = ["pretty", "human", "error_trace", "filter_path", "for
 pub struct Params {
     path: String,
     /// In the order of the query string.
-    pub(crate) given: Vec<(String, String)>,
-    pub(crate) known: Vec<&'static str>,
+    given: Vec<(String, String)>,
+    known: Vec<&'static str>,
 }
 
 impl Params {
     pub fn new(uri: &Uri) -> Result<Self> {
-        let query: axum::extract::Query<Vec<(String, String)>> =
-            axum::extract::Query::try_from_uri(uri)
-                .map_err(|_| ApiError::illegal_argument("the query string can't be decoded"))?;
-        let mut given = query.0;
-        let too_long = |(name, value): &(String, String)| {
-            name == "filter_path" && value.len() > Filter::LONGEST
-        };
-        if given.iter().any(too_long) {
-            return Err(ApiError::illegal_argument(format!(
-                "[filter_path] cannot be longer than [{}] characters",
-                Filter::LONGEST
-            )));
-        }
+        let mut given = escape::pairs(uri.query().unwrap_or_default())?;
         given.retain(|(name, _)| !COMMON.contains(&name.as_str()));
         Ok(Self {
-            path: uri.path().to_owned(),
+            path: escape::decode(uri.path(), false)?,
             given,
             known: COMMON.to_vec(),
         })
     }
 
     /// The value of a parameter; of one that was given again, the last.
-    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
         let (taken, left) = std::mem::take(&mut self.given)
             .into_iter()
             .partition(|(given, _)| given == name);
@@ -86,11 +73,13 @@ impl Params {
     }
 
     /// A body that must be there, where there are no parameters.
-    pub async fn body<T: DeserializeOwned>(self, body: Body, parser: &'static str) -> Result<T> {
-        let bytes = body::read(body).await?;
-        if is_blank(&bytes) {
-            return Err(ApiError::parse("request body is required"));
-        }
+    pub async fn body<T: DeserializeOwned>(
+        mut self,
+        body: Body,
+        parser: &'static str,
+    ) -> Result<T> {
+        let bytes = self.body_or_source(body).await?;
+        let bytes = bytes.ok_or_else(|| ApiError::parse("request body is required"))?;
         let read = body::parse(&bytes, parser)?;
         self.finish()?;
         Ok(read)

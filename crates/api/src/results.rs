@@ -94,7 +94,7 @@ struct Kind {
     descending: bool,
 }
 
-const BUCKETS_PARSER: &str = "ml/get_buckets";
+const BUCKETS_PARSER: &str = "cluster:monitor/xpack/ml/job/results/buckets/get";
 const BUCKETS: Kind = Kind {
     kind: ResultKind::Bucket,
     plural: "buckets",
@@ -175,7 +175,9 @@ pub async fn records(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let asked: RecordsAsked = Params::new(&uri)?.body_or(body, "ml/get_records").await?;
+    let asked: RecordsAsked = Params::new(&uri)?
+        .body_or(body, "cluster:monitor/xpack/ml/job/results/records/get")
+        .await?;
     page(&state, &RECORDS, &job_id, asked.into()).await
 }
 
@@ -186,7 +188,7 @@ pub async fn influencers(
     body: Body,
 ) -> Result<Response> {
     let asked: InfluencersAsked = Params::new(&uri)?
-        .body_or(body, "ml/get_influencers")
+        .body_or(body, "cluster:monitor/xpack/ml/job/results/influencers/get")
         .await?;
     page(&state, &INFLUENCERS, &job_id, asked.into()).await
 }

@@ -46,7 +46,7 @@ pub async fn get(
     body: Body,
 ) -> Result<Response> {
     let asked: Asked = Params::new(&uri)?
-        .body_or(body, "ml/get_model_snapshots")
+        .body_or(body, "cluster:monitor/xpack/ml/job/model_snapshots/get")
         .await?;
     state.jobs.get(&job_id)?;
     let (start, end) = dates::bounds(asked.start, asked.end)?;
@@ -112,7 +112,7 @@ pub async fn update(
     body: Body,
 ) -> Result<Response> {
     let update: Update = Params::new(&uri)?
-        .body(body, "model_snapshot_update")
+        .body(body, "cluster:admin/xpack/ml/job/model_snapshots/update")
         .await?;
     let snapshot = state
         .jobs

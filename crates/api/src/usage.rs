@@ -45,7 +45,7 @@ pub fn routes() -> Router<ApiState> {
 async fn usage(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
     Params::new(&uri)?.ignore(&["master_timeout"]).finish()?;
     let none = json!({"count": 0});
-    let memory = state.jobs.assigned_memory().bytes;
+    let memory = state.jobs.memory_in_use();
     let mut features: Map<String, Value> = ABSENT
         .into_iter()
         .map(|name| {

@@ -17,14 +17,12 @@ use tokio::sync::mpsc;
 
 use crate::categories::{self, StatusChange};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::error::{JobError, Result};
 use crate::live::{Live, json};
 use crate::pool::{Panicked, Pool};
 use crate::rescore::rescoring;
 use crate::runner::{Applied, Command, Request, Saved, not_open};
-
-/// Times that results are tried to be written again, with growing pauses up to half a minute, as in Elasticsearch.
-const WRITE_RETRIES: u32 = 20;
 
 pub(crate) struct Actor {
     pub job_id: Arc<str>,
@@ -35,6 +33,7 @@ pub(crate) struct Actor {
     pub applied: i64,
     pub journal_bytes: u64,
     pub checkpoint_bytes: u64,
+    pub cluster: Arc<Cluster>,
     pub live: Arc<RwLock<Live>>,
     pub clock: Clock,
     pub has_interim: bool,
@@ -207,6 +206,7 @@ impl Actor {
                 .add(step.buckets, step.took.as_secs_f64() * 1e3, span);
             let before = live.size.memory_status;
             if let Some(size) = step.size {
+                live.basis.add(&size);
                 live.size = size;
             }
             (live.documents(&self.job_id), (before, live.size.clone()))
@@ -233,7 +233,8 @@ impl Actor {
         Ok(())
     }
 
-    /// Writes results, and tries again while the store can't: the job waits meanwhile, and so do its senders. When it
+    /// Writes results, and tries again while the store can't, as often as the cluster's settings say and with growing
+    /// pauses up to half a minute: the job waits meanwhile, and so do its senders. When it
     /// can't for long, the engine is given up: its results must not go on with a gap before them.
     async fn keep(&mut self, write: ResultWrite) -> Result<()> {
         let mut pause = Duration::from_millis(500);
@@ -241,7 +242,7 @@ impl Actor {
         loop {
             match self.store.write_results(&self.job_id, write.clone()).await {
                 Ok(()) => return Ok(()),
-                Err(error @ StoreError::Database(_)) if tries < WRITE_RETRIES => {
+                Err(error @ StoreError::Database(_)) if tries < self.cluster.result_retries() => {
                     tracing::warn!(job_id = %self.job_id, %error, "results can't be written; trying again");
                     tokio::time::sleep(pause).await;
                     pause = (2 * pause).min(Duration::from_secs(30));
@@ -502,6 +503,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::settings::Settings;
 
     #[tokio::test]
     async fn a_panic_ends_the_job_and_tells() {
@@ -519,6 +521,8 @@ mod tests {
         store.insert_job(&row).await.expect("inserted");
         let analysis =
             serde_json::from_value(json!({"detectors": [{"function": "count"}]})).expect("valid");
+        let cluster = Cluster::load(&store, Settings::of_tests()).await;
+        let cluster = cluster.expect("nothing is stored");
         let mut actor = Actor {
             job_id: "j".into(),
             store: store.clone(),
@@ -527,6 +531,7 @@ mod tests {
             applied: 0,
             journal_bytes: 0,
             checkpoint_bytes: 1,
+            cluster: Arc::new(cluster),
             live: Arc::default(),
             clock: Clock::default(),
             has_interim: false,

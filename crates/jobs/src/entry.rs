@@ -79,8 +79,10 @@ pub struct Status {
     pub reason: Option<String>,
     /// The order in which jobs asked to be opened; only while they wait or run.
     pub order: Option<i64>,
-    /// Epoch milliseconds.
+    /// Epoch milliseconds; only of a job that runs.
     pub opened_at: Option<i64>,
+    /// Since when it has been in this state, or in this run of the server. Epoch milliseconds.
+    pub since: i64,
 }
 
 /// One job.

@@ -73,6 +73,10 @@ impl JobError {
         Self::new(429, "status_exception", reason)
     }
 
+    pub fn illegal_state(reason: impl Into<String>) -> Self {
+        Self::new(500, "illegal_state_exception", reason)
+    }
+
     pub fn timed_out(reason: impl Into<String>) -> Self {
         Self::new(408, "status_exception", reason)
     }

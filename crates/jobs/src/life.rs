@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tidewatch_model::engine::Engine;
-use tidewatch_model::units::Memory;
 
 use crate::config::Job;
 use crate::entry::{Entry, State};
@@ -12,9 +11,7 @@ use crate::live::json;
 use crate::manager::Jobs;
 use crate::runner::{Command, Runner, Saved, Start, not_open};
 use crate::snapshots::{self, ModelSnapshot};
-
-/// Memory that a job takes beside its models.
-pub(crate) const JOB_OVERHEAD: u64 = 10 << 20;
+use crate::tasks::{Kind, NewTask};
 
 /// How an opening went: there was room, or the job waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,23 +37,33 @@ impl Jobs {
                 "Cannot open job [{job_id}] because it has already been opened"
             )));
         }
+        if !self.0.cluster.may_assign() {
+            return Err(JobError::no_room(
+                "Cannot open jobs because persistent task assignment is disabled by the \
+                 [cluster.persistent_tasks.allocation.enable] setting",
+            ));
+        }
         let job = entry.job.read().clone();
         self.filter_items(&job).await?;
         self.let_in(&entry).await
     }
 
-    /// Finds room for a job and runs it. Its life is locked.
+    /// Finds room for a job and runs it. Its life is locked. One that waits goes on waiting where there is none.
     pub(crate) async fn let_in(&self, entry: &Arc<Entry>) -> Result<Opening> {
-        let order = {
+        {
             let _room = self.0.room.lock().await;
-            let order = entry
-                .status
-                .read()
-                .order
-                .unwrap_or_else(|| self.next_order());
+            let (waits, order) = {
+                let status = entry.status.read();
+                (status.state == State::Opening, status.order)
+            };
+            let order = order.unwrap_or_else(|| self.next_order());
+            let cluster = &self.0.cluster;
+            if cluster.upgrade_mode() || (waits && !cluster.may_assign()) {
+                return Ok(Opening::Waiting);
+            }
             if let Some(explanation) = self.lack_of_room(entry) {
-                if !entry.job.read().allow_lazy_open {
-                    let why = JobError::bad_request(format!(
+                if !(waits || cluster.is_lazy() || entry.job.read().allow_lazy_open) {
+                    let why = JobError::illegal_state(format!(
                         "Could not open job because no suitable nodes were found, allocation explanation [{explanation}]"
                     ));
                     return Err(JobError::no_room(
@@ -72,10 +79,7 @@ impl Jobs {
             self.set_status(entry, State::Opening, None, Some(order))
                 .await?;
             entry.status.write().opened_at = Some(self.now());
-            order
-        };
-        self.set_status(entry, State::Opened, None, Some(order))
-            .await?;
+        }
         if let Err(error) = self.run_afresh(entry).await {
             if entry.status.read().state != State::Failed {
                 self.fail(entry, &error.reason).await;
@@ -103,13 +107,12 @@ impl Jobs {
             self.notify(&job.job_id, "error", &message).await;
             self.0.store.drop_checkpoint(&job.job_id).await?;
         }
-        self.run(entry).await?;
-        let runner = entry
-            .runner
-            .read()
-            .clone()
-            .ok_or_else(|| not_open(&job.job_id))?;
-        // The first commands of a run: a replay begins with the settings that this run begins with.
+        self.run(entry).await
+    }
+
+    /// The first commands of a run: a replay begins with the settings that this run begins with.
+    async fn configure(&self, entry: &Arc<Entry>, runner: &Arc<Runner>) -> Result<()> {
+        let job = entry.job.read().clone();
         runner
             .apply(Command::Configure(job.engine_options()))
             .await?;
@@ -135,64 +138,22 @@ impl Jobs {
             + 1
     }
 
-    /// Why a job has no room now, if it hasn't.
-    fn lack_of_room(&self, entry: &Arc<Entry>) -> Option<String> {
-        let settings = &self.0.settings;
-        let need = |job: &Job| job.analysis_limits.model_memory_limit.bytes + JOB_OVERHEAD;
-        let jobs = self.0.jobs.read();
-        let running: Vec<&Arc<Entry>> = jobs
-            .values()
-            .filter(|other| {
-                !Arc::ptr_eq(other, entry)
-                    && (other.runner.read().is_some() || other.status.read().opened_at.is_some())
-            })
-            .collect();
-        let job = entry.job.read();
-        let not_opening = format!(
-            "Not opening job [{}] on node [{}]. Reason: ",
-            job.job_id,
-            crate::NODE_NAME
-        );
-        if running.len() >= settings.max_open_jobs {
-            return Some(format!(
-                "{not_opening}This node is full. Number of opened jobs and allocated native inference processes [{}], \
-                 xpack.ml.max_open_jobs [{}].",
-                running.len(),
-                settings.max_open_jobs
-            ));
-        }
-        let used: u64 = running.iter().map(|other| need(&other.job.read())).sum();
-        if used + need(&job) > settings.node_memory.bytes {
-            return Some(format!(
-                "{not_opening}This node has insufficient available memory. Available memory for ML [{} ({})], memory \
-                 required by existing jobs [{used} ({})], estimated memory required for this job [{} ({})].",
-                settings.node_memory.bytes,
-                settings.node_memory,
-                Memory { bytes: used },
-                need(&job),
-                Memory { bytes: need(&job) },
-            ));
-        }
-        None
-    }
-
-    /// Takes up the state of a job and starts its actor.
+    /// Takes up the state of a job, starts its actor, and gives it the settings of now.
     pub(crate) async fn run(&self, entry: &Arc<Entry>) -> Result<()> {
         let job = entry.job.read().clone();
-        let outcome = self.start_runner(entry, &job).await;
-        match outcome {
-            Ok(runner) => {
-                *entry.runner.write() = Some(runner);
-                let order = entry.status.read().order;
-                self.set_status(entry, State::Opened, None, order).await?;
-                entry.status.write().opened_at.get_or_insert(self.now());
-                self.finished_time(entry, None).await
-            }
-            Err(error) => {
-                self.fail(entry, &error.reason).await;
-                Err(error)
-            }
+        let started = async {
+            let runner = self.start_runner(entry, &job).await?;
+            *entry.runner.write() = Some(runner.clone());
+            self.configure(entry, &runner).await
+        };
+        if let Err(error) = started.await {
+            self.fail(entry, &error.reason).await;
+            return Err(error);
         }
+        let order = entry.status.read().order;
+        self.set_status(entry, State::Opened, None, order).await?;
+        entry.status.write().opened_at.get_or_insert(self.now());
+        self.finished_time(entry, None).await
     }
 
     async fn start_runner(&self, entry: &Arc<Entry>, job: &Job) -> Result<Arc<Runner>> {
@@ -239,6 +200,13 @@ impl Jobs {
             live: entry.live.clone(),
             clock: self.0.settings.clock.clone(),
             checkpoint_bytes: self.0.settings.checkpoint_journal_bytes,
+            cluster: self.0.cluster.clone(),
+            task: self.0.tasks.hold(NewTask {
+                kind: Kind::Persistent,
+                action: "xpack/ml/job[c]",
+                description: format!("job-{}", job.job_id),
+                is_cancellable: true,
+            }),
             on_failure: Box::new(on_failure),
         };
         Runner::start(store.clone(), self.0.pool.clone(), start).await
@@ -289,6 +257,35 @@ impl Jobs {
         Ok(())
     }
 
+    /// Closes the open jobs that have had no data for as long as the cluster's settings allow.
+    pub async fn close_idle(&self) {
+        let Some(patience) = self.0.cluster.idle_close() else {
+            return;
+        };
+        let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+        for entry in self.entries() {
+            let _life = entry.life.lock().await;
+            let opened_at = entry.status.read().opened_at;
+            let (true, Some(opened_at)) = (entry.runner.read().is_some(), opened_at) else {
+                continue;
+            };
+            let last = entry
+                .live
+                .read()
+                .last_data_time
+                .unwrap_or_default()
+                .max(opened_at);
+            if self.now().saturating_sub(last) < patience {
+                continue;
+            }
+            if let Err(error) = self.close_entry(&entry, false).await {
+                let job_id = entry.job.read().job_id.clone();
+                tracing::warn!(job_id, %error, "an idle job could not be closed");
+            }
+        }
+        self.let_in_waiting();
+    }
+
     /// Closes one job, whose life is locked.
     pub(crate) async fn close_entry(&self, entry: &Arc<Entry>, force: bool) -> Result<()> {
         let (job_id, state) = (entry.job.read().job_id.clone(), entry.status.read().state);
@@ -306,13 +303,16 @@ impl Jobs {
         )
         .await;
         let runner = entry.runner.read().clone();
-        // What a failed job has taken stays in its journal, for the next opening to try again.
-        let mut all_kept = state != State::Failed;
+        // What a job that doesn't run has taken stays in its journal, for the next opening to go on from.
+        let mut all_kept = state == State::Opening;
         if let Some(runner) = runner {
             let order = entry.status.read().order;
             self.set_status(entry, State::Closing, None, order).await?;
             match runner.finish().await {
-                Ok(saved) => self.keep_snapshot(entry, saved, "job close").await?,
+                Ok(saved) => {
+                    self.keep_snapshot(entry, saved, "job close").await?;
+                    all_kept = true;
+                }
                 Err(error) if force => {
                     tracing::warn!(job_id, %error, "closed without a snapshot");
                     all_kept = false;
@@ -440,6 +440,9 @@ impl Jobs {
             .set_state(&job_id, state.name(), reason.as_deref(), order)
             .await?;
         let mut status = entry.status.write();
+        if status.state != state {
+            status.since = self.now();
+        }
         (status.state, status.reason, status.order) = (state, reason, order);
         Ok(())
     }

@@ -3,13 +3,14 @@
 use serde::Serialize;
 use tidewatch_model::counts::{DataCounts, ModelSize};
 
-use crate::stats::{DataCountsDoc, ModelSizeDoc, TimingStats};
+use crate::stats::{Basis, DataCountsDoc, ModelSizeDoc, TimingStats};
 
 /// What a job says of itself while it runs, and after.
 #[derive(Debug, Clone, Default)]
 pub struct Live {
     pub counts: DataCounts,
     pub size: ModelSize,
+    pub basis: Basis,
     pub timing: TimingStats,
     pub last_data_time: Option<i64>,
     pub log_time: i64,
@@ -26,7 +27,7 @@ impl Live {
 
     pub fn documents(&self, job_id: &str) -> Vec<(String, String)> {
         let counts = DataCountsDoc::new(job_id, &self.counts, self.last_data_time, self.log_time);
-        let size = ModelSizeDoc::new(job_id, &self.size, self.log_time);
+        let size = ModelSizeDoc::new(job_id, &self.size, self.basis.of, self.log_time);
         vec![
             ("data_counts".to_owned(), json(&counts)),
             ("model_size_stats".to_owned(), json(&size)),
@@ -43,7 +44,11 @@ impl Live {
                 self.log_time = counts.log_time.unwrap_or_default();
                 self.counts = counts.counts;
             }
-            "model_size_stats" => self.size = serde_json::from_str::<ModelSizeDoc>(document)?.size,
+            "model_size_stats" => {
+                let size: ModelSizeDoc = serde_json::from_str(document)?;
+                self.size = size.size;
+                self.basis.of = size.fixed.assignment_memory_basis;
+            }
             "timing_stats" => self.timing = serde_json::from_str(document)?,
             _ => {}
         }

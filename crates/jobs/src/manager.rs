@@ -13,10 +13,12 @@ use tidewatch_model::units::Memory;
 use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
 use tokio::sync::Mutex;
 
+use crate::cluster::Cluster;
 use crate::config::{Job, NewJob, same_name};
 use crate::entry::{Entry, State, Status};
 use crate::error::{JobError, Result};
 use crate::expression::Expression;
+use crate::health::Health;
 use crate::live::{Live, json};
 use crate::pool::Pool;
 use crate::runner::{Applied, Command, Runner, not_open};
@@ -27,11 +29,15 @@ use crate::tasks::Tasks;
 use crate::update::{JobUpdate, Standing};
 
 /// What is said of a job that waits for room.
-pub const AWAITING: &str = "persistent task is awaiting node assignment.";
+const AWAITING: &str = "persistent task is awaiting node assignment.";
+/// What is said of one that waits, room or not.
+const NOT_ALLOWED: &str = "no persistent task assignments are allowed due to cluster settings";
+const UPGRADING: &str = "persistent task cannot be assigned while upgrade mode is enabled.";
 
 pub(crate) struct Inner {
     pub store: Store,
     pub settings: Settings,
+    pub cluster: Arc<Cluster>,
     pub pool: Pool,
     pub tasks: Arc<Tasks>,
     pub jobs: RwLock<BTreeMap<String, Arc<Entry>>>,
@@ -53,10 +59,13 @@ pub struct JobStats {
     pub data_counts: DataCountsDoc,
     pub model_size_stats: ModelSizeDoc,
     pub timing_stats: TimingStats,
-    /// Of a job that waits or has failed.
+    /// Whether it runs.
+    pub is_assigned: bool,
+    /// Why it doesn't run, though it was opened; empty for one that does.
     pub assignment_explanation: Option<String>,
     /// How long it has been open.
     pub open_for: Option<Duration>,
+    pub health: Health,
 }
 
 /// A flush as clients ask for it. Times are epoch milliseconds.
@@ -76,9 +85,11 @@ impl Jobs {
             JobError::internal(format!("the analysis threads can't start: {error}"))
         })?;
         let tasks = Arc::new(Tasks::new(node_id(&store).await?, settings.clock.clone()));
+        let cluster = Arc::new(Cluster::load(&store, settings.clone()).await?);
         let inner = Inner {
             store,
             settings,
+            cluster,
             pool,
             tasks,
             jobs: RwLock::default(),
@@ -104,37 +115,20 @@ impl Jobs {
                 continue;
             }
             match state {
-                // It ran: it has its room, whatever the settings say now.
-                State::Opened | State::Closing => jobs.run(&entry).await,
-                _ => jobs.let_in(&entry).await.map(|_| ()),
-            }
-            .unwrap_or_else(
-                |error| tracing::error!(job_id, %error, "the job could not be taken up"),
-            );
-            // A change may have been stored just before the end, and not have got to the job.
-            if let Err(error) = jobs.send_changes(&entry).await {
-                tracing::error!(job_id, %error, "the job could not take its rules and settings");
+                // Upgrade mode outlasts a restart.
+                State::Opened if jobs.cluster().upgrade_mode() => {}
+                State::Opened | State::Closing => jobs.take_up_again(&entry).await,
+                _ => {
+                    if let Err(error) = jobs.let_in(&entry).await {
+                        tracing::error!(job_id, %error, "the job could not be taken up");
+                    }
+                }
             }
             if state == State::Closing && entry.status.read().state == State::Opened {
                 jobs.close_entry(&entry, false).await?;
             }
         }
         Ok(jobs)
-    }
-
-    /// Hands a job all that may change while it is open.
-    async fn send_changes(&self, entry: &Entry) -> Result<()> {
-        self.send_rules(entry).await?;
-        let runner = entry.runner.read().clone();
-        if let Some(runner) = runner {
-            let job = entry.job.read().clone();
-            runner.submit(Command::Plot(job.plot_options())).await?;
-            runner.submit(Command::Annotate(job.annotates())).await?;
-            if let Some(options) = job.categorization_options() {
-                runner.submit(Command::Categorize(options)).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn take_up(&self, row: &JobRow) -> Result<Entry> {
@@ -151,6 +145,7 @@ impl Jobs {
             reason: row.reason.clone(),
             order: row.opened_order,
             opened_at: None,
+            since: self.now(),
         };
         Ok(Entry::new(job, status, live))
     }
@@ -182,6 +177,7 @@ impl Jobs {
             reason: None,
             order: None,
             opened_at: None,
+            since: job.create_time,
         };
         let live = Live::new(job_id);
         self.0.jobs.write().insert(
@@ -260,18 +256,14 @@ impl Jobs {
         if rules_of(&new).ne(rules_of(&old)) || new.groups != old.groups {
             self.send_rules(&entry).await?;
         }
-        let runner = entry.runner.read().clone();
-        if let Some(runner) = runner {
-            if new.plot_options() != old.plot_options() {
-                runner.submit(Command::Plot(new.plot_options())).await?;
-            }
-            if new.annotates() != old.annotates() {
-                runner.submit(Command::Annotate(new.annotates())).await?;
-            }
-            if let Some(options) = new.categorization_options()
-                && Some(options) != old.categorization_options()
-            {
-                runner.submit(Command::Categorize(options)).await?;
+        for command in changes(&old, &new) {
+            let runner = entry.runner.read().clone();
+            let Some(runner) = runner else { break };
+            match runner.submit(command).await {
+                Ok(_) => {}
+                // The change is made; a job that ends just now takes it when it runs again.
+                Err(error) if error.status == 409 => break,
+                Err(error) => return Err(error),
             }
         }
         self.notify(
@@ -338,13 +330,16 @@ impl Jobs {
                     live.last_data_time,
                     log_time,
                 ),
-                model_size_stats: ModelSizeDoc::new(&job.job_id, &live.size, log_time),
+                model_size_stats: ModelSizeDoc::new(
+                    &job.job_id,
+                    &live.size,
+                    live.basis.of,
+                    log_time,
+                ),
                 timing_stats: live.timing.clone(),
-                assignment_explanation: match status.state {
-                    State::Opening if status.opened_at.is_none() => Some(AWAITING.to_owned()),
-                    State::Closed => None,
-                    _ => Some(status.reason.clone().unwrap_or_default()),
-                },
+                is_assigned: entry.runner.read().is_some(),
+                assignment_explanation: self.explanation(&status, entry),
+                health: Health::of(&status, &live.size),
                 open_for: status.opened_at.map(|since| {
                     Duration::from_millis(self.now().saturating_sub(since).max(0) as u64)
                 }),
@@ -355,6 +350,21 @@ impl Jobs {
             .iter()
             .map(stats)
             .collect())
+    }
+
+    /// Why a job doesn't run; none for a closed one.
+    fn explanation(&self, status: &Status, entry: &Entry) -> Option<String> {
+        let runs = entry.runner.read().is_some() || status.opened_at.is_some();
+        let told = match status.state {
+            State::Closed => return None,
+            State::Failed => status.reason.as_deref().unwrap_or_default(),
+            _ if runs => "",
+            _ if self.0.cluster.upgrade_mode() => UPGRADING,
+            _ if !self.0.cluster.may_assign() => NOT_ALLOWED,
+            State::Opening => AWAITING,
+            _ => "",
+        };
+        Some(told.to_owned())
     }
 
     pub async fn results(&self, query: &ResultQuery) -> Result<ResultPage> {
@@ -445,7 +455,7 @@ impl Jobs {
 
     /// The most that a job may be limited to, as it is set now.
     pub fn max_model_memory_limit(&self) -> Option<Memory> {
-        self.0.settings.max_model_memory_limit
+        self.0.cluster.max_model_memory_limit()
     }
 
     pub fn settings(&self) -> &Settings {
@@ -467,11 +477,10 @@ impl Jobs {
     }
 
     fn runner(&self, job_id: &str) -> Result<Arc<Runner>> {
-        self.entry(job_id)?
-            .runner
-            .read()
-            .clone()
-            .ok_or_else(|| not_open(job_id))
+        let entry = self.entry(job_id)?;
+        let is_open = entry.status.read().state == State::Opened;
+        let runner = entry.runner.read().clone().filter(|_| is_open);
+        runner.ok_or_else(|| not_open(job_id))
     }
 
     pub(crate) fn entry(&self, job_id: &str) -> Result<Arc<Entry>> {
@@ -524,6 +533,22 @@ async fn node_id(store: &Store) -> Result<String> {
     let id = uuid::Uuid::new_v4().simple().to_string();
     store.set_meta(KEY, &id).await?;
     Ok(id)
+}
+
+/// What an open job must hear of a change of its configuration, beside its rules.
+fn changes(old: &Job, new: &Job) -> Vec<Command> {
+    let mut changes = Vec::new();
+    if new.plot_options() != old.plot_options() {
+        changes.push(Command::Plot(new.plot_options()));
+    }
+    if new.annotates() != old.annotates() {
+        changes.push(Command::Annotate(new.annotates()));
+    }
+    let categories = new.categorization_options();
+    if categories != old.categorization_options() {
+        changes.extend(categories.map(Command::Categorize));
+    }
+    changes
 }
 
 fn rules_of(job: &Job) -> impl Iterator<Item = &Vec<CustomRule>> {

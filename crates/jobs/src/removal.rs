@@ -9,7 +9,7 @@ use crate::entry::{BlockReason, Entry, State};
 use crate::error::{JobError, Result};
 use crate::live::{Live, json as text};
 use crate::manager::Jobs;
-use crate::tasks::{NewTask, Task};
+use crate::tasks::{Kind, NewTask, Task};
 
 /// Rows that one transaction deletes.
 const ROWS: u32 = 2_000;
@@ -18,6 +18,7 @@ impl Jobs {
     /// Deletes a job with all that it left, an open one only by force. A deletion that runs already is joined.
     pub fn delete(&self, job_id: &str, force: bool) -> Arc<Task> {
         let new = NewTask {
+            kind: Kind::Transport,
             action: "cluster:admin/xpack/ml/job/delete",
             description: format!("delete-job-{job_id}"),
             is_cancellable: false,
@@ -31,6 +32,7 @@ impl Jobs {
     /// Forgets all that a closed job has learnt and found; its configuration stays. A reset that runs already is joined.
     pub fn reset(&self, job_id: &str) -> Arc<Task> {
         let new = NewTask {
+            kind: Kind::Transport,
             action: "cluster:admin/xpack/ml/job/reset",
             description: format!("job-{job_id}"),
             is_cancellable: true,
@@ -92,6 +94,11 @@ impl Jobs {
     }
 
     async fn reset_for(&self, job_id: &str, task: &Task) -> Result<Value> {
+        if self.0.cluster.upgrade_mode() {
+            return Err(JobError::conflict(
+                "cannot reset job while indices are being upgraded",
+            ));
+        }
         let entry = self.entry(job_id)?;
         loop {
             let other = {
@@ -166,8 +173,7 @@ impl Jobs {
 
     /// Goes on with what the end of the last run cut short.
     pub(crate) async fn resume_removals(&self) {
-        let entries: Vec<Arc<Entry>> = self.0.jobs.read().values().cloned().collect();
-        for entry in entries {
+        for entry in self.entries() {
             let Some(reason) = entry.blocked() else {
                 continue;
             };

@@ -18,9 +18,11 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::actor::Actor;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::error::{JobError, Result};
 use crate::live::Live;
 use crate::pool::Pool;
+use crate::tasks::Held;
 
 /// Commands that may wait for the engine before senders do.
 const QUEUE: usize = 8;
@@ -89,6 +91,8 @@ pub struct Runner {
     job_id: Arc<str>,
     store: Store,
     queue: Mutex<Queue>,
+    /// It is listed as a task as long as it is there.
+    _task: Held,
 }
 
 struct Queue {
@@ -105,6 +109,8 @@ pub struct Start {
     pub live: Arc<RwLock<Live>>,
     pub clock: Clock,
     pub checkpoint_bytes: u64,
+    pub cluster: Arc<Cluster>,
+    pub task: Held,
     /// Called once, when the engine is lost.
     pub on_failure: Box<dyn FnOnce(String) + Send>,
 }
@@ -119,6 +125,8 @@ impl Runner {
             live,
             clock,
             checkpoint_bytes,
+            cluster,
+            task,
             on_failure,
         } = start;
         let mut actor = Actor {
@@ -129,6 +137,7 @@ impl Runner {
             applied,
             journal_bytes: 0,
             checkpoint_bytes,
+            cluster,
             live,
             clock,
             has_interim: true,
@@ -144,6 +153,7 @@ impl Runner {
             job_id,
             store,
             queue,
+            _task: task,
         }))
     }
 

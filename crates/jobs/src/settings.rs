@@ -25,3 +25,20 @@ pub struct Settings {
     /// What all times of day are told by.
     pub clock: Clock,
 }
+
+#[cfg(test)]
+impl Settings {
+    pub(crate) fn of_tests() -> Self {
+        use std::str::FromStr;
+        Self {
+            max_open_jobs: 10,
+            node_memory: Memory::mebibytes(1_000),
+            max_model_memory_limit: None,
+            threads: 1,
+            checkpoint_journal_bytes: 1 << 20,
+            background_persist_interval: Duration::from_secs(3_600),
+            maintenance: cron::Schedule::from_str("0 30 0 * * *").expect("a schedule"),
+            clock: Clock::default(),
+        }
+    }
+}

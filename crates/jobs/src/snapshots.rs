@@ -51,7 +51,7 @@ impl ModelSnapshot {
             },
             snapshot_id: id.to_string(),
             snapshot_doc_count: 1,
-            model_size_stats: ModelSizeDoc::new(job_id, &live.size, live.log_time),
+            model_size_stats: ModelSizeDoc::new(job_id, &live.size, live.basis.of, live.log_time),
             latest_record_time_stamp: live.counts.latest_record_timestamp,
             latest_result_time_stamp: live.size.timestamp,
             retain: false,

@@ -1,5 +1,7 @@
 //! What `_stats` tells of a job, in wire form.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize, Serializer};
 use tidewatch_model::counts::{DataCounts, ModelSize};
 
@@ -49,18 +51,18 @@ pub struct ModelSizeDoc {
 /// What the statistics have beside, of parts of Elasticsearch that an engine of this version hasn't.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fixed {
-    pub assignment_memory_basis: String,
+    pub assignment_memory_basis: MemoryBasis,
     pub output_memory_allocator_bytes: u64,
 }
 
 impl ModelSizeDoc {
-    pub fn new(job_id: &str, size: &ModelSize, log_time: i64) -> Self {
+    pub fn new(job_id: &str, size: &ModelSize, basis: MemoryBasis, log_time: i64) -> Self {
         Self {
             job_id: job_id.to_owned(),
             result_type: "model_size_stats".to_owned(),
             size: size.clone(),
             fixed: Fixed {
-                assignment_memory_basis: "model_memory_limit".to_owned(),
+                assignment_memory_basis: basis,
                 output_memory_allocator_bytes: 0,
             },
             log_time,
@@ -75,6 +77,51 @@ fn present<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::O
         fields.retain(|_, value| !value.is_null());
     }
     fields.serialize(serializer)
+}
+
+/// What a job is counted with when room is looked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryBasis {
+    #[default]
+    ModelMemoryLimit,
+    CurrentModelBytes,
+    PeakModelBytes,
+}
+
+/// The basis, and the sizes of late that it follows from.
+#[derive(Debug, Clone, Default)]
+pub struct Basis {
+    pub of: MemoryBasis,
+    sizes: VecDeque<u64>,
+}
+
+impl Basis {
+    /// Sizes that say whether a job has grown up.
+    const SIZES: usize = 20;
+    /// Their coefficient of variation up to which it has.
+    const STEADY: f64 = 0.1;
+
+    /// Goes by what a job has taken after some more buckets.
+    pub fn add(&mut self, size: &ModelSize) {
+        if self.sizes.len() == Self::SIZES {
+            self.sizes.pop_front();
+        }
+        self.sizes.push_back(size.model_bytes);
+        if self.sizes.len() < Self::SIZES {
+            return;
+        }
+        let n = Self::SIZES as f64;
+        let mean = self.sizes.iter().map(|size| *size as f64).sum::<f64>() / n;
+        let squares = self.sizes.iter().map(|size| (*size as f64 - mean).powi(2));
+        let is_steady = (squares.sum::<f64>() / (n - 1.0)).sqrt() <= Self::STEADY * mean;
+        self.of = match (is_steady, self.of) {
+            (true, _) => MemoryBasis::CurrentModelBytes,
+            // It was steady once, and may be as large again.
+            (false, MemoryBasis::CurrentModelBytes) => MemoryBasis::PeakModelBytes,
+            (false, before) => before,
+        };
+    }
 }
 
 /// `timing_stats`, milliseconds. The averages are absent before the first bucket.
@@ -131,5 +178,34 @@ impl TimingStats {
         self.exponential_average_bucket_processing_time_ms = Some(average);
         self.exponential_average_bucket_processing_time_per_hour_ms =
             Some(average * 3_600.0 / span as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_counts_with_its_limit_until_its_size_is_steady() {
+        let mut basis = Basis::default();
+        let mut of = |bytes: u64, times: usize| {
+            for _ in 0..times {
+                let size = ModelSize {
+                    model_bytes: bytes,
+                    ..ModelSize::default()
+                };
+                basis.add(&size);
+            }
+            basis.of
+        };
+        assert_eq!(of(1_000, 10), MemoryBasis::ModelMemoryLimit);
+        assert_eq!(
+            of(2_000, 10),
+            MemoryBasis::ModelMemoryLimit,
+            "it still grows"
+        );
+        assert_eq!(of(2_000, 10), MemoryBasis::CurrentModelBytes);
+        assert_eq!(of(4_000, 5), MemoryBasis::PeakModelBytes);
+        assert_eq!(of(4_000, 15), MemoryBasis::CurrentModelBytes);
     }
 }

@@ -21,6 +21,7 @@ pub struct Task {
     /// `<node_id>:<number>`
     pub id: String,
     pub number: u64,
+    pub kind: Kind,
     /// Elasticsearch's name of what is done.
     pub action: &'static str,
     pub description: String,
@@ -73,12 +74,44 @@ impl Task {
     }
 }
 
+/// Whose task it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A request's.
+    Transport,
+    /// The cluster's: it goes on until it is ended.
+    Persistent,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transport => "transport",
+            Self::Persistent => "persistent",
+        }
+    }
+}
+
 /// What a task is, for one that is to begin.
 #[derive(Debug, Clone)]
 pub struct NewTask {
+    pub kind: Kind,
     pub action: &'static str,
     pub description: String,
     pub is_cancellable: bool,
+}
+
+/// A task that has no end of its own.
+#[derive(Debug)]
+pub struct Held {
+    tasks: Arc<Tasks>,
+    number: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.tasks.known.lock().tasks.remove(&self.number);
+    }
 }
 
 /// All tasks of a server.
@@ -125,6 +158,14 @@ impl Tasks {
         task
     }
 
+    /// Lists a task until what holds it is gone.
+    pub fn hold(self: &Arc<Self>, new: NewTask) -> Held {
+        Held {
+            number: self.begin(new).number,
+            tasks: self.clone(),
+        }
+    }
+
     fn begin(&self, new: NewTask) -> Arc<Task> {
         let mut known = self.known.lock();
         known.last += 1;
@@ -132,6 +173,7 @@ impl Tasks {
         let task = Arc::new(Task {
             id: format!("{}:{number}", self.node_id),
             number,
+            kind: new.kind,
             action: new.action,
             description: new.description,
             started_at: self.clock.now(),
@@ -187,6 +229,7 @@ mod tests {
 
     fn new(description: &str) -> NewTask {
         NewTask {
+            kind: Kind::Transport,
             action: "test",
             description: description.to_owned(),
             is_cancellable: true,
@@ -212,6 +255,15 @@ mod tests {
         for unknown in ["node:2", "other:1", "node:", "x"] {
             assert!(tasks.get(unknown).is_none(), "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_task_that_is_held_is_listed_as_long() {
+        let tasks = Arc::new(Tasks::new("node".into(), Clock::default()));
+        let held = tasks.hold(new("held"));
+        assert_eq!(tasks.running()[0].description, "held");
+        drop(held);
+        assert!(tasks.running().is_empty() && tasks.get("node:1").is_none());
     }
 
     #[tokio::test]

@@ -1,16 +1,12 @@
 //! What all jobs come to, as the cluster reports its use.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
-use tidewatch_model::units::Memory;
 
 use crate::config::Job;
-use crate::entry::Entry;
 use crate::error::Result;
 use crate::forecasts::{Figures, ForecastStats};
-use crate::life::JOB_OVERHEAD;
 use crate::manager::Jobs;
 
 /// Some jobs, counted.
@@ -86,19 +82,6 @@ impl Jobs {
         let of_states = states.into_iter();
         usage.extend(of_states.map(|(state, jobs)| (state.to_owned(), JobsUsage::of(&jobs))));
         Ok(usage)
-    }
-
-    /// The memory that open jobs may take: it is not given to others.
-    pub fn assigned_memory(&self) -> Memory {
-        let jobs = self.0.jobs.read();
-        let is_open = |entry: &&Arc<Entry>| {
-            entry.runner.read().is_some() || entry.status.read().opened_at.is_some()
-        };
-        let limit = |entry: &Arc<Entry>| entry.job.read().analysis_limits.model_memory_limit.bytes;
-        let open = jobs.values().filter(is_open);
-        Memory {
-            bytes: open.map(|entry| limit(entry) + JOB_OVERHEAD).sum(),
-        }
     }
 }
 

@@ -16,6 +16,7 @@ mod forecasts;
 mod jobs;
 mod journal;
 mod notes;
+pub mod query;
 mod rescore;
 mod results;
 mod snapshots;
@@ -33,7 +34,9 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 pub use calendars::{CalendarRow, EventRow};
-pub use documents::{AdoptedResult, DocumentRow, NewDocument, Written, names};
+pub use documents::{
+    AdoptedResult, DocumentRow, Found, Holds, NewDocument, Source, Written, names,
+};
 pub use error::{Result, StoreError};
 pub use filters::FilterRow;
 pub use forecasts::{ForecastPage, ForecastPoint, ForecastRow, ForecastSeriesRow};

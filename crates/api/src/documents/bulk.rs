@@ -11,10 +11,10 @@ use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
-use tidewatch_jobs::documents::Incoming;
+use tidewatch_jobs::documents::{Incoming, Index};
 
 use super::one::WRITING;
-use super::{index_to_write, result_of, source, written};
+use super::{deleted, index_to_write, result_of, source, written};
 use crate::ApiState;
 use crate::error::{ApiError, Result, details, json_response};
 use crate::params::Params;
@@ -40,11 +40,7 @@ pub async fn into(
 
 async fn take(state: ApiState, index: Option<String>, uri: &Uri, body: Body) -> Result<Response> {
     let started = Instant::now();
-    let mut params = Params::new(uri)?;
-    for name in WRITING {
-        params.take(name);
-    }
-    params.finish()?;
+    Params::new(uri)?.ignore(&WRITING).finish()?;
     let mut bulk = Bulk::new(state, index);
     let mut stream = body.into_data_stream();
     let mut rest = BytesMut::new();
@@ -104,6 +100,7 @@ struct Action {
 /// What is to be done, or why it can't be.
 enum Task {
     Write(&'static str, Incoming),
+    Delete(Index, String),
     Refused(&'static str, String, String, JobError),
 }
 
@@ -128,7 +125,10 @@ impl Bulk {
             None if line.iter().all(u8::is_ascii_whitespace) => return Ok(()),
             None => {
                 let action = self.parse(line)?;
-                self.action = Some(action);
+                match action.name {
+                    "delete" => self.delete(action),
+                    _ => self.action = Some(action),
+                }
             }
         }
         self.bytes += line.len();
@@ -156,6 +156,7 @@ impl Bulk {
         let name = match name.as_str() {
             "index" => "index",
             "create" => "create",
+            "delete" => "delete",
             other => {
                 return Err(malformed(&format!(
                     "field [create], [delete], [index] or [update] but found [{other}]"
@@ -209,19 +210,55 @@ impl Bulk {
         });
     }
 
+    fn delete(&mut self, action: Action) {
+        let Action { name, index, id } = action;
+        let id = id.unwrap_or_default();
+        self.waiting
+            .push(match index_to_write(&self.state, &index) {
+                Ok(index) => Task::Delete(index, id),
+                Err(error) => Task::Refused(name, index, id, error.0),
+            });
+    }
+
     /// Does what waits, and says what became of it.
     async fn settle(&mut self) -> Result<()> {
         self.bytes = 0;
-        let mut documents = Vec::with_capacity(self.waiting.len());
-        let mut told = Vec::with_capacity(self.waiting.len());
-        for task in self.waiting.drain(..) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut together = Vec::new();
+        for task in waiting {
+            if let Task::Delete(index, id) = task {
+                // What stands before it is there when it goes.
+                self.write_all(&mut together).await?;
+                let gone = self
+                    .state
+                    .jobs
+                    .delete_documents(&index, vec![id.clone()])
+                    .await?;
+                let (result, status) = deleted(gone == [true]);
+                self.tell("delete", &index.name, &id, Ok((result, status)));
+            } else {
+                together.push(task);
+            }
+        }
+        self.write_all(&mut together).await
+    }
+
+    /// Writes documents, and says what became of them and of those that are refused.
+    async fn write_all(&mut self, tasks: &mut Vec<Task>) -> Result<()> {
+        let mut documents = Vec::with_capacity(tasks.len());
+        let mut told = Vec::with_capacity(tasks.len());
+        for task in tasks.drain(..) {
             match task {
                 Task::Write(name, incoming) => {
                     told.push((name, incoming.index.name.clone(), incoming.id.clone(), None));
                     documents.push(incoming);
                 }
                 Task::Refused(name, index, id, error) => told.push((name, index, id, Some(error))),
+                Task::Delete(..) => {}
             }
+        }
+        if told.is_empty() {
+            return Ok(());
         }
         let mut outcomes = self
             .state
@@ -234,15 +271,20 @@ impl Bulk {
                 Some(error) => Err(error),
                 None => outcomes.next().unwrap_or(Ok(true)),
             };
-            self.tell(name, &index, &id, outcome);
+            self.tell(name, &index, &id, outcome.map(result_of));
         }
         Ok(())
     }
 
-    fn tell(&mut self, name: &str, index: &str, id: &str, outcome: tidewatch_jobs::Result<bool>) {
+    fn tell(
+        &mut self,
+        name: &str,
+        index: &str,
+        id: &str,
+        outcome: tidewatch_jobs::Result<(&'static str, StatusCode)>,
+    ) {
         let item = match outcome {
-            Ok(is_new) => {
-                let (result, status) = result_of(is_new);
+            Ok((result, status)) => {
                 let mut item = written(index, id, result);
                 item["status"] = status.as_u16().into();
                 item

@@ -1,15 +1,22 @@
 //! Elasticsearch's internal indices as documents: old clusters' results are written so, and dashboards read so. Indices
 //! of users are not there yet.
 
+mod aggregations;
 mod bulk;
+mod fields;
+mod get;
+mod indices;
 mod one;
+mod search;
+mod sort;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{post, put};
-use serde_json::{Value, json};
+use axum::routing::{get, post, put};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
-use tidewatch_jobs::documents::Index;
+use tidewatch_jobs::documents::{Index, Reading, no_such_index};
 
 use crate::ApiState;
 use crate::error::{ApiError, Result};
@@ -19,24 +26,63 @@ pub fn routes() -> Router<ApiState> {
         .route("/_bulk", post(bulk::everywhere).put(bulk::everywhere))
         .route("/{index}/_bulk", post(bulk::into).put(bulk::into))
         .route("/{index}/_doc", post(one::add))
-        .route("/{index}/_doc/{id}", put(one::put).post(one::put))
+        .route(
+            "/{index}/_doc/{id}",
+            put(one::put)
+                .post(one::put)
+                .get(get::document)
+                .delete(get::delete),
+        )
         .route("/{index}/_create/{id}", put(one::create).post(one::create))
+        .route("/{index}/_source/{id}", get(get::source))
+        .route("/{index}/_search", get(search::search).post(search::search))
+        .route("/{index}/_count", get(search::count).post(search::count))
+        .route("/{index}/_delete_by_query", post(search::delete))
+        .route(
+            "/_refresh",
+            get(indices::refresh_all).post(indices::refresh_all),
+        )
+        .route(
+            "/{index}/_refresh",
+            get(indices::refresh).post(indices::refresh),
+        )
+        .route("/{index}", get(indices::get).put(indices::create))
+        .route("/{index}/_mapping", get(indices::mapping))
+        .route(
+            "/{index}/_mapping/field/{fields}",
+            get(indices::field_mapping),
+        )
+        .route("/{index}/_alias", get(indices::aliases))
+        .route("/{index}/_alias/{name}", get(indices::alias_of))
+        .route("/_alias/{name}", get(indices::alias))
+}
+
+/// How index names are read, as parameters say it.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Named {
+    ignore_unavailable: bool,
+    allow_no_indices: Option<bool>,
+    expand_wildcards: Option<String>,
+}
+
+impl From<Named> for Reading {
+    fn from(named: Named) -> Self {
+        let states = named.expand_wildcards.unwrap_or_else(|| "open".to_owned());
+        let has = |state: &str| states.split(',').any(|one| one == state || one == "all");
+        Self {
+            ignore_unavailable: named.ignore_unavailable,
+            allow_no_indices: named.allow_no_indices.unwrap_or(true),
+            hidden: has("hidden"),
+            wildcards: !states.split(',').any(|one| one == "none"),
+        }
+    }
 }
 
 /// The index that a name to write to means.
 fn index_to_write(state: &ApiState, name: &str) -> Result<Index> {
-    state
-        .jobs
-        .index_to_write(name)
-        .ok_or_else(|| no_such_index(name))
-}
-
-fn no_such_index(name: &str) -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        "index_not_found_exception",
-        format!("no such index [{name}]"),
-    )
+    let index = state.jobs.index_to_write(name);
+    index.ok_or_else(|| no_such_index(name).into())
 }
 
 /// What is said of a document that was written.
@@ -54,22 +100,27 @@ fn result_of(is_new: bool) -> (&'static str, StatusCode) {
     }
 }
 
-fn unreadable(reason: String) -> JobError {
-    JobError {
-        status: 400,
-        kind: "document_parsing_exception",
-        reason,
-        cause: None,
+fn deleted(was_there: bool) -> (&'static str, StatusCode) {
+    match was_there {
+        true => ("deleted", StatusCode::OK),
+        false => ("not_found", StatusCode::NOT_FOUND),
     }
 }
 
 /// The fields of a document.
-fn source(bytes: &[u8]) -> std::result::Result<serde_json::Map<String, Value>, JobError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        unreadable(format!(
+fn source(bytes: &[u8]) -> std::result::Result<Map<String, Value>, JobError> {
+    serde_json::from_slice(bytes).map_err(|error| JobError {
+        status: 400,
+        kind: "document_parsing_exception",
+        reason: format!(
             "[{}:{}] failed to parse: {error}",
             error.line(),
             error.column()
-        ))
+        ),
+        cause: None,
     })
+}
+
+fn bad_request(kind: &'static str, reason: String) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, kind, reason)
 }

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
+use serde::Deserialize;
 use tidewatch_jobs::JobError;
 use tidewatch_jobs::documents::Incoming;
 
@@ -41,6 +42,11 @@ pub async fn create(
     write(&state, &index, id, true, &uri, body).await
 }
 
+#[derive(Deserialize)]
+struct Asked {
+    op_type: Option<String>,
+}
+
 async fn write(
     state: &ApiState,
     index: &str,
@@ -49,21 +55,16 @@ async fn write(
     uri: &Uri,
     body: Body,
 ) -> Result<Response> {
-    let mut params = Params::new(uri)?;
-    for name in WRITING {
-        params.take(name);
-    }
-    let only_new = match params.take("op_type").as_deref() {
-        None => only_new,
+    let asked: Asked = Params::new(uri)?.ignore(&WRITING).read()?;
+    let only_new = match asked.op_type.as_deref() {
         Some("create") => true,
-        Some("index") => only_new,
+        None | Some("index") => only_new,
         Some(other) => {
             return Err(ApiError::illegal_argument(format!(
                 "opType must be 'create' or 'index', found: [{other}]"
             )));
         }
     };
-    params.finish()?;
     let bytes = body::read(body).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(JobError::invalid_request(&["source is missing"]).into());

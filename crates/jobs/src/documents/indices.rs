@@ -41,7 +41,7 @@ impl Family {
     }
 
     /// The index that its documents are in, where there is but one.
-    fn single(self) -> Option<&'static str> {
+    pub(super) fn single(self) -> Option<&'static str> {
         match self {
             Self::Results => None,
             Self::Annotations => Some(".ml-annotations-000001"),
@@ -81,7 +81,7 @@ impl Jobs {
     }
 
     /// The `results_index_name`s of all jobs, each once, and that of the shared index.
-    fn results_indices(&self) -> Vec<String> {
+    pub(super) fn results_indices(&self) -> Vec<String> {
         let mut names = vec![SHARED.to_owned()];
         let jobs = self.0.jobs.read();
         for entry in jobs.values() {

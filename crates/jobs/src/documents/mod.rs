@@ -2,8 +2,12 @@
 //! to where the server's own are.
 
 mod indices;
+mod mapping;
+mod read;
 mod schema;
 mod shapes;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use tidewatch_model::results::Echoed;
@@ -16,6 +20,8 @@ use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
 pub use indices::{Family, Index};
+pub use mapping::type_of;
+pub use read::{Alias, Reading, no_such_index};
 use schema::{Unreadable, read};
 
 /// The version that Elasticsearch believes a snapshot to need that doesn't say.
@@ -37,7 +43,7 @@ impl Jobs {
     pub async fn write_documents(&self, documents: Vec<Incoming>) -> Result<Vec<Result<bool>>> {
         let mut outcomes: Vec<Result<bool>> = Vec::with_capacity(documents.len());
         let mut rows = Vec::with_capacity(documents.len());
-        let mut stats = Vec::new();
+        let mut told_of = BTreeSet::new();
         let ids: Vec<String> = documents
             .iter()
             .map(|document| document.id.clone())
@@ -45,8 +51,8 @@ impl Jobs {
         for document in documents {
             match self.row(document) {
                 Ok(row) => {
-                    if let DocumentRow::Stats { job_id, kind, doc } = &row.row {
-                        stats.push((job_id.clone(), kind.clone(), doc.clone()));
+                    if let DocumentRow::Stats { job_id, .. } = &row.row {
+                        told_of.insert(job_id.clone());
                     }
                     rows.push(row);
                     outcomes.push(Ok(true));
@@ -76,21 +82,23 @@ impl Jobs {
                 ))),
             };
         }
-        for (job_id, kind, doc) in stats {
-            self.take_stats(&job_id, &kind, &doc)?;
+        for job_id in told_of {
+            self.take_stats(&job_id).await?;
         }
         Ok(outcomes)
     }
 
-    /// Makes a closed job say what was written of it.
-    fn take_stats(&self, job_id: &str, kind: &str, doc: &str) -> Result<()> {
+    /// Makes a job that doesn't run say what is stored of it.
+    async fn take_stats(&self, job_id: &str) -> Result<()> {
         let Ok(entry) = self.entry(job_id) else {
             return Ok(());
         };
-        if entry.runner.read().is_none() {
-            entry.live.write().take(kind, doc).map_err(|error| {
-                JobError::internal(format!("[{kind}] of job [{job_id}] can't be read: {error}"))
-            })?;
+        for (kind, document) in self.store().stats(job_id).await? {
+            if entry.runner.read().is_none() {
+                entry.live.write().take(&kind, &document).map_err(|error| {
+                    JobError::internal(format!("[{kind}] of job [{job_id}] can't be read: {error}"))
+                })?;
+            }
         }
         Ok(())
     }

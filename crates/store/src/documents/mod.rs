@@ -1,8 +1,11 @@
 //! The documents of Elasticsearch's internal indices: written as such, each to where its like is kept.
 
+mod delete;
 pub mod names;
 mod results;
+mod scan;
 mod write;
 
 pub use results::AdoptedResult;
+pub use scan::{Found, Holds, Source};
 pub use write::{DocumentRow, NewDocument, Written};

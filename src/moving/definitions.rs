@@ -1,0 +1,234 @@
+//! What an operator has written: jobs, datafeeds, filters, calendars with their events. As APIs give it, and what of it
+//! an API takes.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tidewatch_jobs::matches;
+
+/// Fields that a server adds to a job; no request may have them.
+const OF_THE_SERVER: [&str; 11] = [
+    "job_type",
+    "job_version",
+    "create_time",
+    "finished_time",
+    "last_data_time",
+    "established_model_memory",
+    "model_snapshot_id",
+    "model_snapshot_min_version",
+    "datafeed_config",
+    "deleting",
+    "blocked",
+];
+
+#[derive(Default)]
+pub struct Definitions {
+    pub jobs: Vec<Value>,
+    pub datafeeds: Vec<Value>,
+    pub filters: Vec<Value>,
+    pub calendars: Vec<Calendar>,
+    /// Jobs of which there are results alone.
+    pub loose: Vec<String>,
+    /// What there is of them and can't be read: what, and why not.
+    pub missing: Vec<(String, String)>,
+}
+
+pub struct Calendar {
+    pub calendar: Value,
+    pub events: Vec<Value>,
+}
+
+impl Definitions {
+    /// Keeps what belongs to the jobs that `expression` means: ids, groups and wildcards in a comma list.
+    pub fn select(&mut self, expression: &str) {
+        let parts: Vec<&str> = expression.split(',').map(str::trim).collect();
+        let all = |part: &&str| matches!(*part, "" | "*" | "_all");
+        if parts.iter().any(all) {
+            return;
+        }
+        let groups = |job: &Value| -> Vec<String> {
+            let groups = job["groups"].as_array().into_iter().flatten();
+            groups
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        };
+        self.jobs.retain(|job| {
+            let id = id_of(job, "job_id");
+            parts.iter().any(|part| {
+                matches(part, id) || groups(job).iter().any(|group| matches(part, group))
+            })
+        });
+        for part in parts.iter().filter(|part| !part.contains('*')) {
+            let found = self.jobs.iter().any(|job| {
+                id_of(job, "job_id") == *part || groups(job).iter().any(|group| group == part)
+            });
+            if !found && !self.loose.iter().any(|id| id == part) {
+                let why = "there is no such job or group at the source".to_owned();
+                self.missing.push((format!("job {part}"), why));
+            }
+        }
+        self.loose
+            .retain(|id| parts.iter().any(|part| matches(part, id)));
+        let mut names: BTreeSet<String> = self.jobs.iter().flat_map(groups).collect();
+        names.insert("_all".to_owned());
+        names.extend(self.jobs.iter().map(|job| id_of(job, "job_id").to_owned()));
+        let named = |name: &Value| name.as_str().is_some_and(|name| names.contains(name));
+        self.datafeeds.retain(|datafeed| named(&datafeed["job_id"]));
+        self.calendars.retain(|calendar| {
+            let jobs = calendar.calendar["job_ids"].as_array();
+            jobs.into_iter().flatten().any(named)
+        });
+        let filters: BTreeSet<&str> = self.jobs.iter().flat_map(filters_of).collect();
+        self.filters
+            .retain(|filter| filters.contains(id_of(filter, "filter_id")));
+    }
+}
+
+/// The filters that a job's rules name.
+fn filters_of(job: &Value) -> Vec<&str> {
+    let detectors = job["analysis_config"]["detectors"].as_array();
+    detectors
+        .into_iter()
+        .flatten()
+        .filter_map(|detector| detector["custom_rules"].as_array())
+        .flatten()
+        .filter_map(|rule| rule["scope"].as_object())
+        .flat_map(|scope| scope.values())
+        .filter_map(|field| field["filter_id"].as_str())
+        .collect()
+}
+
+pub fn id_of<'a>(definition: &'a Value, field: &str) -> &'a str {
+    definition[field].as_str().unwrap_or_default()
+}
+
+/// Why a job can't be taken as it is, where its source is about to change it.
+pub fn in_the_way(job: &Value) -> Option<String> {
+    if job["deleting"] == true {
+        return Some("it is being deleted at the source".to_owned());
+    }
+    let reason = job["blocked"]["reason"].as_str()?;
+    (reason == "delete").then(|| "it is being deleted at the source".to_owned())
+}
+
+/// The job as a request to create it has it.
+pub fn job_request(job: &Value) -> Value {
+    without(job, &OF_THE_SERVER)
+}
+
+pub fn datafeed_request(datafeed: &Value) -> Value {
+    without(datafeed, &["authorization"])
+}
+
+/// The event as a request to add it has it. What says nothing of skipping skips both, as events did before they could
+/// say it.
+pub fn event_request(event: &Value) -> Value {
+    let mut request = without(event, &["event_id", "calendar_id"]);
+    for field in ["skip_result", "skip_model_update"] {
+        if request[field].is_null() {
+            request[field] = json!(true);
+        }
+    }
+    request
+}
+
+fn without(definition: &Value, fields: &[&str]) -> Value {
+    let mut definition = definition.clone();
+    if let Some(object) = definition.as_object_mut() {
+        object.retain(|name, _| !fields.contains(&name.as_str()));
+    }
+    definition
+}
+
+/// In what `there` is not what `asked` says, as `path: what is there, not what was asked`. What is there beside it
+/// are defaults.
+pub fn differences(asked: &Value, there: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    compare("", asked, there, &mut found);
+    found
+}
+
+fn compare(path: &str, asked: &Value, there: &Value, found: &mut Vec<String>) {
+    match (asked, there) {
+        (Value::Object(asked), Value::Object(_)) => {
+            for (name, asked) in asked {
+                let path = match path {
+                    "" => name.clone(),
+                    path => format!("{path}.{name}"),
+                };
+                compare(&path, asked, &there[name], found);
+            }
+        }
+        (Value::Array(asked), Value::Array(there)) if asked.len() == there.len() => {
+            for (at, (asked, there)) in asked.iter().zip(there).enumerate() {
+                compare(&format!("{path}[{at}]"), asked, there, found);
+            }
+        }
+        // What is empty may be left out.
+        (Value::Array(asked), Value::Null) if asked.is_empty() => {}
+        (asked, there) if asked == there => {}
+        (asked, there) => found.push(format!("{path}: {there} here, {asked} at the source")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_takes_along_what_its_jobs_need() {
+        let mut all = Definitions {
+            jobs: vec![
+                json!({"job_id": "web-1", "groups": ["web"], "analysis_config": {"detectors": [
+                    {"function": "mean", "custom_rules": [{"scope": {"host": {"filter_id": "safe"}}}]}]}}),
+                json!({"job_id": "db-1"}),
+            ],
+            datafeeds: vec![
+                json!({"datafeed_id": "d1", "job_id": "web-1"}),
+                json!({"datafeed_id": "d2", "job_id": "db-1"}),
+            ],
+            filters: vec![json!({"filter_id": "safe"}), json!({"filter_id": "other"})],
+            calendars: ["web", "db-1", "_all"]
+                .into_iter()
+                .map(|name| Calendar {
+                    calendar: json!({"calendar_id": name, "job_ids": [name]}),
+                    events: Vec::new(),
+                })
+                .collect(),
+            ..Definitions::default()
+        };
+        all.select("we*,gone");
+        assert_eq!(all.missing.len(), 1);
+        assert_eq!(all.missing[0].0, "job gone");
+        assert_eq!(all.jobs.len(), 1);
+        assert_eq!(
+            all.datafeeds,
+            [json!({"datafeed_id": "d1", "job_id": "web-1"})]
+        );
+        assert_eq!(all.filters, [json!({"filter_id": "safe"})]);
+        let calendars: Vec<&str> = all
+            .calendars
+            .iter()
+            .map(|calendar| id_of(&calendar.calendar, "calendar_id"))
+            .collect();
+        assert_eq!(calendars, ["web", "_all"]);
+        all.select("_all");
+        assert_eq!(all.jobs.len(), 1);
+    }
+
+    #[test]
+    fn what_is_there_beside_is_no_difference() {
+        let asked = json!({"a": 1, "b": {"c": [{"d": "x"}]}, "influencers": []});
+        let there = json!({"a": 1, "b": {"c": [{"d": "x", "index": 0}], "e": 5}, "f": true});
+        assert_eq!(differences(&asked, &there), Vec::<String>::new());
+        let there = json!({"a": 2, "b": {"c": [{"d": "x"}, {"d": "y"}]}});
+        assert_eq!(
+            differences(&asked, &there),
+            [
+                "a: 2 here, 1 at the source",
+                r#"b.c: [{"d":"x"},{"d":"y"}] here, [{"d":"x"}] at the source"#
+            ]
+        );
+    }
+}

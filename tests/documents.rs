@@ -1,0 +1,298 @@
+//! Elasticsearch's internal indices as documents: results of an old cluster are written there and found.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::traffic::{self, START, Traffic};
+use support::{Client, Reply, Server};
+
+const JOB: &str = "moved";
+const DAY: i64 = 86_400_000;
+/// 2016-06-01.
+const T: i64 = 1_464_739_200_000;
+
+/// A server with a job that has never run.
+fn server() -> Server {
+    let server = Server::start(&[]);
+    server.ok("PUT", &Client::job_path(JOB, ""), &traffic::job_config());
+    server
+}
+
+fn index(server: &Server, index: &str, id: &str, document: &Value) -> Reply {
+    server.call("PUT", &format!("/{index}/_doc/{id}"), document)
+}
+
+/// Writes lines of actions and documents.
+fn bulk(server: &Server, path: &str, lines: &[Value]) -> Reply {
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let kind = [("content-type", "application/x-ndjson")];
+    server.send("POST", path, &kind, Some(lines.as_bytes()))
+}
+
+fn bucket(day: i64, score: f64) -> Value {
+    json!({
+        "job_id": JOB, "result_type": "bucket", "timestamp": T + day * DAY, "anomaly_score": score, "bucket_span": 3600
+    })
+}
+
+fn results(server: &Server, rest: &str) -> Value {
+    let path = Client::job_path(JOB, &format!("/results/{rest}"));
+    server.ok("GET", &path, &Value::Null)
+}
+
+#[test]
+fn a_result_that_is_written_as_a_document_is_served_as_a_result() {
+    let server = server();
+    let document = json!({
+        "job_id": JOB, "result_type": "bucket", "timestamp": "2016-06-01T00:00:00Z", "anomaly_score": "90",
+        "bucket_span": 1, "partition_scores": [{"a": 1}], "of_a_newer_version": true
+    });
+    let reply = index(&server, ".ml-anomalies-moved", "mine", &document);
+    assert_eq!(
+        (reply.status, &reply.body["result"], &reply.body["_id"]),
+        (201, &json!("created"), &json!("mine")),
+        "{}",
+        reply.text
+    );
+    assert_eq!(reply.body["_index"], ".ml-anomalies-shared-000001");
+    let expected = json!([{
+        "job_id": JOB, "result_type": "bucket", "timestamp": T, "anomaly_score": 90.0, "bucket_span": 1,
+        "initial_anomaly_score": 0.0, "event_count": 0, "is_interim": false, "bucket_influencers": [],
+        "processing_time_ms": 0
+    }]);
+    assert_eq!(results(&server, "buckets")["buckets"], expected);
+
+    // The same id is the same document, wherever in time it goes.
+    for (day, name) in [
+        (0, ".ml-anomalies-shared"),
+        (3, ".ml-anomalies-.write-moved"),
+    ] {
+        let reply = index(&server, name, "mine", &bucket(day, 40.0));
+        assert_eq!(
+            (reply.status, &reply.body["result"]),
+            (200, &json!("updated"))
+        );
+        let all = results(&server, "buckets");
+        assert_eq!(all["count"], 1);
+        assert_eq!(all["buckets"][0]["timestamp"], T + day * DAY);
+    }
+    let create = server.call("PUT", "/.ml-anomalies-moved/_create/mine", &bucket(0, 1.0));
+    create.assert_error(
+        409,
+        "version_conflict_engine_exception",
+        "document already exists",
+    );
+    let wrong =
+        json!({"job_id": JOB, "result_type": "bucket", "timestamp": "soon", "bucket_span": 1});
+    index(&server, ".ml-anomalies-moved", "wrong", &wrong).assert_error(
+        400,
+        "document_parsing_exception",
+        "failed to parse field [timestamp] of type [date] in document with id 'wrong'",
+    );
+    index(&server, "logs", "1", &json!({})).assert_error(
+        404,
+        "index_not_found_exception",
+        "no such index [logs]",
+    );
+}
+
+#[test]
+fn a_bulk_of_an_old_clusters_results_can_be_sent_again() {
+    let server = server();
+    let record = json!({
+        "job_id": JOB, "result_type": "record", "timestamp": T, "bucket_span": 3600, "record_score": 80.0,
+        "by_field_name": "airline", "by_field_value": "AAL", "actual": 3, "influencers": [
+            {"influencer_field_name": "host", "influencer_field_values": ["a", "b"]}
+        ]
+    });
+    let mut lines = vec![];
+    let mut add = |id: &str, document: Value| {
+        lines.push(json!({"index": {"_index": ".ml-anomalies-moved", "_id": id}}));
+        lines.push(document);
+    };
+    for day in 0..5 {
+        add(&format!("bucket-{day}"), bucket(day, day as f64));
+    }
+    add("record-1", record.clone());
+    add(
+        "record-2",
+        json!({"job_id": JOB, "result_type": "record", "timestamp": T, "bucket_span": 3600}),
+    );
+    let influencer = json!({
+        "job_id": JOB, "result_type": "influencer", "timestamp": T, "bucket_span": 3600, "influencer_field_name": "host",
+        "influencer_field_value": "a", "influencer_score": 7
+    });
+    add("influencer", influencer);
+    add(
+        "category",
+        json!({"job_id": JOB, "category_id": 4, "terms": "link up", "examples": "link up"}),
+    );
+    add(
+        "moved_data_counts",
+        json!({"job_id": JOB, "processed_record_count": 12, "latest_record_timestamp": "2016-06-05T00:00:00Z"}),
+    );
+    add(
+        "moved_model_size_stats_2",
+        json!({"job_id": JOB, "result_type": "model_size_stats", "model_bytes": 77, "log_time": 2_000}),
+    );
+    add(
+        "moved_model_size_stats_1",
+        json!({"job_id": JOB, "result_type": "model_size_stats", "model_bytes": 55, "log_time": 1_000}),
+    );
+    add(
+        "moved_model_forecast_f_1",
+        json!({"job_id": JOB, "result_type": "model_forecast", "forecast_id": "f", "timestamp": T, "bucket_span": 3600,
+               "forecast_lower": 1.0, "forecast_upper": 3.0, "forecast_prediction": 2.0}),
+    );
+    add(
+        "moved_model_forecast_request_stats_f",
+        json!({"job_id": JOB, "result_type": "model_forecast_request_stats", "forecast_id": "f",
+               "forecast_status": "finished", "processed_record_count": 1}),
+    );
+    for round in 0..2 {
+        let reply = bulk(&server, "/_bulk", &lines);
+        assert_eq!(
+            (reply.status, &reply.body["errors"]),
+            (200, &json!(false)),
+            "{}",
+            reply.text
+        );
+        let items = reply.body["items"].as_array().expect("items");
+        assert_eq!(items.len(), lines.len() / 2);
+        if round == 1 {
+            assert!(
+                items
+                    .iter()
+                    .all(|item| item["index"]["result"] == "updated"),
+                "{}",
+                reply.text
+            );
+        }
+        assert_eq!(results(&server, "buckets")["count"], 5);
+        let records = results(&server, "records");
+        assert_eq!(records["count"], 2);
+        let first = &records["records"][0];
+        assert_eq!(
+            (&first["airline"], &first["host"], &first["actual"]),
+            (&json!(["AAL"]), &json!(["a", "b"]), &json!([3.0]))
+        );
+        assert_eq!(
+            results(&server, "influencers")["influencers"][0]["host"],
+            json!(["a"])
+        );
+        let categories = results(&server, "categories");
+        assert_eq!(categories["count"], 1);
+        assert_eq!(categories["categories"][0]["examples"], json!(["link up"]));
+        let stats = server.stats(JOB);
+        assert_eq!(stats["data_counts"]["processed_record_count"], 12);
+        assert_eq!(stats["data_counts"]["latest_record_timestamp"], T + 4 * DAY);
+        assert_eq!(
+            stats["model_size_stats"]["model_bytes"], 77,
+            "the newest of them"
+        );
+        assert_eq!(stats["forecasts_stats"]["total"], 1);
+        let points = results(&server, "forecasts/f");
+        assert_eq!(points["count"], 1, "{points}");
+    }
+}
+
+#[test]
+fn a_bulk_answers_for_each_of_its_documents() {
+    let server = server();
+    let lines = [
+        json!({"create": {"_id": "a"}}),
+        bucket(0, 1.0),
+        json!({"create": {"_id": "a"}}),
+        bucket(1, 1.0),
+        json!({"index": {"_id": "b"}}),
+        json!({"job_id": JOB, "result_type": "bucket", "timestamp": T, "bucket_span": "long"}),
+        json!({"index": {"_index": "logs"}}),
+        json!({}),
+        json!({"index": {}}),
+        bucket(2, 1.0),
+    ];
+    let reply = bulk(&server, "/.ml-anomalies-moved/_bulk?refresh=true", &lines);
+    assert_eq!(
+        (reply.status, &reply.body["errors"]),
+        (200, &json!(true)),
+        "{}",
+        reply.text
+    );
+    let items = reply.body["items"].as_array().expect("items");
+    let told: Vec<(i64, &str)> = items
+        .iter()
+        .map(|item| item.get("index").unwrap_or(&item["create"]))
+        .map(|item| {
+            let what = item["result"].as_str().or(item["error"]["type"].as_str());
+            (
+                item["status"].as_i64().expect("a status"),
+                what.expect("a word"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (201, "created"),
+            (409, "version_conflict_engine_exception"),
+            (400, "document_parsing_exception"),
+            (404, "index_not_found_exception"),
+            (201, "created"),
+        ]
+    );
+    assert_eq!(results(&server, "buckets")["count"], 2);
+    bulk(&server, "/_bulk", &[json!({"index": {"_id": "a"}})]).assert_error(
+        400,
+        "action_request_validation_exception",
+        "index is missing",
+    );
+    bulk(&server, "/_bulk", &[json!({"send": {}})]).assert_error(
+        400,
+        "illegal_argument_exception",
+        "found [send]",
+    );
+    bulk(&server, "/_bulk", &[]).assert_error(
+        400,
+        "action_request_validation_exception",
+        "no requests added",
+    );
+}
+
+#[test]
+fn what_was_written_stays_beside_what_the_engine_finds() {
+    let server = server();
+    let start = (START * 1_000) as i64;
+    let document = |time: i64| json!({"job_id": JOB, "result_type": "record", "timestamp": time, "bucket_span": 300, "record_score": 50.0});
+    for (id, time) in [("before", start - DAY), ("within", start)] {
+        assert_eq!(
+            index(&server, ".ml-anomalies-moved", id, &document(time)).status,
+            201
+        );
+    }
+    server.ok("POST", &Client::job_path(JOB, "/_open"), &Value::Null);
+    server.post_data(JOB, &Traffic::generate(3, 3, 50).bytes);
+    server.flush(JOB);
+    let before = format!("records?end={start}");
+    assert_eq!(results(&server, &before)["count"], 1);
+    // The engine's bucket takes the place of what was there of its time.
+    let within = format!("records?start={start}&end={}", start + 1);
+    assert_eq!(results(&server, &within)["count"], 0);
+    let buckets = results(&server, "buckets");
+    let count = buckets["count"].as_i64().expect("a count");
+    assert!(count > 40, "{count}");
+    // A document can be written beside the engine's, and over it by the name that it has.
+    assert_eq!(
+        index(&server, ".ml-anomalies-moved", "beside", &document(start)).status,
+        201
+    );
+    assert_eq!(results(&server, &within)["count"], 1);
+    let first = &buckets["buckets"][0];
+    let id = format!("{JOB}_bucket_{start}_{}", first["bucket_span"]);
+    let mut changed = first.clone();
+    changed["anomaly_score"] = json!(99.0);
+    let reply = index(&server, ".ml-anomalies-moved", &id, &changed);
+    assert_eq!(reply.body["result"], "updated", "{}", reply.text);
+    let now = results(&server, "buckets");
+    assert_eq!(now["count"], count);
+    assert_eq!(now["buckets"][0]["anomaly_score"], 99.0);
+}
