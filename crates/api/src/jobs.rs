@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{
-    FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState, maintenance,
-};
+use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening, maintenance};
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
 
@@ -417,7 +415,7 @@ fn stats_document(state: &ApiState, stats: &JobStats, forecasts: &ForecastStats)
         "forecasts_stats": forecasts,
         "state": stats.state.name()
     });
-    if matches!(stats.state, JobState::Opened | JobState::Closing) {
+    if stats.is_assigned {
         document["node"] = node(&state.identity);
     }
     if let Some(explanation) = &stats.assignment_explanation {
@@ -427,6 +425,7 @@ fn stats_document(state: &ApiState, stats: &JobStats, forecasts: &ForecastStats)
         document["open_time"] = format!("{}s", open_for.as_secs()).into();
     }
     document["timing_stats"] = json!(stats.timing_stats);
+    document["health"] = json!(stats.health);
     document
 }
 

@@ -34,10 +34,13 @@ mod overall;
 mod params;
 mod query;
 mod results;
+mod settings;
 mod snapshots;
 #[cfg(test)]
 mod storm;
+mod tasks;
 mod token;
+mod upgrade;
 mod usage;
 
 use std::sync::Arc;
@@ -106,6 +109,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/healthz", get(cluster::healthz))
         .route("/metrics", get(metrics::metrics))
         .route("/_cluster/health", get(cluster::health))
+        .route("/_cluster/health/{index}", get(cluster::health))
         .route("/_license", get(cluster::license))
         .route("/_xpack", get(cluster::xpack))
         .route("/_ml/info", get(cluster::ml_info))
@@ -186,6 +190,12 @@ pub fn router(state: ApiState) -> Router {
         .merge(nodes::routes())
         .merge(usage::routes())
         .merge(documents::routes())
+        .merge(tasks::routes())
+        .merge(settings::routes())
+        .route_layer(middleware::from_fn_with_state(
+            state.clone(),
+            upgrade::guard,
+        ))
         .fallback(answer::no_handler)
         .layer(middleware::from_fn(answer::speak))
         // Bodies have their own limits; an upload has none.

@@ -28,6 +28,7 @@ pub async fn run(jobs: Jobs) {
         looked = jobs.now();
         persist_due(&jobs).await;
         if nightly.is_some_and(|due| jobs.settings().clock.local() >= due) {
+            jobs.close_idle().await;
             if let Err(error) = delete_expired(&jobs, "_all").await {
                 tracing::warn!(%error, "the nightly maintenance failed");
             }

@@ -48,7 +48,7 @@ impl Jobs {
             .sum()
     }
 
-    /// Memory that is counted beside the open jobs, in bytes: none where there are none.
+    /// Memory that open jobs take together beside that of each, in bytes.
     pub fn code_overhead(&self) -> u64 {
         let jobs = self.0.jobs.read();
         match jobs.values().any(|entry| entry.takes_room()) {

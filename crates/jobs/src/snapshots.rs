@@ -16,10 +16,13 @@ pub struct ModelSnapshot {
     pub job_id: String,
     pub min_version: String,
     pub timestamp: i64,
+    /// Of one that an old cluster had, perhaps nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Seconds of the epoch at its creation.
     pub snapshot_id: String,
     pub snapshot_doc_count: u32,
+    #[serde(default, skip_serializing_if = "ModelSizeDoc::says_nothing")]
     pub model_size_stats: ModelSizeDoc,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest_record_time_stamp: Option<i64>,

@@ -83,7 +83,8 @@ pub struct ResultQuery {
     pub min_score: f64,
     pub exclude_interim: bool,
     pub sort: Sort,
-    /// The direction of `sort`, and of the timestamps among equals; within a timestamp `seq` always ascends.
+    /// The direction of `sort`, and of what decides among equals: of records, their scores and fields; then of all the
+    /// timestamps. Within a timestamp `seq` always ascends.
     pub descending: bool,
     /// How many matches to pass over.
     pub from: i64,
@@ -338,11 +339,24 @@ fn path(field: &str) -> String {
     path
 }
 
+/// What records are in the order of that are equal else, as in Elasticsearch.
+const AMONG_RECORDS: [&str; 5] = [
+    "over_field_value",
+    "partition_field_value",
+    "by_field_value",
+    "field_name",
+    "function",
+];
+
 fn order(sql: &mut QueryBuilder<Sqlite>, q: &ResultQuery) {
     let direction = if q.descending { "DESC" } else { "ASC" };
     sql.push(" ORDER BY ");
     match &q.sort {
+        Sort::Timestamp if q.kind == ResultKind::Record => {
+            sql.push(format_args!("timestamp {direction}, "));
+        }
         Sort::Timestamp => {}
+        Sort::Score if q.kind == ResultKind::Record => {}
         Sort::Score => {
             sql.push(format_args!("score {direction}, "));
         }
@@ -354,6 +368,14 @@ fn order(sql: &mut QueryBuilder<Sqlite>, q: &ResultQuery) {
                 .push_bind(first);
             sql.push(") ELSE json_extract(doc, ").push_bind(path);
             sql.push(format_args!(") END {direction} NULLS LAST, "));
+        }
+    }
+    if q.kind == ResultKind::Record {
+        sql.push(format_args!("score {direction}, "));
+        for field in AMONG_RECORDS {
+            sql.push(format_args!(
+                "json_extract(doc, '$.{field}') {direction} NULLS LAST, "
+            ));
         }
     }
     sql.push(format_args!("timestamp {direction}, seq LIMIT "));
