@@ -520,12 +520,7 @@ fn requests_are_checked_as_elasticsearch_does() {
     assert_eq!(wrong.header("x-elastic-product"), "Elasticsearch");
 
     let nowhere = server.call("GET", "/_ml/nowhere/at/all", &Value::Null);
-    assert_eq!(
-        (nowhere.status, &nowhere.body["status"]),
-        (400, &json!(400)),
-        "{}",
-        nowhere.text
-    );
+    assert_eq!(nowhere.status, 400, "{}", nowhere.text);
     assert!(
         nowhere
             .text

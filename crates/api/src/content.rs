@@ -7,6 +7,7 @@ use serde::forward_to_deserialize_any;
 use tidewatch_jobs::JobError;
 
 use crate::body;
+use crate::error::ApiError;
 use crate::near;
 use crate::token::{Kind, Tokens};
 
@@ -83,7 +84,7 @@ macro_rules! number {
                 return visitor.$visit(number);
             }
             let refused = match text.parse::<f64>() {
-                Err(_) => format!("For input string: \"{text}\""),
+                Err(_) => return Err(Failure::told(ApiError::number_format(&text).0)),
                 Ok(number) if number.fract() != 0.0 => {
                     format!(
                         concat!("{} cannot be converted to ", $name, " without data loss"),
@@ -93,7 +94,7 @@ macro_rules! number {
                 Ok(number) => match number as $type {
                     whole if whole as f64 == number => return visitor.$visit(whole),
                     _ => format!(
-                        "Numeric value ({text}) out of range of {}",
+                        "Value [{text}] is out of range for {}",
                         $name.to_lowercase()
                     ),
                 },
@@ -123,7 +124,7 @@ impl<'de> Deserializer<'de> for Content<'_, '_> {
                 text => match text.parse::<f64>() {
                     Ok(number) if number.is_finite() => visitor.visit_f64(number),
                     _ => Err(Failure::told(JobError::illegal_argument(format!(
-                        "Numeric value ({text}) out of range"
+                        "Value [{text}] is out of range for a number"
                     )))),
                 },
             },
@@ -138,9 +139,7 @@ impl<'de> Deserializer<'de> for Content<'_, '_> {
         match self.tokens.string()?.as_str() {
             "true" => visitor.visit_bool(true),
             "false" => visitor.visit_bool(false),
-            text => Err(Failure::told(JobError::illegal_argument(format!(
-                "Failed to parse value [{text}] as only [true] or [false] are allowed."
-            )))),
+            text => Err(Failure::told(ApiError::no_bool(text).0)),
         }
     }
 
@@ -156,7 +155,7 @@ impl<'de> Deserializer<'de> for Content<'_, '_> {
         let text = self.tokens.string()?;
         let number = text
             .parse()
-            .map_err(|_| Failure::told(crate::error::ApiError::number_format(&text).0))?;
+            .map_err(|_| Failure::told(ApiError::number_format(&text).0))?;
         visitor.visit_f64(number)
     }
 

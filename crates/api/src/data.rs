@@ -21,7 +21,7 @@ use tidewatch_model::time_format::TimeFormat;
 use tokio::sync::oneshot;
 
 use crate::error::{ApiError, Result};
-use crate::jobs::accepted;
+use crate::jobs::{Text, accepted};
 use crate::params::Params;
 use crate::{ApiState, dates, media};
 
@@ -35,8 +35,8 @@ const LINGER: Duration = Duration::from_millis(500);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
-    reset_start: Option<String>,
-    reset_end: Option<String>,
+    reset_start: Option<Text>,
+    reset_end: Option<Text>,
 }
 
 pub async fn post(
@@ -46,20 +46,9 @@ pub async fn post(
     body: Body,
 ) -> Result<Response> {
     let asked: Asked = Params::new(&uri)?.read()?;
-    let time = |name, text: Option<String>| {
-        let text = text.filter(|text| !text.is_empty());
-        text.map(|text| dates::seconds_or_millis(name, &text))
-            .transpose()
-    };
-    let start = time("reset_start", asked.reset_start)?;
-    let end = time("reset_end", asked.reset_end)?;
+    let reset = dates::range(asked.reset_start, asked.reset_end)?;
     let job = state.jobs.open_job(&job_id)?;
-    if let Some(start) = start {
-        // A start alone means the one bucket there.
-        let end = end.unwrap_or(start + 1_000);
-        if end < start {
-            return Err(dates::backwards(start, end));
-        }
+    if let (Some(start), Some(end)) = reset {
         state.jobs.forget(&job_id, start, end).await?;
     }
     let mut upload = Upload::new(state.jobs.clone(), &job)?;

@@ -32,6 +32,13 @@ impl ApiError {
         Self(JobError::illegal_argument(reason))
     }
 
+    /// A parameter or value that is no truth.
+    pub fn no_bool(text: &str) -> Self {
+        Self::illegal_argument(format!(
+            "Failed to parse value [{text}] as only [true] or [false] are allowed."
+        ))
+    }
+
     /// A parameter that is no number, where Elasticsearch tells just that.
     pub fn number_format(text: &str) -> Self {
         let reason = match text {
@@ -39,6 +46,13 @@ impl ApiError {
             text => format!("For input string: \"{text}\""),
         };
         Self::new(StatusCode::BAD_REQUEST, "number_format_exception", reason)
+    }
+
+    /// A URI that can't be read.
+    pub fn bad_parameter(reason: &str) -> Self {
+        let cause = JobError::illegal_argument(reason);
+        let error = Self::new(StatusCode::BAD_REQUEST, "bad_parameter_exception", reason);
+        Self(error.0.because(cause))
     }
 
     /// A request that is wrong as a whole, whoever it is for.
@@ -65,6 +79,29 @@ fn brief(error: &JobError) -> Value {
     brief
 }
 
+/// Exceptions of Java's or of a library, not of Elasticsearch's own kind: they are not told as the root of a failure.
+const FOREIGN: [&str; 8] = [
+    "illegal_argument_exception",
+    "x_content_parse_exception",
+    "json_parse_exception",
+    "number_format_exception",
+    "validation_exception",
+    "action_request_validation_exception",
+    "media_type_header_exception",
+    "bad_parameter_exception",
+];
+
+/// The error that Elasticsearch takes for the root: the last of its own kind, or of parsing.
+fn root(error: &JobError) -> &JobError {
+    let parsing = |error: &JobError| error.kind == "x_content_parse_exception";
+    let own = |error: &JobError| !FOREIGN.contains(&error.kind);
+    match &error.cause {
+        Some(cause) if own(cause) && (own(error) || parsing(error)) => root(cause),
+        Some(cause) if parsing(cause) && parsing(error) => root(cause),
+        _ => error,
+    }
+}
+
 /// An error as it stands within an answer.
 pub fn details(error: &JobError) -> Value {
     let mut details = brief(error);
@@ -79,7 +116,7 @@ impl IntoResponse for ApiError {
         let Self(error) = self;
         let status =
             StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut envelope = json!({"root_cause": [brief(&error)]});
+        let mut envelope = json!({"root_cause": [brief(root(&error))]});
         if let (Value::Object(envelope), Value::Object(details)) = (&mut envelope, details(&error))
         {
             envelope.extend(details);
@@ -88,6 +125,29 @@ impl IntoResponse for ApiError {
             status,
             json!({"error": envelope, "status": status.as_u16()}).to_string(),
         )
+    }
+}
+
+/// `error_trace`: what stands for the stack of calls in an answer is the chain of causes.
+pub fn add_trace(answer: &mut Value) {
+    if let Some(error @ Value::Object(_)) = answer.get_mut("error") {
+        for root in error["root_cause"].as_array_mut().into_iter().flatten() {
+            root["stack_trace"] = trace(root).into();
+        }
+        let mut next = Some(error);
+        while let Some(error @ Value::Object(_)) = next {
+            error["stack_trace"] = trace(error).into();
+            next = error.get_mut("caused_by");
+        }
+    }
+}
+
+fn trace(error: &Value) -> String {
+    let text = |name: &str| error[name].as_str().unwrap_or_default();
+    let told = format!("{}: {}", text("type"), text("reason"));
+    match error.get("caused_by") {
+        Some(cause) => format!("{told}\nCaused by: {}", trace(cause)),
+        None => told,
     }
 }
 
@@ -107,4 +167,39 @@ pub fn plain(status: StatusCode, text: String) -> Response {
         status,
         json!({"error": text, "status": status.as_u16()}).to_string(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: &'static str, reason: &str) -> JobError {
+        ApiError::new(StatusCode::BAD_REQUEST, kind, reason).0
+    }
+
+    #[test]
+    fn the_root_is_the_last_of_elasticsearchs_own() {
+        let parsing = |reason| error("x_content_parse_exception", reason);
+        let chain = parsing("a").because(parsing("b").because(error("status_exception", "c")));
+        assert_eq!(root(&chain).reason, "c");
+        let chain =
+            parsing("a").because(parsing("b").because(error("illegal_argument_exception", "c")));
+        assert_eq!(root(&chain).reason, "b");
+        let chain = error("parse_exception", "a").because(error("parse_exception", "b"));
+        assert_eq!(root(&chain).reason, "b");
+        let chain = error("illegal_argument_exception", "a").because(error("parse_exception", "b"));
+        assert_eq!(root(&chain).reason, "a");
+    }
+
+    #[test]
+    fn traces_stand_at_each_error() {
+        let mut answer = json!({"error": {
+            "root_cause": [{"type": "r", "reason": "s"}], "type": "a", "reason": "b",
+            "caused_by": {"type": "c", "reason": "d"}
+        }, "status": 400});
+        add_trace(&mut answer);
+        assert_eq!(answer["error"]["root_cause"][0]["stack_trace"], "r: s");
+        assert_eq!(answer["error"]["stack_trace"], "a: b\nCaused by: c: d");
+        assert_eq!(answer["error"]["caused_by"]["stack_trace"], "c: d");
+    }
 }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use tidewatch_jobs::matches;
 
-/// Patterns over the paths of an answer: names joined by dots, `*` for any text within a name, `**` for any names.
+/// Patterns over the paths of an answer: names joined by dots, `*` for any text within a name, `**` for any names. A dot
+/// behind a backslash is one of the name.
 pub struct Filter {
     wanted: Vec<Vec<String>>,
     unwanted: Vec<Vec<String>>,
@@ -21,7 +22,6 @@ impl Filter {
             .map(str::trim)
             .filter(|pattern| !pattern.is_empty())
         {
-            let names = |pattern: &str| pattern.split('.').map(str::to_owned).collect();
             match pattern.strip_prefix('-') {
                 Some(pattern) => unwanted.push(names(pattern)),
                 None => wanted.push(names(pattern)),
@@ -41,6 +41,20 @@ impl Filter {
         keep_wanted(&answer, &borrowed(&self.wanted))
             .unwrap_or_else(|| Value::Object(Default::default()))
     }
+}
+
+fn names(pattern: &str) -> Vec<String> {
+    let mut names = vec![String::new()];
+    let mut chars = pattern.chars().peekable();
+    while let Some(char) = chars.next() {
+        let name = names.len() - 1;
+        match char {
+            '\\' if chars.next_if_eq(&'.').is_some() => names[name].push('.'),
+            '.' => names.push(String::new()),
+            char => names[name].push(char),
+        }
+    }
+    names
 }
 
 fn borrowed(patterns: &[Vec<String>]) -> Vec<&[String]> {
@@ -157,6 +171,11 @@ mod tests {
             json!({"jobs": [{"job_id": "a"}, {"job_id": "b"}]})
         );
         assert_eq!(filtered("nothing"), json!({}));
+        let dotted = Filter::parse("a\\.b.c").expect("a filter");
+        assert_eq!(
+            dotted.apply(json!({"a.b": {"c": 1}, "a": 2})),
+            json!({"a.b": {"c": 1}})
+        );
         assert!(Filter::parse("").is_none());
     }
 }

@@ -14,7 +14,7 @@ use tidewatch_store::Store;
 
 use crate::{ApiState, Identity, jobs};
 
-async fn state(directory: &std::path::Path) -> ApiState {
+pub async fn state(directory: &std::path::Path) -> ApiState {
     let store = Store::open(directory).await.expect("the store opens");
     let settings = Settings {
         max_open_jobs: 10,

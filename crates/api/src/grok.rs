@@ -42,10 +42,13 @@ static KINDS: LazyLock<Vec<(&str, &str, Regex)>> = LazyLock::new(|| {
         ("BASE16NUM", "field", r"(?-u:\b)0[xX][0-9A-Fa-f]+(?-u:\b)"),
         ("NUMBER", "field", r"(?-u:\b)\d+(\.\d+)?(?-u:\b)"),
     ];
-    let compiled = kinds.into_iter().filter_map(|(name, field, pattern)| {
-        // They are all valid; the tests use each.
-        Some((name, field, Regex::new(pattern).ok()?))
-    });
+    let compiled = kinds
+        .into_iter()
+        .map(|(name, field, pattern)| match Regex::new(pattern) {
+            Ok(regex) => (name, field, regex),
+            // A slip in the table above, which each test of this file sees.
+            Err(error) => panic!("the pattern of {name} is wrong: {error}"),
+        });
     compiled.collect()
 });
 
@@ -155,7 +158,6 @@ mod tests {
             let expected = format!(".*?got.+?{kind}.+?now.*");
             assert_eq!(pattern("got now", "", &[&text]), expected);
         }
-        assert_eq!(KINDS.len(), 10);
     }
 
     #[test]

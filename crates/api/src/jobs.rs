@@ -11,21 +11,22 @@ use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{
-    FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState, maintenance,
-};
+use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening};
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
 
 use crate::cluster::{node, ok};
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
+use crate::retention;
 use crate::{ApiState, body, dates, media};
 
 /// How long opening and closing may take.
-const PATIENCE: TimeSpan = TimeSpan::minutes(30);
+pub const PATIENCE: TimeSpan = TimeSpan::minutes(30);
 const FLUSH_DEPRECATED: &str = "Forcing any buffered data to be processed is deprecated, in a future major version it \
                                 will be compulsory to use a datafeed";
+const THROTTLED_DEPRECATED: &str = "[ignore_throttled] parameter is deprecated because frozen indices have been \
+                                    deprecated. Consider cold or frozen tiers in place of frozen indices.";
 
 pub async fn create(
     State(state): State<ApiState>,
@@ -34,16 +35,17 @@ pub async fn create(
     body: Body,
 ) -> Result<Response> {
     // What Elasticsearch asks of the indices of a datafeed, and of its cluster.
-    let params = Params::new(&uri)?.ignore(&[
+    let mut params = Params::new(&uri)?.ignore(&[
         "ignore_unavailable",
         "allow_no_indices",
-        "ignore_throttled",
         "expand_wildcards",
         "timeout",
         "master_timeout",
     ]);
+    let throttled = params.take("ignore_throttled");
     let new: NewJob = params.body(body, "job_details").await?;
-    let (job, warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
+    let (job, mut warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
+    warnings.extend(throttled.map(|_| THROTTLED_DEPRECATED.to_owned()));
     let mut response = ok(&json!(job));
     for warning in warnings {
         media::warn(&mut response, &warning);
@@ -131,7 +133,12 @@ pub async fn update(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let update: JobUpdate = Params::new(&uri)?.body(body, "job_update").await?;
+    let mut params = Params::new(&uri)?;
+    let is_dry_run = params.flag("dry_run")?;
+    let update: JobUpdate = params.body(body, "job_update").await?;
+    if is_dry_run {
+        return retention::foresee_update(&state, &job_id, update).await;
+    }
     let job = lasting(async move { state.jobs.update(&job_id, update).await }).await?;
     Ok(ok(&json!(job)))
 }
@@ -275,48 +282,39 @@ pub async fn flush(
     Ok(response)
 }
 
-fn flush_request(given: FlushAsked) -> Result<FlushRequest> {
-    let time = |name: &str, text: Option<Text>| {
-        text.map(Text::into_string)
-            .filter(|text| !text.is_empty())
-            .map(|text| dates::seconds_or_millis(name, &text))
+fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
+    let calc_interim = asked.calc_interim;
+    let (start, end) = dates::range(asked.start, asked.end)?;
+    let told = match (calc_interim, start, end) {
+        (false, Some(_), _) => Some("unexpected 'start'."),
+        (false, None, Some(_)) => Some("unexpected 'end'."),
+        (true, None, Some(_)) => Some("'start' has not been specified."),
+        _ => None,
+    };
+    if let Some(told) = told {
+        return Err(ApiError::illegal_argument(format!(
+            "Invalid flush parameters: {told}"
+        )));
+    }
+    let given = |text: Option<Text>| text.map(Text::into_string).filter(|text| !text.is_empty());
+    let (advance, skip) = (given(asked.advance_time), given(asked.skip_time));
+    let time = |name: &str, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|text| dates::seconds_or_millis(name, text))
             .transpose()
     };
-    let calc_interim = given.calc_interim;
-    let (start, end) = (time("start", given.start)?, time("end", given.end)?);
-    let (advance_time, skip_time) = (
-        time("advance_time", given.advance_time)?,
-        time("skip_time", given.skip_time)?,
-    );
-    let invalid = |what: String| {
-        Err(ApiError::illegal_argument(format!(
-            "Invalid flush parameters: {what}"
-        )))
-    };
-    if !calc_interim {
-        if start.is_some() {
-            return invalid("unexpected 'start'.".to_owned());
-        }
-        if end.is_some() {
-            return invalid("unexpected 'end'.".to_owned());
-        }
-    }
-    match (start, end) {
-        (None, Some(_)) => return invalid("'start' has not been specified.".to_owned()),
-        (Some(start), Some(end)) if end <= start => {
-            return Err(dates::backwards(start, end));
-        }
-        _ => {}
-    }
-    if let (Some(advance), Some(skip)) = (advance_time, skip_time)
-        && advance <= skip
+    let advance_time = time("advance_time", &advance)?;
+    let skip_time = time("skip_time", &skip)?;
+    if let (Some(advance_time), Some(skip_time)) = (advance_time, skip_time)
+        && advance_time / 1_000 <= skip_time / 1_000
     {
-        return invalid(format!(
-            "advance_time [{advance}] must be later than skip_time [{skip}]."
-        ));
+        return Err(JobError::bad_request(format!(
+            "advance_time [{}] must be later than skip_time [{}]",
+            advance.unwrap_or_default(),
+            skip.unwrap_or_default()
+        ))
+        .into());
     }
-    // A start alone means the one bucket there.
-    let end = end.or(start.map(|start| start + 1_000));
     Ok(FlushRequest {
         calc_interim,
         start,
@@ -354,35 +352,6 @@ pub async fn validate_detector(uri: Uri, body: Body) -> Result<Response> {
     // A detector that can be read is a valid one.
     let _: Detector = Params::new(&uri)?.body(body, "detector").await?;
     Ok(ok(&json!({"acknowledged": true})))
-}
-
-pub async fn all_expired(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
-    expired(state, Path("_all".to_owned()), uri, body).await
-}
-
-/// Elasticsearch can be slowed down or timed out here; there is nothing to slow down.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpiredAsked {
-    #[serde(rename = "job_id")]
-    _job_id: Option<String>,
-    #[serde(rename = "requests_per_second")]
-    _requests_per_second: Option<f32>,
-    #[serde(rename = "timeout")]
-    _timeout: Option<TimeSpan>,
-}
-
-pub async fn expired(
-    State(state): State<ApiState>,
-    Path(expression): Path<String>,
-    uri: Uri,
-    body: Body,
-) -> Result<Response> {
-    let _: ExpiredAsked = Params::new(&uri)?
-        .body_or(body, "delete_expired_data_request")
-        .await?;
-    let deleted = maintenance::delete_expired(&state.jobs, &expression).await?;
-    Ok(ok(&json!({"deleted": deleted})))
 }
 
 pub async fn all_stats(state: State<ApiState>, uri: Uri) -> Result<Response> {
@@ -423,7 +392,7 @@ fn stats_document(state: &ApiState, stats: &JobStats, forecasts: &ForecastStats)
         "forecasts_stats": forecasts,
         "state": stats.state.name()
     });
-    if matches!(stats.state, JobState::Opened | JobState::Closing) {
+    if stats.is_assigned {
         document["node"] = node(&state.identity);
     }
     if let Some(explanation) = &stats.assignment_explanation {
@@ -433,6 +402,7 @@ fn stats_document(state: &ApiState, stats: &JobStats, forecasts: &ForecastStats)
         document["open_time"] = format!("{}s", open_for.as_secs()).into();
     }
     document["timing_stats"] = json!(stats.timing_stats);
+    document["health"] = json!(stats.health);
     document
 }
 

@@ -2,8 +2,10 @@
 //! here decides anything about jobs.
 
 mod annotations;
+mod answer;
 mod body;
 mod calendars;
+mod cat;
 mod categories;
 mod cluster;
 mod content;
@@ -11,31 +13,42 @@ mod data;
 mod dates;
 mod documents;
 mod error;
+mod escape;
+mod estimate;
 mod filter;
 mod filters;
 mod forecasts;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod gone;
 mod grok;
+mod human;
 mod jobs;
 mod media;
 mod metrics;
 mod model_plots;
 mod near;
+mod nodes;
 mod overall;
 mod params;
 mod query;
 mod results;
+mod retention;
+mod settings;
 mod snapshots;
+#[cfg(test)]
+mod storm;
+mod tasks;
 mod token;
+mod upgrade;
+mod usage;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
-use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tidewatch_jobs::Jobs;
 use tower_http::decompression::RequestDecompressionLayer;
@@ -97,11 +110,10 @@ pub fn router(state: ApiState) -> Router {
         .route("/healthz", get(cluster::healthz))
         .route("/metrics", get(metrics::metrics))
         .route("/_cluster/health", get(cluster::health))
+        .route("/_cluster/health/{index}", get(cluster::health))
         .route("/_license", get(cluster::license))
         .route("/_xpack", get(cluster::xpack))
         .route("/_ml/info", get(cluster::ml_info))
-        .route("/_ml/_delete_expired_data", delete(jobs::all_expired))
-        .route("/_ml/_delete_expired_data/{job_id}", delete(jobs::expired))
         .route("/_ml/anomaly_detectors", get(jobs::get_all))
         .route("/_ml/anomaly_detectors/_validate", post(jobs::validate))
         .route(
@@ -156,29 +168,27 @@ pub fn router(state: ApiState) -> Router {
             &job("/results/overall_buckets"),
             get(overall::buckets).post(overall::buckets),
         )
-        .route(
-            &job("/model_snapshots"),
-            get(snapshots::list).post(snapshots::list),
-        )
-        .route(
-            &job("/model_snapshots/{snapshot_id}"),
-            get(snapshots::get)
-                .post(snapshots::get)
-                .delete(snapshots::delete),
-        )
-        .route(
-            &job("/model_snapshots/{snapshot_id}/_update"),
-            post(snapshots::update),
-        )
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
+        .merge(cat::routes())
+        .merge(estimate::routes())
+        .merge(nodes::routes())
+        .merge(usage::routes())
         .merge(documents::routes())
-        .fallback(no_handler)
-        .layer(middleware::from_fn(media::speak))
+        .merge(retention::routes())
+        .merge(snapshots::routes())
+        .merge(tasks::routes())
+        .merge(settings::routes())
+        .route_layer(middleware::from_fn_with_state(
+            state.clone(),
+            upgrade::guard,
+        ))
+        .fallback(answer::no_handler)
+        .layer(middleware::from_fn(answer::speak))
         // Bodies have their own limits; an upload has none.
         .layer(DefaultBodyLimit::disable())
         .layer(RequestDecompressionLayer::new().gzip(true))
-        .layer(middleware::from_fn(media::sign))
+        .layer(middleware::from_fn(answer::sign))
         .with_state(state)
 }
 
@@ -218,9 +228,4 @@ fn resources() -> Router<ApiState> {
             &calendar("/events/{event_id}"),
             delete(calendars::delete_event),
         )
-}
-
-async fn no_handler(method: Method, uri: Uri) -> Response {
-    let text = format!("no handler found for uri [{uri}] and method [{method}]");
-    error::plain(StatusCode::BAD_REQUEST, text)
 }

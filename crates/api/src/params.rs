@@ -4,10 +4,8 @@ use axum::body::Body;
 use axum::http::Uri;
 use serde::de::DeserializeOwned;
 
-use crate::body;
 use crate::error::{ApiError, Result};
-use crate::filter::Filter;
-use crate::near;
+use crate::{body, escape, near};
 
 /// Taken by every endpoint.
 const COMMON: [&str; 5] = ["pretty", "human", "error_trace", "filter_path", "format"];
@@ -16,35 +14,24 @@ const COMMON: [&str; 5] = ["pretty", "human", "error_trace", "filter_path", "for
 pub struct Params {
     path: String,
     /// In the order of the query string.
-    pub(crate) given: Vec<(String, String)>,
-    pub(crate) known: Vec<&'static str>,
+    given: Vec<(String, String)>,
+    known: Vec<&'static str>,
 }
 
 impl Params {
     pub fn new(uri: &Uri) -> Result<Self> {
-        let query: axum::extract::Query<Vec<(String, String)>> =
-            axum::extract::Query::try_from_uri(uri)
-                .map_err(|_| ApiError::illegal_argument("the query string can't be decoded"))?;
-        let mut given = query.0;
-        let too_long = |(name, value): &(String, String)| {
-            name == "filter_path" && value.len() > Filter::LONGEST
-        };
-        if given.iter().any(too_long) {
-            return Err(ApiError::illegal_argument(format!(
-                "[filter_path] cannot be longer than [{}] characters",
-                Filter::LONGEST
-            )));
-        }
+        let mut given = escape::pairs(uri.query().unwrap_or_default())?;
         given.retain(|(name, _)| !COMMON.contains(&name.as_str()));
         Ok(Self {
-            path: uri.path().to_owned(),
+            path: escape::decode(uri.path(), false)?,
             given,
             known: COMMON.to_vec(),
         })
     }
 
     /// The value of a parameter; of one that was given again, the last.
-    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
         let (taken, left) = std::mem::take(&mut self.given)
             .into_iter()
             .partition(|(given, _)| given == name);
@@ -59,6 +46,18 @@ impl Params {
         self.given
             .retain(|(name, _)| !names.contains(&name.as_str()));
         self
+    }
+
+    /// A parameter of tidewatch's own, which may stand beside a body.
+    pub fn flag(&mut self, name: &'static str) -> Result<bool> {
+        self.known.push(name);
+        match self.take(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(other) => Err(ApiError::illegal_argument(format!(
+                "Failed to parse value [{other}] as only [true] or [false] are allowed."
+            ))),
+        }
     }
 
     /// All parameters, as the fields of a struct; a field `page` is `from` and `size` here.

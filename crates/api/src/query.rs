@@ -33,10 +33,7 @@ impl<'de> Deserializer<'de> for &mut Params {
         visitor: V,
     ) -> Result<V::Value, ApiError> {
         let mut taken: Vec<(&'static str, Given)> = Vec::new();
-        let mut take = |name| {
-            self.known.push(name);
-            Some((name, Given::Text(name, self.take(name)?)))
-        };
+        let mut take = |name| Some((name, Given::Text(name, self.take(name)?)));
         for field in fields {
             if *field == PAGE {
                 let page: Vec<_> = OF_PAGE.into_iter().filter_map(&mut take).collect();
@@ -134,9 +131,7 @@ impl<'de> Deserializer<'de> for Given {
             Self::Text(_, text) => match text.as_str() {
                 "true" | "" => visitor.visit_bool(true),
                 "false" => visitor.visit_bool(false),
-                text => Err(ApiError::illegal_argument(format!(
-                    "Failed to parse value [{text}] as only [true] or [false] are allowed."
-                ))),
+                text => Err(ApiError::no_bool(text)),
             },
             Self::Group(_) => self.deserialize_any(visitor),
         }

@@ -48,22 +48,42 @@ impl TimeUnit {
     }
 }
 
-/// Why a time span can't be read. The text is Elasticsearch's, less the setting's name before it.
+/// Why a time span can't be read, in Elasticsearch's words for the given text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTimeSpan {
-    #[error("unit is missing or unrecognized")]
-    Unit,
-    #[error("fractional time values are not supported")]
-    Fraction,
-    #[error("not a number, or too large")]
-    Number,
+    #[error(
+        "failed to parse setting {UNNAMED} with value [{0}] as a time value: unit is missing or unrecognized"
+    )]
+    Unit(String),
+    #[error(
+        "failed to parse setting {UNNAMED} with value [{0}] as a time value: negative durations are not supported"
+    )]
+    Negative(String),
+    #[error("failed to parse [{0}], fractional time values are not supported")]
+    Fraction(String),
+    #[error("failed to parse [{0}]")]
+    Number(String),
 }
 
 impl TimeSpan {
+    pub const fn millis(amount: i64) -> Self {
+        Self {
+            amount,
+            unit: TimeUnit::Millis,
+        }
+    }
+
     pub const fn seconds(amount: i64) -> Self {
         Self {
             amount,
             unit: TimeUnit::Seconds,
+        }
+    }
+
+    pub const fn nanoseconds(amount: i64) -> Self {
+        Self {
+            amount,
+            unit: TimeUnit::Nanos,
         }
     }
 
@@ -98,27 +118,37 @@ impl TimeSpan {
     }
 
     pub fn parse(text: &str) -> Result<Self, InvalidTimeSpan> {
-        let lower = text.trim().to_ascii_lowercase();
-        if lower == "0" || lower == "-1" {
+        let given = || text.to_owned();
+        let lower = text.trim().to_lowercase();
+        // An M would mean months.
+        let found = TimeUnit::ALL.into_iter().find_map(|(suffix, unit, _)| {
+            let number = lower.strip_suffix(suffix)?;
+            (suffix != "m" || text.trim_end().ends_with('m')).then_some((number.trim(), unit))
+        });
+        let Some((number, unit)) = found else {
+            let is = |digits: &str, last: char| {
+                digits.ends_with(last) && digits.trim_end_matches(last).chars().all(|c| c == '0')
+            };
+            let amount = match lower.strip_prefix('-') {
+                Some(digits) if digits.matches('1').count() == 1 && is(digits, '1') => -1,
+                None if is(&lower, '0') => 0,
+                _ => return Err(InvalidTimeSpan::Unit(given())),
+            };
             return Ok(Self {
-                amount: if lower == "0" { 0 } else { -1 },
+                amount,
                 unit: TimeUnit::Millis,
             });
-        }
-        let (suffix, unit, _) = TimeUnit::ALL
-            .into_iter()
-            .find(|(suffix, ..)| lower.ends_with(suffix))
-            .ok_or(InvalidTimeSpan::Unit)?;
-        let number = lower[..lower.len() - suffix.len()].trim();
-        if number.contains('.') && number.parse::<f64>().is_ok() {
-            return Err(InvalidTimeSpan::Fraction);
-        }
-        let span = Self {
-            amount: number.parse().map_err(|_| InvalidTimeSpan::Number)?,
-            unit,
         };
-        // What can't be told in nanoseconds of 64 bits Elasticsearch refuses; so no arithmetic here overflows.
-        i64::try_from(span.nanos()).map_err(|_| InvalidTimeSpan::Number)?;
+        let amount = number.parse().map_err(|_| match number.parse::<f64>() {
+            Ok(_) => InvalidTimeSpan::Fraction(given()),
+            Err(_) => InvalidTimeSpan::Number(given()),
+        })?;
+        if amount < -1 {
+            return Err(InvalidTimeSpan::Negative(given()));
+        }
+        let span = Self { amount, unit };
+        // What can't be told in nanoseconds of 64 bits is too long; so no arithmetic here overflows.
+        i64::try_from(span.nanos()).map_err(|_| InvalidTimeSpan::Number(given()))?;
         Ok(span)
     }
 
@@ -160,18 +190,23 @@ impl TimeSpan {
             .rev()
             .find(|(_, _, length)| nanos >= *length)
             .unwrap_or(TimeUnit::ALL[0]);
-        let tenths = nanos * 10 / length;
-        match tenths % 10 {
-            0 => format!("{}{suffix}", tenths / 10),
-            rest => format!("{}.{rest}{suffix}", tenths / 10),
-        }
+        one_decimal(nanos, length, suffix)
+    }
+}
+
+/// A number of units with at most one decimal, rounded down.
+fn one_decimal(number: i128, unit: i128, suffix: &str) -> String {
+    let tenths = number * 10 / unit;
+    match tenths % 10 {
+        0 => format!("{}{suffix}", tenths / 10),
+        rest => format!("{}.{rest}{suffix}", tenths / 10),
     }
 }
 
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.amount {
-            -1 if self.unit == TimeUnit::Millis => f.write_str("-1"),
+            amount if amount < 0 => write!(f, "{amount}"),
             amount => write!(f, "{amount}{}", self.unit.suffix().0),
         }
     }
@@ -186,11 +221,8 @@ impl Serialize for TimeSpan {
 impl<'de> Deserialize<'de> for TimeSpan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(|error| {
-            de::Error::custom(ConfigError::illegal_argument(format!(
-                "failed to parse setting {UNNAMED} with value [{text}] as a time value: {error}"
-            )))
-        })
+        Self::parse(&text)
+            .map_err(|error| de::Error::custom(ConfigError::illegal_argument(error.to_string())))
     }
 }
 
@@ -200,61 +232,93 @@ pub struct Memory {
     pub bytes: u64,
 }
 
+/// Why an amount of memory can't be read, in Elasticsearch's words for the given text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMemory {
+    #[error(
+        "failed to parse setting {UNNAMED} with value [{0}] as a size in bytes: unit is missing or unrecognized"
+    )]
+    Unit(String),
+    #[error("failed to parse setting {UNNAMED} with value [{0}]")]
+    Number(String),
+    #[error("failed to parse setting {UNNAMED} with value [{0}] as a size in bytes")]
+    Negative(String),
+    #[error("failed to parse setting {UNNAMED} with more than two decimals in value [{0}]")]
+    Decimals(String),
+    #[error("failed to parse setting {UNNAMED} with value beyond 9223372036854775807: [{0}]")]
+    Beyond(String),
+}
+
 impl Memory {
+    /// The units' suffixes, the longer of two first, and the binary logarithms of their sizes.
+    const UNITS: [(&'static str, u32); 11] = [
+        ("pb", 50),
+        ("tb", 40),
+        ("gb", 30),
+        ("mb", 20),
+        ("kb", 10),
+        ("p", 50),
+        ("t", 40),
+        ("g", 30),
+        ("m", 20),
+        ("k", 10),
+        ("b", 0),
+    ];
+
     pub const fn mebibytes(amount: u64) -> Self {
         Self {
             bytes: amount << 20,
         }
     }
 
-    pub fn parse(text: &str) -> Option<Self> {
-        const UNITS: [(&str, u32); 11] = [
-            ("pb", 50),
-            ("tb", 40),
-            ("gb", 30),
-            ("mb", 20),
-            ("kb", 10),
-            ("p", 50),
-            ("t", 40),
-            ("g", 30),
-            ("m", 20),
-            ("k", 10),
-            ("b", 0),
-        ];
-        let lower = text.trim().to_ascii_lowercase();
-        let (number, shift) = UNITS
-            .iter()
-            .find_map(|(suffix, shift)| Some((lower.strip_suffix(suffix)?, *shift)))
-            .unwrap_or((lower.as_str(), 20));
-        let number = number.trim();
-        if let Ok(whole) = number.parse::<u64>() {
-            return Some(Self {
-                bytes: whole.checked_mul(1 << shift)?,
-            });
+    /// Reads text with a unit. Parts of a byte count as one.
+    pub fn parse(text: &str) -> Result<Self, InvalidMemory> {
+        let given = || text.to_owned();
+        let lower = text.trim().to_lowercase();
+        if lower == "0" {
+            return Ok(Self { bytes: 0 });
         }
-        let fraction: f64 = number.parse().ok()?;
-        let bytes = fraction * f64::from(shift).exp2();
-        (fraction.is_finite() && fraction >= 0.0 && bytes < 9e18).then_some(Self {
-            bytes: bytes as u64,
-        })
+        let (number, shift) = Self::UNITS
+            .iter()
+            .find_map(|(suffix, shift)| Some((lower.strip_suffix(suffix)?.trim(), *shift)))
+            .ok_or_else(|| InvalidMemory::Unit(given()))?;
+        if let Ok(whole) = number.parse::<i64>() {
+            let whole = u64::try_from(whole).map_err(|_| InvalidMemory::Negative(given()))?;
+            let bytes = whole
+                .checked_mul(1 << shift)
+                .filter(|bytes| i64::try_from(*bytes).is_ok())
+                .ok_or_else(|| InvalidMemory::Beyond(given()))?;
+            return Ok(Self { bytes });
+        }
+        let number_of = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
+        let fraction = number_of(number)
+            .filter(|number| *number >= 0.0 && shift > 0)
+            .ok_or_else(|| InvalidMemory::Number(given()))?;
+        if number.split_once('.').is_some_and(|(_, d)| d.len() > 2) {
+            return Err(InvalidMemory::Decimals(given()));
+        }
+        let bytes = (fraction * f64::from(shift).exp2()).ceil();
+        match bytes < 9.2e18 {
+            true => Ok(Self {
+                bytes: bytes as u64,
+            }),
+            false => Err(InvalidMemory::Beyond(given())),
+        }
+    }
+
+    /// As Elasticsearch prints sizes for people: in the largest unit that is at least one, with one decimal: `1.5gb`.
+    pub fn human(self) -> String {
+        let (suffix, shift) = Self::UNITS
+            .into_iter()
+            .take(5)
+            .find(|(_, shift)| self.bytes >> shift > 0)
+            .unwrap_or(("b", 0));
+        one_decimal(i128::from(self.bytes), 1 << shift, suffix)
     }
 
     /// Mebibytes, rounded down.
     pub fn as_mebibytes(self) -> u64 {
         self.bytes >> 20
-    }
-
-    /// In the largest unit of which there is at least one, with a decimal where it isn't zero: `10gb`, `1.5kb`, `0b`.
-    pub fn human(self) -> String {
-        const UNITS: [(&str, u32); 5] =
-            [("pb", 50), ("tb", 40), ("gb", 30), ("mb", 20), ("kb", 10)];
-        let unit = UNITS.iter().find(|(_, shift)| self.bytes >> shift > 0);
-        let (suffix, shift) = unit.copied().unwrap_or(("b", 0));
-        let tenths = (u128::from(self.bytes) * 10) >> shift;
-        match tenths % 10 {
-            0 => format!("{}{suffix}", tenths / 10),
-            rest => format!("{}.{rest}{suffix}", tenths / 10),
-        }
     }
 }
 
@@ -298,20 +362,14 @@ impl<'de> Deserialize<'de> for Memory {
             Number(u64),
             Text(String),
         }
-        // Only a number goes without a unit.
-        let (text, unit) = match Wire::deserialize(deserializer)? {
-            Wire::Number(n) => (n.to_string(), true),
-            Wire::Text(text) => {
-                let unit =
-                    text.trim() == "0" || !text.trim().ends_with(|c: char| c.is_ascii_digit());
-                (text, unit)
-            }
-        };
-        Self::parse(&text).filter(|_| unit).ok_or_else(|| {
-            de::Error::custom(ConfigError::parse(format!(
-                "failed to parse setting {UNNAMED} with value [{text}] as a size in bytes: unit is missing or unrecognized"
-            )))
-        })
+        match Wire::deserialize(deserializer)? {
+            Wire::Number(amount) => amount
+                .checked_mul(1 << 20)
+                .map(|bytes| Self { bytes })
+                .ok_or_else(|| InvalidMemory::Beyond(amount.to_string())),
+            Wire::Text(text) => Self::parse(&text),
+        }
+        .map_err(|error| de::Error::custom(ConfigError::parse(error.to_string())))
     }
 }
 
@@ -329,13 +387,39 @@ mod tests {
                 Ok(text.to_owned())
             );
         }
-        assert_eq!(TimeSpan::parse("8w"), Err(InvalidTimeSpan::Unit));
-        assert_eq!(TimeSpan::parse("1.5h"), Err(InvalidTimeSpan::Fraction));
-        assert_eq!(TimeSpan::parse("h"), Err(InvalidTimeSpan::Number));
         assert_eq!(
-            TimeSpan::parse("99999999999999d"),
-            Err(InvalidTimeSpan::Number)
+            TimeSpan::parse("-1h").map(|s| s.to_string()),
+            Ok("-1".into())
         );
+        for (text, told) in [
+            (
+                "8w",
+                "failed to parse setting [] with value [8w] as a time value: unit is missing or unrecognized",
+            ),
+            (
+                "5M",
+                "failed to parse setting [] with value [5M] as a time value: unit is missing or unrecognized",
+            ),
+            (
+                "1",
+                "failed to parse setting [] with value [1] as a time value: unit is missing or unrecognized",
+            ),
+            (
+                "-2s",
+                "failed to parse setting [] with value [-2s] as a time value: negative durations are not supported",
+            ),
+            (
+                "1.5h",
+                "failed to parse [1.5h], fractional time values are not supported",
+            ),
+            ("h", "failed to parse [h]"),
+            ("99999999999999d", "failed to parse [99999999999999d]"),
+        ] {
+            assert_eq!(
+                TimeSpan::parse(text).map_err(|error| error.to_string()),
+                Err(told.to_owned())
+            );
+        }
         assert_eq!(
             TimeSpan::parse("1500ms").map(TimeSpan::whole_seconds),
             Ok(None)
@@ -353,19 +437,47 @@ mod tests {
 
     #[test]
     fn memory_prints_in_mebibytes() {
-        assert_eq!(
-            Memory::parse("3000g").map(|m| m.to_string()),
-            Some("3072000mb".into())
-        );
-        assert_eq!(
-            Memory::parse("2048").map(|m| m.to_string()),
-            Some("2048mb".into())
-        );
-        assert_eq!(
-            Memory::parse("11MB").map(|m| m.to_string()),
-            Some("11mb".into())
-        );
-        assert_eq!(Memory::parse("x"), None);
+        for (text, printed) in [
+            ("3000g", "3072000mb"),
+            ("11MB", "11mb"),
+            ("0", "0mb"),
+            ("1.5k", "0mb"),
+        ] {
+            assert_eq!(
+                Memory::parse(text).map(|m| m.to_string()),
+                Ok(printed.to_owned())
+            );
+        }
+        let number: Memory = serde_json::from_str("2048").expect("fine");
+        assert_eq!(number, Memory::mebibytes(2048));
+        for (text, told) in [
+            (
+                "x",
+                "failed to parse setting [] with value [x] as a size in bytes: unit is missing or unrecognized",
+            ),
+            (
+                "2048",
+                "failed to parse setting [] with value [2048] as a size in bytes: unit is missing or unrecognized",
+            ),
+            ("xmb", "failed to parse setting [] with value [xmb]"),
+            (
+                "-5mb",
+                "failed to parse setting [] with value [-5mb] as a size in bytes",
+            ),
+            (
+                "1.555gb",
+                "failed to parse setting [] with more than two decimals in value [1.555gb]",
+            ),
+            (
+                "99999999pb",
+                "failed to parse setting [] with value beyond 9223372036854775807: [99999999pb]",
+            ),
+        ] {
+            assert_eq!(
+                Memory::parse(text).map_err(|error| error.to_string()),
+                Err(told.to_owned())
+            );
+        }
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl Kind {
 pub fn bytes(text: &str) -> Option<Memory> {
     match text.trim() {
         "0" | "-1" => Some(Memory { bytes: 0 }),
-        text if text.ends_with(|last: char| last.is_ascii_alphabetic()) => Memory::parse(text),
+        text if text.ends_with(|last: char| last.is_ascii_alphabetic()) => Memory::parse(text).ok(),
         _ => None,
     }
 }

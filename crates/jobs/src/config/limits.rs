@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use tidewatch_model::config::ConfigError;
 use tidewatch_model::config::lenient::whole;
-use tidewatch_model::units::{Grouped, Memory, UNNAMED};
+use tidewatch_model::units::{Grouped, Memory};
 
 use crate::error::{JobError, Result};
 
@@ -51,17 +51,15 @@ fn mebibytes<'de, D: Deserializer<'de>>(
         Number(i64),
         Text(String),
     }
-    let text = match Wire::deserialize(deserializer)? {
-        Wire::Number(number) => return Ok(Some(number)),
-        Wire::Text(text) => text,
-    };
-    let unit = !text.trim().ends_with(|c: char| c.is_ascii_digit()) || text.trim() == "0";
-    let memory = Memory::parse(&text).filter(|_| unit).ok_or_else(|| {
-        serde::de::Error::custom(ConfigError::parse(format!(
-            "failed to parse setting {UNNAMED} with value [{text}] as a size in bytes: unit is missing or unrecognized"
-        )))
-    })?;
-    Ok(Some(memory.as_mebibytes() as i64))
+    match Wire::deserialize(deserializer)? {
+        Wire::Number(number) => Ok(Some(number)),
+        Wire::Text(text) => match Memory::parse(&text) {
+            Ok(memory) => Ok(Some(memory.as_mebibytes() as i64)),
+            Err(error) => Err(serde::de::Error::custom(ConfigError::parse(
+                error.to_string(),
+            ))),
+        },
+    }
 }
 
 impl TryFrom<RawLimits> for NewLimits {

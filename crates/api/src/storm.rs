@@ -1,0 +1,390 @@
+//! Requests of all kinds of nonsense: each is answered, in Elasticsearch's form, and none with a fault of the server.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, header};
+use axum::response::Response;
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::gone;
+
+/// Parts of paths; between them they make up every route.
+const PARTS: [&str; 70] = [
+    "_ml",
+    "anomaly_detectors",
+    "j",
+    "missing",
+    "_all",
+    "*",
+    "j*,g",
+    "_open",
+    "_close",
+    "_flush",
+    "_reset",
+    "_update",
+    "_stats",
+    "_data",
+    "_forecast",
+    "_validate",
+    "detector",
+    "_estimate_model_memory",
+    "results",
+    "buckets",
+    "records",
+    "influencers",
+    "categories",
+    "overall_buckets",
+    "forecasts",
+    "model_plots",
+    "annotations",
+    "model_snapshots",
+    "_revert",
+    "_upgrade",
+    "calendars",
+    "filters",
+    "events",
+    "jobs",
+    "c",
+    "f",
+    "info",
+    "memory",
+    "set_upgrade_mode",
+    "_delete_expired_data",
+    "_retention",
+    "_cat",
+    "ml",
+    "_tasks",
+    "_cluster",
+    "health",
+    "settings",
+    "_nodes",
+    "_xpack",
+    "usage",
+    "_license",
+    "_doc",
+    "_create",
+    "_bulk",
+    "_search",
+    "_count",
+    "_refresh",
+    "_mapping",
+    ".ml-anomalies-shared",
+    ".ml-config",
+    ".ml-*",
+    "1403481600000",
+    "now-1d",
+    "1",
+    "a%20b",
+    "%C3%A9",
+    "%2F..%2F",
+    "%00",
+    "%zz",
+    "%FF",
+];
+const NAMES: [&str; 40] = [
+    "pretty",
+    "human",
+    "error_trace",
+    "filter_path",
+    "format",
+    "source",
+    "source_content_type",
+    "allow_no_match",
+    "force",
+    "timeout",
+    "start",
+    "end",
+    "from",
+    "size",
+    "sort",
+    "desc",
+    "anomaly_score",
+    "record_score",
+    "influencer_score",
+    "expand",
+    "exclude_interim",
+    "top_n",
+    "bucket_span",
+    "overall_score",
+    "calc_interim",
+    "advance_time",
+    "skip_time",
+    "reset_start",
+    "reset_end",
+    "duration",
+    "expires_in",
+    "max_model_memory",
+    "requests_per_second",
+    "wait_for_completion",
+    "delete_intervening_results",
+    "enabled",
+    "partition_field_value",
+    "category_id",
+    "job_id",
+    "fource",
+];
+const VALUES: [&str; 34] = [
+    "",
+    "true",
+    "false",
+    "maybe",
+    "0",
+    "1",
+    "-1",
+    "10001",
+    "99999999999999999999",
+    "-9223372036854775808",
+    "1e308",
+    "NaN",
+    "-1e-400",
+    "1d",
+    "-1h",
+    "8w",
+    "99999999999999999d",
+    "0nanos",
+    "5M",
+    "1.5gb",
+    "99999999pb",
+    "now",
+    "now-1d/d",
+    "now%2B999999999y",
+    "2014",
+    "1403481600",
+    "2014-06-23T00:00:00Z",
+    "9999-12-31T23:59:59.999999999Z||%2B1y",
+    "**.*",
+    "-jobs.*,jobs.job_id",
+    "a.**.**.**.b%5C.c",
+    "%7B%22page%22:%7B%22size%22:-1%7D%7D",
+    "application/json",
+    "%E2%82",
+];
+const METHODS: [&str; 8] = [
+    "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW",
+];
+const TYPES: [&str; 9] = [
+    "application/json",
+    "application/x-ndjson",
+    "application/vnd.elasticsearch+json;compatible-with=8",
+    "application/vnd.elasticsearch+json; compatible-with=7",
+    "application/json; charset=UTF-8",
+    "application/yaml",
+    "text/plain",
+    "nonsense",
+    "*/*",
+];
+/// Bodies that are fine for one endpoint or another.
+fn bodies() -> [Value; 12] {
+    let config = json!({"detectors": [{"function": "mean", "field_name": "v", "partition_field_name": "p",
+        "custom_rules": [{"actions": ["skip_result"], "conditions": [{"applies_to": "actual", "operator": "gt", "value": 1.0}]}]}],
+        "bucket_span": "5m", "influencers": ["p"]});
+    [
+        json!({"analysis_config": config, "data_description": {"time_field": "t", "time_format": "epoch"},
+            "analysis_limits": {"model_memory_limit": "11mb"}, "groups": ["g"], "custom_settings": {"a": [1, null]}}),
+        json!({"description": "x", "groups": ["g"], "detectors": [{"detector_index": 0, "description": "y"}],
+            "model_plot_config": {"enabled": true}, "results_retention_days": 7}),
+        json!({"timeout": "1ms", "force": true, "allow_no_match": false}),
+        json!({"calc_interim": true, "start": "1403481600", "end": "1403482000", "advance_time": "now"}),
+        json!({"desc": true, "sort": "timestamp", "page": {"from": 0, "size": 5}, "start": "2014", "end": 1_403_481_600_000_i64}),
+        json!({"top_n": 2, "bucket_span": "1h", "overall_score": 5.5}),
+        json!({"duration": "1h", "expires_in": "1d", "max_model_memory": "20mb"}),
+        json!({"job_ids": ["j", "g"], "description": "c"}),
+        json!({"events": [{"description": "e", "start_time": 1_403_481_600_000_i64, "end_time": "2014-06-24"}]}),
+        json!({"items": ["a", "*.b"], "add_items": ["c"]}),
+        json!({"function": "count", "by_field_name": "b"}),
+        json!({"analysis_config": config, "overall_cardinality": {"p": 5}, "max_bucket_cardinality": {"p": 5}}),
+    ]
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop::sample::select(&VALUES[..]).prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::hash_map("[a-z_]{1,8}", inner, 0..3).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+/// Puts a value somewhere into a body: the field, element or whole that `way` leads to.
+fn put(body: &mut Value, way: u32, new: Value) {
+    let next = way / 7;
+    match body {
+        Value::Object(fields) if !fields.is_empty() && way % 7 > 0 => {
+            let at = next as usize % fields.len();
+            if let Some((_, value)) = fields.iter_mut().nth(at) {
+                put(value, next / 3, new);
+            }
+        }
+        Value::Array(values) if !values.is_empty() && way % 7 > 0 => {
+            let at = next as usize % values.len();
+            put(&mut values[at], next / 3, new);
+        }
+        other => *other = new,
+    }
+}
+
+fn any_body() -> impl Strategy<Value = Vec<u8>> {
+    let known = prop::sample::select(bodies().to_vec());
+    let changed = (known.clone(), any::<u32>(), any_json()).prop_map(|(mut body, way, new)| {
+        put(&mut body, way, new);
+        body.to_string().into_bytes()
+    });
+    let torn =
+        (known.clone(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(body, at, byte)| {
+            let mut bytes = body.to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes
+        });
+    prop_oneof![
+        3 => Just(Vec::new()),
+        3 => known.prop_map(|body| body.to_string().into_bytes()),
+        5 => changed,
+        2 => torn,
+        1 => any_json().prop_map(|body| body.to_string().into_bytes()),
+        1 => prop::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+/// Paths that are there, and some that are not.
+fn any_path() -> impl Strategy<Value = String> {
+    let parts = || prop::collection::vec(prop::sample::select(&PARTS[..]), 0..4);
+    prop_oneof![
+        3 => parts().prop_map(|parts| format!("/_ml/anomaly_detectors/j/{}", parts.join("/"))),
+        2 => parts().prop_map(|parts| format!("/_ml/{}", parts.join("/"))),
+        1 => parts().prop_map(|parts| format!("/{}", parts.join("/"))),
+        1 => "[a-z0-9./%_-]{0,100}".prop_map(|text| format!("/_ml/anomaly_detectors/{text}")),
+    ]
+}
+
+fn any_request() -> impl Strategy<Value = Request<Body>> {
+    let value = prop_oneof![
+        prop::sample::select(&VALUES[..]).prop_map(str::to_owned),
+        "[a-zA-Z0-9.*,%+|/:_-]{0,20}"
+    ];
+    let pairs = prop::collection::vec((prop::sample::select(&NAMES[..]), value), 0..3);
+    let accept = prop::option::weighted(0.1, prop::sample::select(&TYPES[..]));
+    let content = prop_oneof![9 => Just(TYPES[0]), 1 => prop::sample::select(&TYPES[..])];
+    let method = prop_oneof![9 => prop::sample::select(&METHODS[..4]), 1 => prop::sample::select(&METHODS[..])];
+    (method, any_path(), pairs, accept, content, any_body()).prop_map(
+        |(method, path, pairs, accept, content, body)| {
+            let pairs: Vec<String> = pairs
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            let mut request = Request::builder()
+                .method(method)
+                .uri(format!("{path}?{}", pairs.join("&")))
+                .header(header::CONTENT_LENGTH, body.len())
+                .header(header::CONTENT_TYPE, content);
+            if let Some(accept) = accept {
+                request = request.header(header::ACCEPT, accept);
+            }
+            request.body(Body::from(body)).expect("a request")
+        },
+    )
+}
+
+async fn check(request: &str, method: &str, response: Response) {
+    let status = response.status().as_u16();
+    assert!((200..500).contains(&status), "{status} for {request}");
+    assert_eq!(response.headers()["x-elastic-product"], "Elasticsearch");
+    let kind = response.headers().get(header::CONTENT_TYPE).cloned();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes();
+    if method == "HEAD" {
+        assert!(body.is_empty(), "{request}");
+    } else if status >= 400 {
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_else(|error| {
+            panic!(
+                "{error} in {} for {request}",
+                String::from_utf8_lossy(&body)
+            )
+        });
+        let error = &answer["error"];
+        let told = error.as_str().or(error["reason"].as_str());
+        assert!(
+            told.is_some_and(|told| !told.is_empty()),
+            "{answer} for {request}"
+        );
+        assert!(
+            kind.is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json"))),
+            "{request}"
+        );
+        if error.is_object() {
+            assert_eq!(answer["status"], status, "{request}");
+            assert!(
+                error["root_cause"][0]["type"].is_string(),
+                "{answer} for {request}"
+            );
+        }
+    }
+}
+
+async fn call(router: &Router, request: Request<Body>) -> (String, Response) {
+    let (parts, body) = request.into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    let shown = format!(
+        "{} {} {:?} «{}»",
+        parts.method,
+        parts.uri,
+        parts.headers,
+        String::from_utf8_lossy(&bytes)
+    );
+    let request = Request::from_parts(parts, Body::from(bytes));
+    let Ok(response) = router.clone().oneshot(request).await;
+    (shown, response)
+}
+
+#[test]
+fn nonsense_is_answered_and_harmless() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = runtime.block_on(gone::state(directory.path()));
+    let router = crate::router(state.clone());
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let config = Config {
+        cases: 3_000,
+        failure_persistence: None,
+        // Requests change what the next ones find.
+        max_shrink_iters: 0,
+        ..Config::default()
+    };
+    let job = bodies()[0].to_string();
+    let made = TestRunner::new_with_rng(config, rng).run(&any_request(), |request| {
+        runtime.block_on(async {
+            // The job may have been deleted, and most of the paths are its.
+            let create = Request::put("/_ml/anomaly_detectors/j")
+                .header(header::CONTENT_TYPE, TYPES[0])
+                .body(Body::from(job.clone()))
+                .expect("a request");
+            let _ = router.clone().oneshot(create).await;
+            let method = request.method().to_string();
+            let (shown, response) = call(&router, request).await;
+            check(&shown, &method, response).await;
+        });
+        Ok(())
+    });
+    runtime.block_on(state.jobs.shut_down());
+    made.expect("each request is answered well");
+}
