@@ -14,6 +14,7 @@ use tidewatch_jobs::update::JobUpdate;
 use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState};
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
+use tidewatch_store::Annotations;
 
 use crate::cluster::{node, ok};
 use crate::error::{ApiError, Result, json_response};
@@ -329,8 +330,8 @@ fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
 struct ResetAsked {
     #[serde(default = "body::yes")]
     wait_for_completion: bool,
-    #[serde(default, rename = "delete_user_annotations")]
-    _delete_user_annotations: bool,
+    #[serde(default)]
+    delete_user_annotations: bool,
 }
 
 pub async fn reset(
@@ -339,7 +340,12 @@ pub async fn reset(
     uri: Uri,
 ) -> Result<Response> {
     let asked: ResetAsked = Params::new(&uri)?.read()?;
-    task_answer(&state.jobs.reset(&job_id), asked.wait_for_completion).await
+    let annotations = match asked.delete_user_annotations {
+        true => Annotations::All,
+        false => Annotations::Own,
+    };
+    let task = state.jobs.reset(&job_id, annotations);
+    task_answer(&task, asked.wait_for_completion).await
 }
 
 pub async fn validate(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {

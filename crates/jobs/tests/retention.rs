@@ -14,8 +14,8 @@ use tidewatch_jobs::foresee::ForeseenOfJob;
 use tidewatch_jobs::{ExpiredRequest, Jobs, RevertRequest, State, UpgradeState, maintenance};
 use tidewatch_model::engine::{Engine, is_current};
 use tidewatch_store::{
-    AnnotationRow, CategoryQuery, ForecastRow, ResultKind, ResultQuery, ResultRow, ResultWrite,
-    SnapshotRow, Sort,
+    AnnotationRow, Annotations, CategoryQuery, ForecastRow, ResultKind, ResultQuery, ResultRow,
+    ResultWrite, SnapshotRow, Sort,
 };
 
 const KINDS: [ResultKind; 4] = [
@@ -434,8 +434,9 @@ async fn fill(jobs: &Jobs, history: &History) {
         .find(|row| row.snapshot_id == active)
         .expect("there")
         .clone();
+    let config = json!(jobs.get("j").expect("there")).to_string();
     store
-        .clear_job("j", &json!(jobs.get("j").expect("there")).to_string())
+        .clear_job("j", &config, Annotations::All)
         .await
         .expect("cleared");
     store.save_snapshot(&base, vec![2]).await.expect("saved");
