@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
+<<<<<<< HEAD
 use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState};
+=======
+use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening, maintenance};
+>>>>>>> main
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
 use tidewatch_store::Annotations;
@@ -398,7 +402,7 @@ fn stats_document(state: &ApiState, stats: &JobStats, forecasts: &ForecastStats)
         "forecasts_stats": forecasts,
         "state": stats.state.name()
     });
-    if matches!(stats.state, JobState::Opened | JobState::Closing) {
+    if stats.is_assigned {
         document["node"] = node(&state.identity);
     }
     if let Some(explanation) = &stats.assignment_explanation {
@@ -408,6 +412,7 @@ fn stats_document(state: &ApiState, stats: &JobStats, forecasts: &ForecastStats)
         document["open_time"] = format!("{}s", open_for.as_secs()).into();
     }
     document["timing_stats"] = json!(stats.timing_stats);
+    document["health"] = json!(stats.health);
     document
 }
 

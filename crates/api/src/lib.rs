@@ -34,11 +34,17 @@ mod overall;
 mod params;
 mod query;
 mod results;
+<<<<<<< HEAD
 mod retention;
+=======
+mod settings;
+>>>>>>> main
 mod snapshots;
 #[cfg(test)]
 mod storm;
+mod tasks;
 mod token;
+mod upgrade;
 mod usage;
 
 use std::sync::Arc;
@@ -107,6 +113,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/healthz", get(cluster::healthz))
         .route("/metrics", get(metrics::metrics))
         .route("/_cluster/health", get(cluster::health))
+        .route("/_cluster/health/{index}", get(cluster::health))
         .route("/_license", get(cluster::license))
         .route("/_xpack", get(cluster::xpack))
         .route("/_ml/info", get(cluster::ml_info))
@@ -171,8 +178,17 @@ pub fn router(state: ApiState) -> Router {
         .merge(nodes::routes())
         .merge(usage::routes())
         .merge(documents::routes())
+<<<<<<< HEAD
         .merge(retention::routes())
         .merge(snapshots::routes())
+=======
+        .merge(tasks::routes())
+        .merge(settings::routes())
+        .route_layer(middleware::from_fn_with_state(
+            state.clone(),
+            upgrade::guard,
+        ))
+>>>>>>> main
         .fallback(answer::no_handler)
         .layer(middleware::from_fn(answer::speak))
         // Bodies have their own limits; an upload has none.
