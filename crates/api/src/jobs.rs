@@ -11,11 +11,7 @@ use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
-<<<<<<< HEAD
-use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening, State as JobState};
-=======
-use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening, maintenance};
->>>>>>> main
+use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening};
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
 use tidewatch_store::Annotations;

@@ -34,11 +34,8 @@ mod overall;
 mod params;
 mod query;
 mod results;
-<<<<<<< HEAD
 mod retention;
-=======
 mod settings;
->>>>>>> main
 mod snapshots;
 #[cfg(test)]
 mod storm;
@@ -178,17 +175,14 @@ pub fn router(state: ApiState) -> Router {
         .merge(nodes::routes())
         .merge(usage::routes())
         .merge(documents::routes())
-<<<<<<< HEAD
         .merge(retention::routes())
         .merge(snapshots::routes())
-=======
         .merge(tasks::routes())
         .merge(settings::routes())
         .route_layer(middleware::from_fn_with_state(
             state.clone(),
             upgrade::guard,
         ))
->>>>>>> main
         .fallback(answer::no_handler)
         .layer(middleware::from_fn(answer::speak))
         // Bodies have their own limits; an upload has none.

@@ -24,17 +24,11 @@ pub async fn run(jobs: Jobs) {
         looked = jobs.now();
         persist_due(&jobs).await;
         if nightly.is_some_and(|due| jobs.settings().clock.local() >= due) {
-<<<<<<< HEAD
-=======
-            jobs.close_idle().await;
-            if let Err(error) = delete_expired(&jobs, "_all").await {
-                tracing::warn!(%error, "the nightly maintenance failed");
-            }
->>>>>>> main
             nightly = next_run(jobs.settings());
             if jobs.cluster().upgrade_mode() {
                 continue;
             }
+            jobs.close_idle().await;
             match jobs.delete_expired(&ExpiredRequest::of("_all")).await {
                 Ok(true) => {}
                 Ok(false) => tracing::warn!("the nightly maintenance is not complete"),

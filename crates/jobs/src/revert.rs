@@ -13,8 +13,8 @@ use crate::entry::{BlockReason, Entry, State};
 use crate::error::{JobError, Result};
 use crate::live::json as text;
 use crate::manager::Jobs;
-use crate::stats::Basis;
 use crate::snapshots::{EMPTY, ModelSnapshot};
+use crate::stats::Basis;
 use crate::tasks::{Kind, NewTask, Task};
 
 /// Annotations that say nothing any more once what they tell of is taken back.
