@@ -14,6 +14,7 @@ use tidewatch_jobs::update::JobUpdate;
 use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening};
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
+use tidewatch_store::Annotations;
 
 use crate::cluster::{node, ok};
 use crate::error::{ApiError, Result, json_response};
@@ -339,7 +340,11 @@ pub async fn reset(
     uri: Uri,
 ) -> Result<Response> {
     let asked: ResetAsked = Params::new(&uri)?.read()?;
-    let task = state.jobs.reset(&job_id, asked.delete_user_annotations);
+    let annotations = match asked.delete_user_annotations {
+        true => Annotations::All,
+        false => Annotations::Own,
+    };
+    let task = state.jobs.reset(&job_id, annotations);
     task_answer(&task, asked.wait_for_completion).await
 }
 

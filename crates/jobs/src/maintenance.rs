@@ -24,13 +24,16 @@ pub async fn run(jobs: Jobs) {
         looked = jobs.now();
         persist_due(&jobs).await;
         if nightly.is_some_and(|due| jobs.settings().clock.local() >= due) {
+            nightly = next_run(jobs.settings());
+            if jobs.cluster().upgrade_mode() {
+                continue;
+            }
             jobs.close_idle().await;
             match jobs.delete_expired(&ExpiredRequest::of("_all")).await {
                 Ok(true) => {}
                 Ok(false) => tracing::warn!("the nightly maintenance is not complete"),
                 Err(error) => tracing::warn!(%error, "the nightly maintenance failed"),
             }
-            nightly = next_run(jobs.settings());
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidewatch_store::Annotations;
 
 use crate::entry::{BlockReason, Entry, State};
 use crate::error::{JobError, Result};
@@ -29,9 +30,9 @@ impl Jobs {
         })
     }
 
-    /// Forgets all that a closed job has learnt and found; its configuration stays, and what users have annotated unless
-    /// that is to go, too. A reset that runs already is joined.
-    pub fn reset(&self, job_id: &str, user_annotations: bool) -> Arc<Task> {
+    /// Forgets all that a closed job has learnt and found; its configuration stays. A reset that runs already is joined.
+    /// Annotations that people wrote go only where that is asked.
+    pub fn reset(&self, job_id: &str, annotations: Annotations) -> Arc<Task> {
         let new = NewTask {
             kind: Kind::Transport,
             action: "cluster:admin/xpack/ml/job/reset",
@@ -40,7 +41,7 @@ impl Jobs {
         };
         let (jobs, job_id) = (self.clone(), job_id.to_owned());
         self.tasks().run(new, |task| async move {
-            jobs.reset_for(&job_id, user_annotations, &task).await
+            jobs.reset_for(&job_id, annotations, &task).await
         })
     }
 
@@ -87,13 +88,24 @@ impl Jobs {
     }
 
     async fn remove(&self, job_id: &str) -> Result<()> {
-        while self.0.store.clear_some(job_id, ROWS).await? > 0 {}
+        while self
+            .0
+            .store
+            .clear_some(job_id, ROWS, Annotations::All)
+            .await?
+            > 0
+        {}
         // No calendar that is just being changed gets its name back.
         let _resources = self.0.resources.lock().await;
         Ok(self.0.store.delete_job(job_id).await?)
     }
 
-    async fn reset_for(&self, job_id: &str, user_annotations: bool, task: &Task) -> Result<Value> {
+    async fn reset_for(
+        &self,
+        job_id: &str,
+        annotations: Annotations,
+        task: &Task,
+    ) -> Result<Value> {
         if self.0.cluster.upgrade_mode() {
             return Err(JobError::conflict(
                 "cannot reset job while indices are being upgraded",
@@ -131,7 +143,7 @@ impl Jobs {
             }
         }
         let _turn = entry.blocking.lock().await;
-        let done = self.clear(&entry, user_annotations, task).await?;
+        let done = self.clear(&entry, annotations, task).await?;
         if done {
             self.notify(job_id, "info", "Job has been reset").await;
         }
@@ -139,13 +151,13 @@ impl Jobs {
     }
 
     /// Takes a job back to its first day. False: it was stopped half-way, and the job stays blocked.
-    async fn clear(&self, entry: &Entry, user_annotations: bool, task: &Task) -> Result<bool> {
+    async fn clear(&self, entry: &Entry, annotations: Annotations, task: &Task) -> Result<bool> {
         let job_id = entry.job.read().job_id.clone();
         loop {
             if task.is_cancelled() || !entry.is_blocked_by(&task.id) {
                 return Ok(false);
             }
-            if self.0.store.clear_some(&job_id, ROWS).await? == 0 {
+            if self.0.store.clear_some(&job_id, ROWS, annotations).await? == 0 {
                 break;
             }
         }
@@ -160,7 +172,7 @@ impl Jobs {
         job.block(None);
         self.0
             .store
-            .clear_job(&job_id, &text(&job), user_annotations)
+            .clear_job(&job_id, &text(&job), annotations)
             .await?;
         *entry.job.write() = job;
         *entry.live.write() = Live::new(&job_id);
@@ -188,7 +200,7 @@ impl Jobs {
             );
             match reason {
                 BlockReason::Delete => drop(self.delete(&job_id, true)),
-                BlockReason::Reset => drop(self.reset(&job_id, false)),
+                BlockReason::Reset => drop(self.reset(&job_id, Annotations::Own)),
                 BlockReason::Revert => {
                     // It changes the job in one step: it has happened, or it hasn't.
                     let task_id = entry
@@ -254,7 +266,7 @@ mod tests {
                     format!("Cannot open job [j] because it is executing [{name}]")
                 )
             );
-            let refused = jobs.reset("j", false).ended().await.expect_err("refused");
+            let refused = jobs.reset("j", Annotations::Own).ended().await.expect_err("refused");
             assert_eq!(
                 (refused.status, refused.reason),
                 (

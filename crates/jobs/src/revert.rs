@@ -14,6 +14,7 @@ use crate::error::{JobError, Result};
 use crate::live::json as text;
 use crate::manager::Jobs;
 use crate::snapshots::{EMPTY, ModelSnapshot};
+use crate::stats::Basis;
 use crate::tasks::{Kind, NewTask, Task};
 
 /// Annotations that say nothing any more once what they tell of is taken back.
@@ -131,6 +132,8 @@ impl Jobs {
         let mut live = entry.live.read().clone();
         live.counts = learnt.counts;
         live.size = snapshot.model_size_stats.size.clone();
+        live.basis = Basis::default();
+        live.basis.of = snapshot.model_size_stats.fixed.assignment_memory_basis;
         // Nothing was learnt since the snapshot, but its size is said anew.
         live.log_time = snapshot.timestamp;
         live.size_log_time = self.now();

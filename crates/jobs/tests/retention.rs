@@ -14,8 +14,8 @@ use tidewatch_jobs::foresee::ForeseenOfJob;
 use tidewatch_jobs::{ExpiredRequest, Jobs, RevertRequest, State, UpgradeState, maintenance};
 use tidewatch_model::engine::{Engine, is_current};
 use tidewatch_store::{
-    AnnotationRow, CategoryQuery, ForecastRow, ResultKind, ResultQuery, ResultRow, ResultWrite,
-    SnapshotRow, Sort,
+    AnnotationRow, Annotations, CategoryQuery, ForecastRow, ResultKind, ResultQuery, ResultRow,
+    ResultWrite, SnapshotRow, Sort,
 };
 
 const KINDS: [ResultKind; 4] = [
@@ -190,14 +190,8 @@ async fn there_is_a_way_back_only_for_a_closed_job() {
         .await
         .expect("saved");
     assert_eq!(revert(&jobs, "j", id, true).await, Err(400));
-    assert_eq!(
-        jobs.store()
-            .newest_bucket("j")
-            .await
-            .expect("read")
-            .is_some(),
-        true
-    );
+    let newest = jobs.store().newest_bucket("j").await.expect("read");
+    assert!(newest.is_some(), "results are there");
     jobs.shut_down().await;
 }
 
@@ -434,8 +428,9 @@ async fn fill(jobs: &Jobs, history: &History) {
         .find(|row| row.snapshot_id == active)
         .expect("there")
         .clone();
+    let config = json!(jobs.get("j").expect("there")).to_string();
     store
-        .clear_job("j", &json!(jobs.get("j").expect("there")).to_string(), true)
+        .clear_job("j", &config, Annotations::All)
         .await
         .expect("cleared");
     store.save_snapshot(&base, vec![2]).await.expect("saved");

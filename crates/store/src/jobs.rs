@@ -19,6 +19,13 @@ pub struct JobRow {
     pub opened_order: Option<i64>,
 }
 
+/// Which annotations go with all else that a job has: people's too, or only its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Annotations {
+    All,
+    Own,
+}
+
 impl Store {
     /// Adds a job. `false`: there is one of this id, and nothing has changed.
     pub async fn insert_job(&self, job: &JobRow) -> Result<bool> {
@@ -95,7 +102,7 @@ impl Store {
     pub async fn delete_job(&self, job_id: &str) -> Result<()> {
         self.write_for(job_id, |conn, job_id| {
             Box::pin(async move {
-                clear(conn, &job_id, true).await?;
+                clear(conn, &job_id, Annotations::All).await?;
                 sqlx::query("DELETE FROM calendar_jobs WHERE job_id = ?")
                     .bind(&job_id)
                     .execute(&mut *conn)
@@ -120,12 +127,12 @@ impl Store {
         &self,
         job_id: &str,
         config: &str,
-        user_annotations: bool,
+        annotations: Annotations,
     ) -> Result<()> {
         let config = config.to_owned();
         self.write_for(job_id, move |conn, job_id| {
             Box::pin(async move {
-                clear(&mut *conn, &job_id, user_annotations).await?;
+                clear(&mut *conn, &job_id, annotations).await?;
                 let done = sqlx::query("UPDATE jobs SET config = ?2 WHERE job_id = ?1")
                     .bind(&job_id)
                     .bind(config)
@@ -139,11 +146,16 @@ impl Store {
 
     /// Deletes at most `rows` rows of what [`clear_job`](Self::clear_job) deletes, and tells how many. When it tells 0,
     /// what is left is little.
-    pub async fn clear_some(&self, job_id: &str, rows: u32) -> Result<u64> {
+    pub async fn clear_some(
+        &self,
+        job_id: &str,
+        rows: u32,
+        annotations: Annotations,
+    ) -> Result<u64> {
         self.write_for(job_id, move |conn, job_id| {
             Box::pin(async move {
                 let mut deleted = 0;
-                for (sql, share) in SOME {
+                for (sql, share) in some(annotations) {
                     let done = sqlx::query(sql)
                         .bind(&job_id)
                         .bind((i64::from(rows) - deleted) / share)
@@ -189,10 +201,10 @@ pub(crate) fn must_exist(rows: u64, job_id: String) -> Result<()> {
 }
 
 /// Deletes everything that hangs on a job. The chunks of checkpoints and snapshots go with their owners.
-async fn clear(conn: &mut SqliteConnection, job_id: &str, user_annotations: bool) -> Result<()> {
-    let annotations = match user_annotations {
-        true => "DELETE FROM annotations WHERE job_id = ?",
-        false => {
+async fn clear(conn: &mut SqliteConnection, job_id: &str, annotations: Annotations) -> Result<()> {
+    let annotations = match annotations {
+        Annotations::All => "DELETE FROM annotations WHERE job_id = ?",
+        Annotations::Own => {
             "DELETE FROM annotations WHERE job_id = ? AND json_extract(doc, '$.create_username') = '_xpack'"
         }
     };
@@ -213,43 +225,57 @@ async fn clear(conn: &mut SqliteConnection, job_id: &str, user_annotations: bool
 
 /// A limited number of rows of each table that may have many of a job, and for how many rows one of them counts: a
 /// chunk of a state has a megabyte.
-const SOME: [(&str, i64); 7] = [
-    (
-        "DELETE FROM results WHERE (job_id, kind, timestamp, seq) IN
+fn some(annotations: Annotations) -> [(&'static str, i64); 8] {
+    let annotations = match annotations {
+        Annotations::All => {
+            "DELETE FROM annotations WHERE (job_id, annotation_id) IN
+             (SELECT job_id, annotation_id FROM annotations WHERE job_id = ? LIMIT ?)"
+        }
+        Annotations::Own => {
+            "DELETE FROM annotations WHERE (job_id, annotation_id) IN
+             (SELECT job_id, annotation_id FROM annotations
+              WHERE job_id = ? AND json_extract(doc, '$.create_username') = '_xpack' LIMIT ?)"
+        }
+    };
+    [
+        (
+            "DELETE FROM results WHERE (job_id, kind, timestamp, seq) IN
          (SELECT job_id, kind, timestamp, seq FROM results WHERE job_id = ? LIMIT ?)",
-        1,
-    ),
-    (
-        "DELETE FROM journal WHERE rowid IN (SELECT rowid FROM journal WHERE job_id = ? LIMIT ?)",
-        100,
-    ),
-    (
-        "DELETE FROM checkpoint_chunks WHERE rowid IN
+            1,
+        ),
+        (
+            "DELETE FROM journal WHERE rowid IN (SELECT rowid FROM journal WHERE job_id = ? LIMIT ?)",
+            100,
+        ),
+        (
+            "DELETE FROM checkpoint_chunks WHERE rowid IN
          (SELECT rowid FROM checkpoint_chunks WHERE job_id = ? LIMIT ?)",
-        100,
-    ),
-    (
-        "DELETE FROM snapshot_chunks WHERE rowid IN
+            100,
+        ),
+        (
+            "DELETE FROM snapshot_chunks WHERE rowid IN
          (SELECT rowid FROM snapshot_chunks WHERE job_id = ? LIMIT ?)",
-        100,
-    ),
-    (
-        "DELETE FROM snapshots WHERE (job_id, snapshot_id) IN
+            100,
+        ),
+        (
+            "DELETE FROM snapshots WHERE (job_id, snapshot_id) IN
          (SELECT job_id, snapshot_id FROM snapshots WHERE job_id = ? LIMIT ?)",
-        1,
-    ),
-    (
-        "DELETE FROM forecast_points WHERE (forecast, timestamp, series) IN
+            1,
+        ),
+        (annotations, 1),
+        (
+            "DELETE FROM forecast_points WHERE (forecast, timestamp, series) IN
          (SELECT forecast, timestamp, series FROM forecast_points
           WHERE forecast IN (SELECT number FROM forecasts WHERE job_id = ?) LIMIT ?)",
-        1,
-    ),
-    (
-        "DELETE FROM documents WHERE (index_name, id) IN
+            1,
+        ),
+        (
+            "DELETE FROM documents WHERE (index_name, id) IN
          (SELECT index_name, id FROM documents WHERE job_id = ? LIMIT ?)",
-        1,
-    ),
-];
+            1,
+        ),
+    ]
+}
 
 #[cfg(test)]
 mod tests {
@@ -429,7 +455,7 @@ mod tests {
         fill(&store, "j").await;
         // First in steps as small as can be.
         for _ in 0..1_000 {
-            let deleted = store.clear_some("j", 100).await.unwrap();
+            let deleted = store.clear_some("j", 100, Annotations::All).await.unwrap();
             assert!(deleted <= 100, "{deleted}");
             if deleted == 0 {
                 break;
@@ -453,16 +479,53 @@ mod tests {
             doc: r#"{"create_username":"_xpack"}"#.into(),
         };
         store.annotate(&system).await.unwrap();
-        store.clear_job("j", &config, false).await.unwrap();
+        store
+            .clear_job("j", &config, Annotations::Own)
+            .await
+            .unwrap();
         let users = store.annotations("j").await.unwrap();
         assert_eq!(users.len(), 1, "{users:?}");
         assert_eq!(users[0].annotation_id, "b");
-        store.clear_job("j", &config, true).await.unwrap();
+        store
+            .clear_job("j", &config, Annotations::All)
+            .await
+            .unwrap();
         for (table, rows) in census(&store, "j").await {
             let stays = ["jobs", "notifications", "calendar_jobs"].contains(&table.as_str());
             assert_eq!(rows, i64::from(stays), "{table}");
         }
         assert_eq!(store.jobs().await.unwrap(), [job("j")]);
         fill(&store, "j").await;
+    }
+
+    #[tokio::test]
+    async fn peoples_annotations_may_stay() {
+        let dir = tempdir();
+        let store = open_with_job(dir.path(), "j").await;
+        let note = |id: &str, by: &str| AnnotationRow {
+            job_id: "j".into(),
+            annotation_id: id.into(),
+            timestamp: 1,
+            doc: format!(r#"{{"create_username":"{by}"}}"#),
+        };
+        let left = async || {
+            let left = store.annotations("j").await.unwrap();
+            left.into_iter()
+                .map(|row| row.annotation_id)
+                .collect::<Vec<_>>()
+        };
+        let own = Annotations::Own;
+        for by_steps in [true, false] {
+            for (id, by) in [("a", "_xpack"), ("b", "ann"), ("c", "_xpack")] {
+                store.annotate(&note(id, by)).await.unwrap();
+            }
+            match by_steps {
+                true => while store.clear_some("j", 1, own).await.unwrap() > 0 {},
+                false => store.clear_job("j", "{}", own).await.unwrap(),
+            }
+            assert_eq!(left().await, ["b"]);
+        }
+        store.clear_job("j", "{}", Annotations::All).await.unwrap();
+        assert!(left().await.is_empty());
     }
 }

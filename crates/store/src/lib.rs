@@ -42,7 +42,7 @@ pub use documents::{
 pub use error::{Result, StoreError};
 pub use filters::FilterRow;
 pub use forecasts::{ForecastPage, ForecastPoint, ForecastRow, ForecastSeriesRow};
-pub use jobs::JobRow;
+pub use jobs::{Annotations, JobRow};
 pub use notes::{AnnotationRow, NotificationRow};
 pub use rescore::{Rescore, Rescoring};
 pub use results::{
