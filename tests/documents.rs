@@ -319,7 +319,7 @@ fn filled() -> Server {
         let record = json!({
             "job_id": if day < 7 { JOB } else { "other" }, "result_type": "record", "timestamp": T + day * DAY,
             "bucket_span": 3600, "record_score": day * 10, "by_field_name": "airline",
-            "by_field_value": ["AAL", "JZA"][day as usize % 2], "is_interim": day == 3,
+            "by_field_value": (["AAL", "JZA"][day as usize % 2]), "is_interim": day == 3,
             "causes": [{"over_field_value": "a cause"}]
         });
         add(".ml-anomalies-shared", &format!("r{day}"), record);

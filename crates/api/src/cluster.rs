@@ -17,6 +17,12 @@ const BUILD_DATE: &str = "2026-11-21T00:00:00.000000000Z";
 /// The licence begins with the project: 2026-01-01.
 const LICENSED_SINCE: i64 = 1_767_225_600_000;
 
+/// What the one node does.
+pub const ROLES: [&str; 4] = ["data", "ingest", "master", "ml"];
+
+/// What an open job takes beside its models, with what is taken once: a job can't have all of the memory.
+const OVERHEAD: Memory = Memory::mebibytes(40);
+
 pub fn ok(value: &Value) -> Response {
     json_response(StatusCode::OK, value.to_string())
 }
@@ -116,17 +122,19 @@ pub async fn xpack(State(state): State<ApiState>, uri: Uri) -> Result<Response> 
 
 pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
     Params::new(&uri)?.finish()?;
-    let settings = state.jobs.settings();
-    let most = state.jobs.max_model_memory_limit();
+    let cluster = state.jobs.cluster();
+    let (max, memory) = (cluster.max_model_memory_limit(), cluster.node_memory());
     let default = Memory::mebibytes(1024);
-    let default = most.map_or(default, |most| most.min(default));
-    let effective = most.map_or(settings.node_memory, |most| most.min(settings.node_memory));
+    let default = max.map_or(default, |max| max.min(default));
+    let largest = Memory {
+        bytes: memory.bytes.saturating_sub(OVERHEAD.bytes),
+    };
     let mut limits = json!({
-        "effective_max_model_memory_limit": effective.to_string(),
-        "total_ml_memory": settings.node_memory.to_string()
+        "effective_max_model_memory_limit": max.map_or(largest, |max| max.min(largest)),
+        "total_ml_memory": memory
     });
-    if let Some(most) = most {
-        limits["max_model_memory_limit"] = most.human().into();
+    if let Some(max) = max {
+        limits["max_model_memory_limit"] = max.human().into();
     }
     Ok(ok(&json!({
         "defaults": {
@@ -139,7 +147,7 @@ pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response
             },
             "datafeeds": {"scroll_size": 1000}
         },
-        "upgrade_mode": false,
+        "upgrade_mode": cluster.upgrade_mode(),
         "native_code": {"version": env!("CARGO_PKG_VERSION"), "build_hash": BUILD_HASH},
         "limits": limits
     })))

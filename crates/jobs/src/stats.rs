@@ -51,6 +51,7 @@ pub struct ModelSizeDoc {
 /// What the statistics have beside, of parts of Elasticsearch that an engine of this version hasn't.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fixed {
+    #[serde(default)]
     pub assignment_memory_basis: MemoryBasis,
     pub output_memory_allocator_bytes: u64,
 }

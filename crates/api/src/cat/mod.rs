@@ -3,6 +3,7 @@
 mod cluster;
 mod jobs;
 mod table;
+mod tasks;
 
 use axum::Router;
 use axum::extract::State;
@@ -19,11 +20,12 @@ use crate::params::Params;
 pub use table::{Cell, Column, Table};
 
 /// What `/_cat` lists.
-const LISTED: [&str; 4] = [
+const LISTED: [&str; 5] = [
     "/_cat/ml/anomaly_detectors",
     "/_cat/ml/anomaly_detectors/{job_id}",
     "/_cat/health",
     "/_cat/nodes",
+    "/_cat/tasks",
 ];
 
 pub fn routes() -> Router<ApiState> {
@@ -33,6 +35,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/_cat/ml/anomaly_detectors/{job_id}", get(jobs::some))
         .route("/_cat/health", get(cluster::health))
         .route("/_cat/nodes", get(cluster::nodes))
+        .route("/_cat/tasks", get(tasks::list))
 }
 
 async fn list(uri: Uri) -> Result<Response> {
