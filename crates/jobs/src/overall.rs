@@ -8,7 +8,10 @@ use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
 /// Buckets that one answer may hold.
-const MOST: i64 = 10_000;
+const MOST: usize = 10_000;
+
+/// Intervals that are looked at together: those without a bucket are told only between two buckets of one such chunk.
+const CHUNK: i64 = 1_000;
 
 /// What is asked. Times are epoch milliseconds.
 #[derive(Debug, Clone)]
@@ -64,22 +67,28 @@ impl Jobs {
                 .await?;
             scores.push((job.job_id.clone(), found));
         }
-        let times = || {
-            scores
-                .iter()
-                .flat_map(|(_, found)| found.iter().map(|(time, ..)| *time))
-        };
-        let (Some(first), Some(last)) = (times().min(), times().max()) else {
-            return Ok(Vec::new());
-        };
-        let (first, last) = (down(first), down(last));
-        if (last - first) / working >= MOST {
-            return Err(JobError::illegal_argument(format!(
-                "Unable to return more than [{MOST}] overall buckets; please use parameters [start] and [end] to limit \
-                 the time range"
-            )));
+        let chunk = working.saturating_mul(CHUNK);
+        let mut buckets = Vec::new();
+        let origin = down(first_from(&scores, i64::MIN).unwrap_or_default());
+        let mut next = first_from(&scores, i64::MIN);
+        while let Some(first) = next {
+            let start = origin + (first - origin).div_euclid(chunk) * chunk;
+            let end = start.saturating_add(chunk);
+            let part = within(&scores, first, end);
+            let last = part.iter().filter_map(|(_, found)| found.last());
+            let last = last.map(|(time, ..)| *time).max().unwrap_or(first);
+            buckets.extend(aligned(&part, down(first), down(last), working, request));
+            if buckets.len() > MOST {
+                buckets = merged(buckets, span);
+            }
+            if buckets.len() > MOST {
+                return Err(JobError::bad_request(format!(
+                    "Unable to return more than [{MOST}] results; please use parameters [start] and [end] to limit the \
+                     time range"
+                )));
+            }
+            next = first_from(&scores, end);
         }
-        let buckets = aligned(&scores, first, last, working, request);
         Ok(merged(buckets, span))
     }
 }
@@ -93,7 +102,7 @@ fn spans(jobs: &[Job], request: &OverallRequest) -> Result<Option<(i64, i64)>> {
     let millis = |span: TimeSpan| span.as_secs() * 1_000;
     let asked = request.bucket_span.unwrap_or(longest);
     if asked.as_secs() < longest.as_secs() {
-        return Err(JobError::illegal_argument(format!(
+        return Err(JobError::bad_request(format!(
             "Param [bucket_span] must be greater or equal to the max bucket_span [{longest}]"
         )));
     }
@@ -103,6 +112,25 @@ fn spans(jobs: &[Job], request: &OverallRequest) -> Result<Option<(i64, i64)>> {
         millis(if simple { asked } else { longest }),
         millis(asked),
     )))
+}
+
+/// The time of the first bucket of all that is not before `from`.
+fn first_from(scores: &[Scores], from: i64) -> Option<i64> {
+    let firsts = scores.iter().filter_map(|(_, found)| {
+        let place = found.partition_point(|(time, ..)| *time < from);
+        found.get(place)
+    });
+    firsts.map(|(time, ..)| *time).min()
+}
+
+/// The scores of a span of time, its end left out.
+fn within(scores: &[Scores], start: i64, end: i64) -> Vec<Scores> {
+    let part = |found: &[(i64, f64, bool)]| {
+        let place = |limit: i64| found.partition_point(|(time, ..)| *time < limit);
+        found[place(start)..place(end)].to_vec()
+    };
+    let parts = scores.iter().map(|(job, found)| (job.clone(), part(found)));
+    parts.collect()
 }
 
 fn aligned(
