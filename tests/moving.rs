@@ -473,7 +473,7 @@ fn files_of_a_cluster_are_taken_under_any_names() {
     assert_eq!(counted(&told, "model_forecasts", "new"), 2);
     assert_eq!(counted(&told, "records", "new"), 4);
     let sources = told["definitions"].as_array().expect("a list").iter();
-    let unknown: Vec<&Value> = sources.filter(|one| one["what"] == "source").collect();
+    let unknown: Vec<&Value> = sources.filter(|one| one["what"] == "file").collect();
     assert_eq!(unknown.len(), 1, "{told:#}");
     assert!(
         unknown[0]["id"]

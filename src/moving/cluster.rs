@@ -7,6 +7,7 @@ use tidewatch_jobs::NODE_NAME;
 use super::definitions::{Calendar, Definitions, id_of};
 use super::http::{Failure, Remote};
 use super::kind::Kind;
+use super::report::Definition;
 use super::search::Search;
 use super::source::{Source, Stretch, Taker};
 use super::walk::{self, Page, Question};
@@ -209,14 +210,14 @@ impl Source for Cluster {
             };
             match listed {
                 Ok((all, lost)) => {
-                    missing.extend(lost.map(|why| (plural.to_owned(), why)));
+                    missing.extend(lost.map(|why| Definition::missing("list", plural, why)));
                     Ok(all)
                 }
                 Err(failure) if failure.is_final() => Err(failure.into()),
                 // Of tidewatch before it had datafeeds.
                 Err(_) if self.is_tidewatch && plural == "datafeeds" => Ok(Vec::new()),
                 Err(failure) => {
-                    missing.push((plural.to_owned(), failure.to_string()));
+                    missing.push(Definition::missing("list", plural, failure.to_string()));
                     Ok(Vec::new())
                 }
             }

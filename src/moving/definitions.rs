@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tidewatch_jobs::matches;
 
+use super::report::Definition;
+
 /// Fields that a server adds to a job; no request may have them.
 const OF_THE_SERVER: [&str; 11] = [
     "job_type",
@@ -29,8 +31,8 @@ pub struct Definitions {
     pub calendars: Vec<Calendar>,
     /// Jobs of which there are results alone.
     pub loose: Vec<String>,
-    /// What there is of them and can't be read: what, and why not.
-    pub missing: Vec<(String, String)>,
+    /// What there is of them, or should be, and can't be read.
+    pub missing: Vec<Definition>,
 }
 
 pub struct Calendar {
@@ -64,8 +66,8 @@ impl Definitions {
                 id_of(job, "job_id") == *part || groups(job).iter().any(|group| group == part)
             });
             if !found && !self.loose.iter().any(|id| id == part) {
-                let why = "there is no such job or group at the source".to_owned();
-                self.missing.push((format!("job {part}"), why));
+                let why = "there is no such job or group at the source";
+                self.missing.push(Definition::missing("job", *part, why));
             }
         }
         self.loose
@@ -200,7 +202,7 @@ mod tests {
         };
         all.select("we*,gone");
         assert_eq!(all.missing.len(), 1);
-        assert_eq!(all.missing[0].0, "job gone");
+        assert_eq!(all.missing[0].id, "gone");
         assert_eq!(all.jobs.len(), 1);
         assert_eq!(
             all.datafeeds,

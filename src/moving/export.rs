@@ -26,10 +26,7 @@ impl Export<'_> {
     pub fn run(&mut self, jobs: &str, progress: &Progress) -> anyhow::Result<()> {
         let mut wanted = self.source.definitions()?;
         wanted.select(jobs);
-        for (what, why) in wanted.missing.drain(..) {
-            self.report
-                .tell("source", &what, Outcome::NotTaken, vec![why]);
-        }
+        self.report.definitions.append(&mut wanted.missing);
         let (calendars, events): (Vec<Value>, Vec<Vec<Value>>) = wanted
             .calendars
             .into_iter()

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::definitions::{Calendar, Definitions, id_of};
 use super::kind::Kind;
+use super::report::Definition;
 use super::source::{Source, Stretch, Taker};
 
 const ENDINGS: [&str; 3] = ["json", "ndjson", "jsonl"];
@@ -99,7 +100,8 @@ impl Source for Files {
             })?;
             if unknown > 0 {
                 let why = format!("{unknown} of its objects are nothing that is known here");
-                all.missing.push((format!("file {}", file.display()), why));
+                let file = file.display().to_string();
+                all.missing.push(Definition::missing("file", file, why));
             }
         }
         for event in events {
@@ -108,9 +110,8 @@ impl Source for Files {
                 Some(calendar) if !calendar.events.contains(&event) => calendar.events.push(event),
                 Some(_) => {}
                 None => {
-                    let why = "its calendar isn't among the files".to_owned();
-                    all.missing
-                        .push((format!("an event of calendar {id}"), why));
+                    let why = "there are events of it, and it isn't among the files";
+                    all.missing.push(Definition::missing("calendar", id, why));
                 }
             }
         }

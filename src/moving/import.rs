@@ -14,7 +14,7 @@ use super::http::Failure;
 use super::kind::Kind;
 use super::plan::{self, Step, same_analysis};
 use super::progress::Progress;
-use super::report::{Doing, Outcome, Report, Results};
+use super::report::{Definition, Doing, Outcome, Report, Results};
 use super::source::{Source, Stretch};
 use super::writer::Writer;
 
@@ -36,10 +36,7 @@ impl Import<'_> {
     pub fn run(&mut self, jobs: &str, progress: &Progress) -> anyhow::Result<()> {
         let mut wanted = self.source.definitions()?;
         wanted.select(jobs);
-        for (what, why) in wanted.missing.drain(..) {
-            self.report
-                .tell("source", &what, Outcome::NotTaken, vec![why]);
-        }
+        self.report.definitions.append(&mut wanted.missing);
         let mut created = false;
         for step in plan::steps(&wanted, self.target)? {
             created |= step.what == "job" && !step.requests.is_empty();
@@ -60,9 +57,9 @@ impl Import<'_> {
                 }
                 (None, Some(_)) if self.is_dry() => self.count(job_id, Stretch::default())?,
                 (None, None) => {
-                    let why = "there are results of it, and no such job".to_owned();
-                    self.report
-                        .tell("job", job_id, Outcome::NotTaken, vec![why]);
+                    let why = "there are results of it, and no such job";
+                    let loose = Definition::missing("job", job_id, why);
+                    self.report.definitions.push(loose);
                 }
                 // It was told of with its job.
                 (_, Some(_)) | (Some(_), None) => {}

@@ -72,6 +72,17 @@ pub struct Results {
     pub why: Vec<String>,
 }
 
+impl Definition {
+    pub fn missing(what: &'static str, id: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            what,
+            id: id.into(),
+            outcome: Outcome::NotTaken,
+            why: vec![why.into()],
+        }
+    }
+}
+
 impl Results {
     pub fn of(job_id: &str, kind: Kind) -> Self {
         Self {
