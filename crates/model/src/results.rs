@@ -195,14 +195,14 @@ impl Explanation {
 pub struct Deviation {
     /// `dip` or `spike`.
     pub anomaly_type: &'static str,
+    /// Buckets that have been unusual on end.
+    pub anomaly_length: u32,
     /// 0 to 5.
     pub single_bucket_impact: u8,
     /// 0 to 5.
     pub multi_bucket_impact: u8,
     /// 0 to 5: of a shape that was never seen.
     pub anomaly_characteristics_impact: u8,
-    /// Buckets that have been unusual on end.
-    pub anomaly_length: u32,
     /// Bounds of 95 % about the typical value. A place has none.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
