@@ -296,3 +296,530 @@ fn what_was_written_stays_beside_what_the_engine_finds() {
     assert_eq!(now["count"], count);
     assert_eq!(now["buckets"][0]["anomaly_score"], 99.0);
 }
+
+/// A server with results of two jobs, an annotation and a state.
+fn filled() -> Server {
+    let server = server();
+    server.ok(
+        "PUT",
+        &Client::job_path("other", ""),
+        &traffic::job_config(),
+    );
+    let mut lines = vec![];
+    let mut add = |index: &str, id: &str, document: Value| {
+        lines.push(json!({"index": {"_index": index, "_id": id}}));
+        lines.push(document);
+    };
+    for day in 0..10 {
+        add(
+            ".ml-anomalies-moved",
+            &format!("b{day}"),
+            bucket(day, (day * 10) as f64),
+        );
+        let record = json!({
+            "job_id": if day < 7 { JOB } else { "other" }, "result_type": "record", "timestamp": T + day * DAY,
+            "bucket_span": 3600, "record_score": day * 10, "by_field_name": "airline",
+            "by_field_value": (["AAL", "JZA"][day as usize % 2]), "is_interim": day == 3,
+            "causes": [{"over_field_value": "a cause"}]
+        });
+        add(".ml-anomalies-shared", &format!("r{day}"), record);
+    }
+    add(".ml-anomalies-shared", "loose", json!({"new_field": "bar"}));
+    add(".ml-state-000001", "moved_model_state_1#1", json!({}));
+    add(
+        ".ml-annotations-write",
+        "note",
+        json!({"job_id": JOB, "annotation": "Someone restarted the router", "timestamp": "2016-06-03T00:00:00Z",
+               "create_username": "ann", "type": "annotation", "event": "user"}),
+    );
+    let reply = bulk(&server, "/_bulk", &lines);
+    assert_eq!(reply.body["errors"], false, "{}", reply.text);
+    server
+}
+
+fn search(server: &Server, index: &str, body: &Value) -> Value {
+    server.ok("POST", &format!("/{index}/_search"), body)
+}
+
+fn ids(found: &Value) -> String {
+    let hits = found["hits"]["hits"].as_array().expect("hits");
+    let ids: Vec<&str> = hits
+        .iter()
+        .map(|hit| hit["_id"].as_str().expect("an id"))
+        .collect();
+    ids.join(" ")
+}
+
+#[test]
+fn documents_are_found_by_queries() {
+    let server = filled();
+    let of = |query: Value| {
+        let body = json!({"query": query, "size": 100, "sort": "timestamp"});
+        ids(&search(&server, ".ml-anomalies-*", &body))
+    };
+    let records = json!({"term": {"result_type": "record"}});
+    assert_eq!(
+        of(json!({"bool": {"filter": [records, {"range": {"record_score": {"gte": 60}}}]}})),
+        "r6 r7 r8 r9"
+    );
+    let range = json!({"range": {"timestamp": {"gte": "2016-06-03", "lte": "2016-06-04"}}});
+    assert_eq!(of(json!({"bool": {"must": [records, range]}})), "r2 r3");
+    assert_eq!(
+        of(json!({"query_string": {"query": "airline:JZA AND is_interim:true"}})),
+        "r3"
+    );
+    assert_eq!(
+        of(json!({"query_string": {"query": "\"a cause\" AND job_id:other"}})),
+        "r7 r8 r9"
+    );
+    assert_eq!(of(json!({"exists": {"field": "new_field"}})), "loose");
+    assert_eq!(
+        of(json!({"ids": {"values": ["b2", "r2", "nothing"]}})),
+        "b2 r2"
+    );
+
+    // An alias of a job shows its documents alone.
+    let all = json!({"query": {"query_string": {"query": "result_type:record"}}});
+    let path = "/.ml-anomalies-other/_search?rest_total_hits_as_int=true";
+    assert_eq!(server.ok("POST", path, &all)["hits"]["total"], 3);
+    let path = "/.ml-anomalies-shared/_search?rest_total_hits_as_int=true&expand_wildcards=all";
+    assert_eq!(server.ok("POST", path, &all)["hits"]["total"], 10);
+    assert_eq!(
+        server.ok("GET", "/.ml-state*/_count", &Value::Null)["count"],
+        1
+    );
+    let note = json!({"query": {"match": {"annotation": "ROUTER"}}});
+    let found = search(&server, ".ml-annotations-read", &note);
+    assert_eq!(ids(&found), "note");
+    assert_eq!(
+        found["hits"]["hits"][0]["_source"]["timestamp"],
+        T + 2 * DAY
+    );
+    assert_eq!(found["hits"]["hits"][0]["_index"], ".ml-annotations-000001");
+    let notes = server.ok("GET", &Client::job_path(JOB, "/annotations"), &Value::Null);
+    assert_eq!(notes["annotations"][0]["create_username"], "ann");
+
+    for (query, kind, reason) in [
+        (
+            json!({"fuzzy": {}}),
+            "parsing_exception",
+            "unknown query [fuzzy]",
+        ),
+        (
+            json!({"query_string": {"query": "a:("}}),
+            "query_shard_exception",
+            "Failed to parse query [a:(]",
+        ),
+        (
+            json!({"range": {"timestamp": {"gte": "soon"}}}),
+            "parse_exception",
+            "failed to parse date field [soon]",
+        ),
+    ] {
+        let reply = server.call("POST", "/.ml-anomalies-*/_search", &json!({"query": query}));
+        reply.assert_error(400, kind, reason);
+    }
+}
+
+#[test]
+fn pages_of_a_search_are_in_order() {
+    let server = filled();
+    let body = |more: Value| {
+        let mut body = json!({
+            "query": {"term": {"result_type": "record"}}, "sort": [{"record_score": "desc"}, "_id"], "size": 3,
+            "_source": ["record_score"]
+        });
+        for (name, value) in more.as_object().expect("an object") {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let first = search(&server, ".ml-anomalies-*", &body(json!({})));
+    assert_eq!(ids(&first), "r9 r8 r7");
+    assert_eq!(
+        first["hits"]["total"],
+        json!({"value": 10, "relation": "eq"})
+    );
+    let last = &first["hits"]["hits"][2];
+    assert_eq!(
+        (&last["sort"], &last["_source"]),
+        (&json!([70.0, "r7"]), &json!({"record_score": 70.0}))
+    );
+    assert_eq!(
+        ids(&search(
+            &server,
+            ".ml-anomalies-*",
+            &body(json!({"search_after": last["sort"]}))
+        )),
+        "r6 r5 r4"
+    );
+    assert_eq!(
+        ids(&search(
+            &server,
+            ".ml-anomalies-*",
+            &body(json!({"from": 8}))
+        )),
+        "r1 r0"
+    );
+    let total =
+        |more: Value| search(&server, ".ml-anomalies-*", &body(more))["hits"]["total"].clone();
+    assert_eq!(
+        total(json!({"track_total_hits": 4})),
+        json!({"value": 4, "relation": "gte"})
+    );
+    assert_eq!(total(json!({"track_total_hits": false})), Value::Null);
+    let too_deep = server.call(
+        "POST",
+        "/.ml-anomalies-*/_search",
+        &body(json!({"from": 9_998})),
+    );
+    too_deep.assert_error(
+        400,
+        "illegal_argument_exception",
+        "Result window is too large",
+    );
+}
+
+#[test]
+fn results_are_added_up() {
+    let server = filled();
+    let body = json!({
+        "size": 0, "query": {"term": {"result_type": "record"}},
+        "aggs": {
+            "most": {"max": {"field": "record_score"}},
+            "jobs": {"terms": {"field": "job_id", "order": {"best": "desc"}}, "aggs": {
+                "best": {"max": {"field": "record_score"}}
+            }},
+            "weeks": {"date_histogram": {"field": "timestamp", "calendar_interval": "week"}, "aggs": {
+                "mean": {"avg": {"field": "record_score"}}
+            }},
+            "airlines": {"cardinality": {"field": "by_field_value"}},
+            "late": {"filter": {"range": {"timestamp": {"gte": "2016-06-09"}}}}
+        }
+    });
+    let found = search(&server, ".ml-anomalies-*", &body)["aggregations"].clone();
+    assert_eq!(found["most"]["value"], 90.0);
+    assert_eq!(
+        found["jobs"]["buckets"],
+        json!([
+            {"key": "other", "doc_count": 3, "best": {"value": 90.0}},
+            {"key": "moved", "doc_count": 7, "best": {"value": 60.0}}
+        ])
+    );
+    // The first of June was a Wednesday.
+    assert_eq!(
+        found["weeks"]["buckets"],
+        json!([
+            {"key_as_string": "2016-05-30T00:00:00.000Z", "key": T - 2 * DAY, "doc_count": 5, "mean": {"value": 20.0}},
+            {"key_as_string": "2016-06-06T00:00:00.000Z", "key": T + 5 * DAY, "doc_count": 5, "mean": {"value": 70.0}}
+        ])
+    );
+    assert_eq!(
+        (&found["airlines"]["value"], &found["late"]["doc_count"]),
+        (&json!(2), &json!(2))
+    );
+    let refused = json!({"aggs": {"a": {"geo_bounds": {"field": "x"}}}});
+    let reply = server.call("POST", "/.ml-anomalies-*/_search", &refused);
+    reply.assert_error(
+        400,
+        "parsing_exception",
+        "Unknown aggregation type [geo_bounds]",
+    );
+}
+
+#[test]
+fn documents_are_read_and_deleted_by_their_ids() {
+    let server = filled();
+    server.ok("POST", &Client::job_path("other", "/_open"), &Value::Null);
+    server.post_data("other", &Traffic::generate(3, 3, 50).bytes);
+    server.close("other");
+    let get = |id: &str| {
+        server.call(
+            "GET",
+            &format!("/.ml-anomalies-other/_doc/{id}"),
+            &Value::Null,
+        )
+    };
+    let counts = get("other_data_counts");
+    assert_eq!(counts.status, 200, "{}", counts.text);
+    assert_eq!(
+        counts.body["_source"]["processed_record_count"],
+        server.stats("other")["data_counts"]["processed_record_count"]
+    );
+    // Everything that a search finds is found by its id.
+    let body = json!({"query": {"term": {"job_id": "other"}}, "size": 1_000});
+    let found = search(&server, ".ml-anomalies-*", &body);
+    let hits = found["hits"]["hits"].as_array().expect("hits");
+    assert!(hits.len() > 40, "{}", hits.len());
+    for hit in hits.iter().step_by(7).chain(hits.last()) {
+        let reply = get(hit["_id"].as_str().expect("an id"));
+        assert_eq!(reply.body["_source"], hit["_source"], "{hit}");
+    }
+    assert_eq!(
+        server.ok("GET", "/.ml-anomalies-other/_source/r7", &Value::Null)["record_score"],
+        70.0
+    );
+    assert_eq!(get("nothing").status, 404);
+    assert_eq!(get("nothing").body["found"], false);
+
+    let (status, gone) = server.delete("/.ml-anomalies-shared/_doc/r1");
+    assert_eq!((status, &gone["result"]), (200, &json!("deleted")));
+    assert_eq!(server.delete("/.ml-anomalies-shared/_doc/r1").0, 404);
+    let own = found["hits"]["hits"][0]["_id"].as_str().expect("an id");
+    assert!(own.starts_with("other_bucket_"), "{own}");
+    assert_eq!(
+        server
+            .delete(&format!("/.ml-anomalies-shared/_doc/{own}"))
+            .0,
+        200
+    );
+    assert_eq!(get(own).status, 404);
+    let query = json!({"query": {"term": {"by_field_value": "AAL"}}});
+    let deleted = server.ok("POST", "/.ml-anomalies-*/_delete_by_query", &query);
+    assert_eq!(
+        (&deleted["deleted"], &deleted["total"]),
+        (&json!(5), &json!(5))
+    );
+    assert_eq!(
+        server.ok("POST", "/.ml-anomalies-*/_count", &query)["count"],
+        0
+    );
+    let lines = [
+        json!({"delete": {"_index": ".ml-anomalies-shared", "_id": "b3"}}),
+        json!({"delete": {"_index": ".ml-anomalies-shared", "_id": "b3"}}),
+    ];
+    let reply = bulk(&server, "/_bulk", &lines);
+    let statuses: Vec<&Value> = reply.body["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|i| &i["delete"]["status"])
+        .collect();
+    assert_eq!(statuses, [200, 404]);
+}
+
+#[test]
+fn indices_tell_their_names_and_fields() {
+    let server = filled();
+    for (path, status) in [
+        ("/.ml-anomalies-moved", 200),
+        ("/.ml-anomalies-shared", 200),
+        ("/.ml-anomalies-shared-000001", 200),
+        ("/.ml-state-000001", 200),
+        ("/_alias/.ml-state-write", 200),
+        ("/_alias/.ml-anomalies-.write-moved", 200),
+        ("/.ml-anomalies-nobody", 404),
+        ("/_alias/.ml-anomalies-nobody", 404),
+        ("/logs", 404),
+    ] {
+        for method in ["GET", "HEAD"] {
+            assert_eq!(
+                server.call(method, path, &Value::Null).status,
+                status,
+                "{method} {path}"
+            );
+        }
+    }
+    let missing = server.call("GET", "/logs/_search", &Value::Null);
+    missing.assert_error(404, "index_not_found_exception", "no such index [logs]");
+    assert_eq!(missing.body["error"]["index"], "logs");
+    assert_eq!(server.get("/logs/_search?ignore_unavailable=true").0, 200);
+    assert_eq!(server.get("/logs*/_search").1["hits"]["total"]["value"], 0);
+    assert_eq!(server.get("/logs*/_search?allow_no_indices=false").0, 404);
+    let mapping = server.ok("GET", "/.ml-anomalies-shared/_mapping", &Value::Null);
+    let mappings = &mapping[".ml-anomalies-shared"]["mappings"];
+    assert!(mappings["_meta"]["version"].is_string());
+    assert_eq!(mappings["properties"]["timestamp"]["type"], "date");
+    let field = server.ok(
+        "GET",
+        "/.ml-anomalies-shared/_mapping/field/new_field",
+        &Value::Null,
+    );
+    assert_eq!(
+        field[".ml-anomalies-shared"]["mappings"]["new_field"]["mapping"]["new_field"]["type"],
+        "keyword"
+    );
+    for path in ["/_refresh", "/.ml-anomalies-moved,.ml-state*/_refresh"] {
+        server.ok("POST", path, &Value::Null);
+    }
+    assert_eq!(server.put("/.ml-anomalies-nobody", &Value::Null).0, 200);
+    assert_eq!(server.get("/.ml-anomalies-nobody").0, 200);
+    assert_eq!(server.put("/.ml-anomalies-nobody", &Value::Null).0, 400);
+    // What belongs to a job goes with it.
+    server.ok("DELETE", &Client::job_path(JOB, ""), &Value::Null);
+    assert_eq!(server.get("/.ml-anomalies-moved").0, 404);
+    assert_eq!(server.get("/.ml-state*/_count").1["count"], 0);
+}
+
+#[test]
+fn texts_are_analyzed() {
+    let server = Server::start(&[]);
+    let body = json!({
+        "char_filter": ["first_line_with_letters"], "tokenizer": "ml_standard",
+        "filter": [{"type": "stop", "stopwords": ["UTC"]}], "text": "17\n[link-1] 12 UTC up"
+    });
+    let tokens = server.ok("POST", "/_analyze", &body)["tokens"].clone();
+    assert_eq!(
+        tokens,
+        json!([
+            {"token": "link-1", "start_offset": 4, "end_offset": 10, "type": "word", "position": 0},
+            {"token": "up", "start_offset": 19, "end_offset": 21, "type": "word", "position": 3}
+        ])
+    );
+    let wrong = server.call(
+        "POST",
+        "/_analyze",
+        &json!({"tokenizer": "ml_unknown", "text": "a"}),
+    );
+    wrong.assert_error(
+        400,
+        "illegal_argument_exception",
+        "failed to find global tokenizer under [ml_unknown]",
+    );
+}
+
+#[test]
+fn snapshots_of_an_old_cluster_are_told_of() {
+    let server = server();
+    let write = |id: &str, document: Value| {
+        let reply = index(&server, ".ml-anomalies-moved", id, &document);
+        assert_eq!(reply.status, 201, "{}", reply.text);
+    };
+    write(
+        "moved-1",
+        json!({"job_id": JOB, "snapshot_id": "1", "timestamp": "2016-06-02T00:00:00Z", "snapshot_doc_count": 1}),
+    );
+    write(
+        "moved_model_snapshot_2",
+        json!({"job_id": JOB, "snapshot_id": "2", "timestamp": T, "snapshot_doc_count": 2, "retain": true,
+               "description": "kept", "model_size_stats": {"model_bytes": 10, "log_time": "2016-06-01T00:00:00Z"},
+               "quantiles": {"job_id": JOB, "quantile_state": "old"}}),
+    );
+    let path = Client::job_path(JOB, "/model_snapshots");
+    let snapshots = server.ok("GET", &path, &Value::Null);
+    assert_eq!(snapshots["count"], 2, "{snapshots}");
+    let [newer, older] = [0, 1].map(|at| snapshots["model_snapshots"][at].clone());
+    assert_eq!(
+        newer,
+        json!({"job_id": JOB, "min_version": "6.3.0", "timestamp": T + DAY, "snapshot_id": "1", "snapshot_doc_count": 1,
+               "retain": false})
+    );
+    assert_eq!(
+        (&older["description"], &older["retain"]),
+        (&json!("kept"), &json!(true))
+    );
+    assert_eq!(older["model_size_stats"]["model_bytes"], 10);
+    assert_eq!(older["quantiles"], Value::Null);
+    let updated = server.ok(
+        "POST",
+        &format!("{path}/1/_update"),
+        &json!({"description": "named"}),
+    );
+    assert_eq!(updated["model"]["description"], "named");
+    // Without a name and a body, a document is told of by its snapshot.
+    let found = server.ok(
+        "GET",
+        "/.ml-anomalies-moved/_doc/moved_model_snapshot_1",
+        &Value::Null,
+    );
+    assert_eq!(found["_source"]["description"], "named");
+    assert_eq!(
+        server.ok("DELETE", &format!("{path}/2"), &Value::Null)["acknowledged"],
+        true
+    );
+    assert_eq!(
+        server
+            .get("/.ml-anomalies-moved/_doc/moved_model_snapshot_2")
+            .0,
+        404
+    );
+}
+
+#[test]
+fn buckets_are_expanded_by_their_records() {
+    let server = server();
+    let record = |id: &str, probability: f64, score: f64, by: &str| {
+        let document = json!({
+            "job_id": JOB, "result_type": "record", "timestamp": T, "bucket_span": 3600, "record_score": score,
+            "probability": probability, "by_field_name": "airline", "by_field_value": by, "is_interim": true
+        });
+        assert_eq!(
+            index(&server, ".ml-anomalies-moved", id, &document).status,
+            201
+        );
+    };
+    record("common", 0.02, 50.0, "b");
+    record("rare", 0.001, 50.0, "a");
+    record("scored", 0.03, 60.0, "c");
+    let mut with_influencers = bucket(0, 50.0);
+    with_influencers["bucket_influencers"] =
+        json!([{"influencer_field_name": "bucket_time", "anomaly_score": 50.0}]);
+    with_influencers["is_interim"] = json!(true);
+    assert_eq!(
+        index(&server, ".ml-anomalies-moved", "told", &with_influencers).status,
+        201
+    );
+    assert_eq!(
+        index(&server, ".ml-anomalies-moved", "quiet", &bucket(1, 0.0)).status,
+        201
+    );
+    let all = results(&server, "buckets?expand=true");
+    let values = |records: &Value| -> Vec<String> {
+        let records = records.as_array().expect("records");
+        records
+            .iter()
+            .map(|record| {
+                record["by_field_value"]
+                    .as_str()
+                    .expect("a value")
+                    .to_owned()
+            })
+            .collect()
+    };
+    // The most unusual first; a bucket with nothing to tell has no records.
+    assert_eq!(values(&all["buckets"][0]["records"]), ["a", "b", "c"]);
+    assert_eq!(all["buckets"][1].get("records"), None);
+    // Records of one score are in the order of their values, with the score's direction.
+    assert_eq!(
+        values(&results(&server, "records")["records"]),
+        ["c", "b", "a"]
+    );
+    assert_eq!(
+        values(&results(&server, "records?desc=false")["records"]),
+        ["a", "b", "c"]
+    );
+    // One bucket is told though it is interim; its records are not.
+    let one = results(
+        &server,
+        &format!("buckets/{T}?expand=true&exclude_interim=true"),
+    );
+    assert_eq!(
+        (&one["count"], one["buckets"][0].get("records")),
+        (&json!(1), None)
+    );
+    assert_eq!(results(&server, "buckets?exclude_interim=true")["count"], 1);
+}
+
+#[test]
+fn a_results_index_goes_with_what_it_tells_of_its_jobs() {
+    let server = filled();
+    server.ok("POST", &Client::job_path("other", "/_open"), &Value::Null);
+    server.post_data("other", &Traffic::generate(3, 3, 20).bytes);
+    let path = "/.ml-anomalies-shared";
+    let open = server.call("DELETE", path, &Value::Null);
+    open.assert_error(409, "status_exception", "because job [other] is open");
+    server.close("other");
+    server
+        .call("DELETE", "/.ml-anomalies-other", &Value::Null)
+        .assert_error(400, "illegal_argument_exception", "matches an alias");
+    assert_eq!(server.delete(path).0, 200);
+    assert_eq!(server.get("/.ml-anomalies-*/_count").1["count"], 0);
+    let stats = server.stats("other");
+    assert_eq!(stats["data_counts"]["processed_record_count"], 0);
+    assert_eq!(stats["timing_stats"]["bucket_count"], 0);
+    assert_eq!(
+        server.get("/.ml-annotations-read/_count").1["count"],
+        1,
+        "they are elsewhere"
+    );
+}

@@ -89,11 +89,11 @@ fn with_grok_pattern(doc: &str) -> Result<String> {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let pattern = grok::pattern(
-        text("terms").unwrap_or_default(),
-        text("regex").unwrap_or_default(),
-        &examples,
-    );
+    let regex = text("regex").unwrap_or_default();
+    let pattern = match examples.is_empty() || regex.is_empty() {
+        true => String::new(),
+        false => grok::pattern(text("terms").unwrap_or_default(), regex, &examples),
+    };
     // The document is an object: before its last brace is room for one more field.
     let open = doc.trim_end().strip_suffix('}').unwrap_or(doc);
     let pattern = Value::String(pattern);

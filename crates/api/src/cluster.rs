@@ -17,6 +17,12 @@ const BUILD_DATE: &str = "2026-11-21T00:00:00.000000000Z";
 /// The licence begins with the project: 2026-01-01.
 const LICENSED_SINCE: i64 = 1_767_225_600_000;
 
+/// What the one node does.
+pub const ROLES: [&str; 4] = ["data", "ingest", "master", "ml"];
+
+/// What an open job takes beside its models, with what is taken once: a job can't have all of the memory.
+const OVERHEAD: Memory = Memory::mebibytes(40);
+
 pub fn ok(value: &Value) -> Response {
     json_response(StatusCode::OK, value.to_string())
 }
@@ -116,26 +122,24 @@ pub async fn xpack(State(state): State<ApiState>, uri: Uri) -> Result<Response> 
 
 pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
     Params::new(&uri)?.finish()?;
-    let settings = state.jobs.settings();
-    let human = |memory: Memory| match memory.as_mebibytes() {
-        mib if mib > 0 && mib.is_multiple_of(1024) => format!("{}gb", mib / 1024),
-        mib => format!("{mib}mb"),
-    };
+    let cluster = state.jobs.cluster();
+    let (max, memory) = (cluster.max_model_memory_limit(), cluster.node_memory());
     let default = Memory::mebibytes(1024);
-    let default = settings
-        .max_model_memory_limit
-        .map_or(default, |max| max.min(default));
+    let default = max.map_or(default, |max| max.min(default));
+    let largest = Memory {
+        bytes: memory.bytes.saturating_sub(OVERHEAD.bytes),
+    };
     let mut limits = json!({
-        "effective_max_model_memory_limit": settings.node_memory.to_string(),
-        "total_ml_memory": settings.node_memory.to_string()
+        "effective_max_model_memory_limit": max.map_or(largest, |max| max.min(largest)),
+        "total_ml_memory": memory
     });
-    if let Some(max) = settings.max_model_memory_limit {
-        limits["max_model_memory_limit"] = human(max).into();
+    if let Some(max) = max {
+        limits["max_model_memory_limit"] = max.human().into();
     }
     Ok(ok(&json!({
         "defaults": {
             "anomaly_detectors": {
-                "model_memory_limit": human(default),
+                "model_memory_limit": default.human(),
                 "categorization_examples_limit": 4,
                 "categorization_analyzer": tidewatch_model::config::default_analyzer(),
                 "model_snapshot_retention_days": 10,
@@ -143,7 +147,7 @@ pub async fn ml_info(State(state): State<ApiState>, uri: Uri) -> Result<Response
             },
             "datafeeds": {"scroll_size": 1000}
         },
-        "upgrade_mode": false,
+        "upgrade_mode": cluster.upgrade_mode(),
         "native_code": {"version": env!("CARGO_PKG_VERSION"), "build_hash": BUILD_HASH},
         "limits": limits
     })))

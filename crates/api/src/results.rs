@@ -249,10 +249,13 @@ async fn one_bucket(
         ));
     }
     let time = dates::bound("timestamp", timestamp)?;
-    let expand = asked.expand;
+    let (expand, exclude_interim) = (asked.expand, asked.exclude_interim);
+    // The bucket that is asked for is told, interim or not; only of its records it matters.
     let query = ResultQuery {
         start: Some(time),
         end: Some(time + 1),
+        exclude_interim: false,
+        size: 1,
         ..BUCKETS.query(job_id, asked.into())?
     };
     let mut page = state.jobs.results(&query).await?;
@@ -260,7 +263,7 @@ async fn one_bucket(
         return Err(JobError::not_found("Could not find requested buckets").into());
     }
     if expand {
-        page.docs[0] = with_records(state, job_id, &page.docs[0], query.exclude_interim).await?;
+        page.docs[0] = with_records(state, job_id, &page.docs[0], exclude_interim).await?;
     }
     Ok(page_of(page.count, BUCKETS.plural, &page.docs))
 }
@@ -288,8 +291,9 @@ async fn with_records(
             end: time.map(|time| time + 1),
             min_score: 0.0,
             exclude_interim,
-            sort: Sort::Score,
-            descending: true,
+            // The most unusual first.
+            sort: Sort::Field("probability".to_owned()),
+            descending: false,
             from: 0,
             size: MAX_WINDOW,
         };
@@ -297,6 +301,9 @@ async fn with_records(
     } else {
         Vec::new()
     };
+    if records.is_empty() {
+        return Ok(doc.to_owned());
+    }
     // The document is an object: before its last brace is room for one more field.
     let open = doc.trim_end().strip_suffix('}').unwrap_or(doc);
     Ok(format!("{open},\"records\":[{}]}}", records.join(",")))

@@ -34,21 +34,22 @@ impl<'a> Expression<'a> {
         } else {
             &self.parts
         };
+        let mut missing = Vec::new();
         for part in parts {
             let pattern = if *part == "_all" { "*" } else { part };
-            let found = jobs.iter().filter(|(id, groups)| {
-                matches(pattern, id) || groups.iter().any(|group| matches(pattern, group))
-            });
-            let before = selected.len();
-            let mut any = false;
-            for (id, _) in found {
-                any = true;
-                selected.insert(id.clone());
+            let mut found = jobs
+                .iter()
+                .filter(|(id, groups)| {
+                    matches(pattern, id) || groups.iter().any(|group| matches(pattern, group))
+                })
+                .peekable();
+            if found.peek().is_none() && (!pattern.contains('*') || !allow_no_match) {
+                missing.push(pattern);
             }
-            debug_assert!(any || selected.len() == before);
-            if !any && (!pattern.contains('*') || !allow_no_match) {
-                return Err(JobError::no_such_job(part));
-            }
+            selected.extend(found.map(|(id, _)| id.clone()));
+        }
+        if !missing.is_empty() {
+            return Err(JobError::no_such_job(&missing.join(",")));
         }
         Ok(selected)
     }
@@ -141,5 +142,16 @@ mod tests {
             select("a,x", true).map_err(|e| e.reason),
             Err("No known job with id 'x'".to_owned())
         );
+        for (text, named) in [("x,a,z*,y", "x,z*,y"), ("_all", "*"), ("", "*")] {
+            let none = Expression::parse(text).select(std::iter::empty(), false);
+            let some = select(text, false);
+            let refused = if text.contains('a') && text != "_all" {
+                some.err()
+            } else {
+                none.err()
+            };
+            let expected = format!("No known job with id '{named}'");
+            assert_eq!(refused.map(|e| e.reason), Some(expected), "{text}");
+        }
     }
 }

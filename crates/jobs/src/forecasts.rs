@@ -142,7 +142,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn of(values: impl Iterator<Item = u64> + Clone) -> Self {
+    pub(crate) fn of(values: impl Iterator<Item = u64> + Clone) -> Self {
         let total = values.clone().sum::<u64>() as f64;
         Self {
             total,
@@ -153,7 +153,55 @@ impl Figures {
     }
 }
 
+impl Figures {
+    /// Figures of several things, each with how many it is of, as those of all.
+    fn together(all: &[(u64, Self)]) -> Self {
+        let each = || all.iter().map(|(_, figures)| figures);
+        let total = each().map(|figures| figures.total).sum();
+        let count: u64 = all.iter().map(|(count, _)| count).sum();
+        Self {
+            total,
+            min: each()
+                .map(|figures| figures.min)
+                .fold(f64::INFINITY, f64::min),
+            avg: total / count.max(1) as f64,
+            max: each().map(|figures| figures.max).fold(0.0, f64::max),
+        }
+    }
+}
+
 impl ForecastStats {
+    /// Those of several jobs as one.
+    pub(crate) fn together<'a>(jobs: impl Iterator<Item = &'a Self>) -> Self {
+        let forecasted: Vec<(u64, &ForecastFigures)> = jobs
+            .filter_map(|job| Some((job.total, job.figures.as_ref()?)))
+            .collect();
+        if forecasted.is_empty() {
+            return Self::default();
+        }
+        let of = |part: fn(&ForecastFigures) -> Figures| {
+            let parts: Vec<(u64, Figures)> = forecasted
+                .iter()
+                .map(|(count, figures)| (*count, part(figures)))
+                .collect();
+            Figures::together(&parts)
+        };
+        let mut status = BTreeMap::new();
+        for (name, count) in forecasted.iter().flat_map(|(_, figures)| &figures.status) {
+            *status.entry(name.clone()).or_default() += count;
+        }
+        Self {
+            total: forecasted.iter().map(|(count, _)| count).sum(),
+            forecasted_jobs: forecasted.len() as u64,
+            figures: Some(ForecastFigures {
+                memory_bytes: of(|figures| figures.memory_bytes),
+                records: of(|figures| figures.records),
+                processing_time_ms: of(|figures| figures.processing_time_ms),
+                status,
+            }),
+        }
+    }
+
     fn of(all: &[RequestStats]) -> Self {
         if all.is_empty() {
             return Self::default();

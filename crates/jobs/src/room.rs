@@ -48,6 +48,15 @@ impl Jobs {
             .sum()
     }
 
+    /// Memory that open jobs take together beside that of each, in bytes.
+    pub fn code_overhead(&self) -> u64 {
+        let jobs = self.0.jobs.read();
+        match jobs.values().any(|entry| entry.takes_room()) {
+            true => CODE_OVERHEAD,
+            false => 0,
+        }
+    }
+
     /// Why a job has no room now, if it hasn't.
     pub(crate) fn lack_of_room(&self, entry: &Arc<Entry>) -> Option<String> {
         let cluster = &self.0.cluster;

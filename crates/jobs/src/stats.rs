@@ -37,7 +37,7 @@ impl DataCountsDoc {
 }
 
 /// `model_size_stats`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelSizeDoc {
     pub job_id: String,
     pub result_type: String,
@@ -49,13 +49,19 @@ pub struct ModelSizeDoc {
 }
 
 /// What the statistics have beside, of parts of Elasticsearch that an engine of this version hasn't.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fixed {
+    #[serde(default)]
     pub assignment_memory_basis: MemoryBasis,
     pub output_memory_allocator_bytes: u64,
 }
 
 impl ModelSizeDoc {
+    /// Whether it is that of a snapshot of an old cluster that has none.
+    pub fn says_nothing(&self) -> bool {
+        self.job_id.is_empty()
+    }
+
     pub fn new(job_id: &str, size: &ModelSize, basis: MemoryBasis, log_time: i64) -> Self {
         Self {
             job_id: job_id.to_owned(),

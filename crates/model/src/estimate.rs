@@ -145,8 +145,8 @@ mod tests {
         [
             ("few", 10),
             ("part", 100),
-            ("by", 200),
-            ("over", 300),
+            ("host", 200),
+            ("user", 300),
             ("many", 50_000),
             ("none", 0),
             ("all", i64::MAX),
@@ -208,7 +208,7 @@ mod tests {
             ), // 2 * 33334
             (
                 one(
-                    json!({"function": "freq_rare", "by_field_name": "by", "over_field_name": "over"}),
+                    json!({"function": "freq_rare", "by_field_name": "host", "over_field_name": "user"}),
                 ),
                 "11mb",
             ), // 2*134 + 225
@@ -217,19 +217,19 @@ mod tests {
                 "1573mb",
             ), // 48 * 33334
             (
-                one(json!({"function": "metric", "field_name": "x", "by_field_name": "by"})),
+                one(json!({"function": "metric", "field_name": "x", "by_field_name": "host"})),
                 "26mb",
             ), // 120 * 134
             (
-                one(json!({"function": "median", "field_name": "x", "by_field_name": "by"})),
+                one(json!({"function": "median", "field_name": "x", "by_field_name": "host"})),
                 "19mb",
             ), // 64 * 134
             (
-                one(json!({"function": "lat_long", "field_name": "x", "by_field_name": "by"})),
+                one(json!({"function": "lat_long", "field_name": "x", "by_field_name": "host"})),
                 "19mb",
             ),
             (
-                one(json!({"function": "time_of_day", "by_field_name": "by"})),
+                one(json!({"function": "time_of_day", "by_field_name": "host"})),
                 "12mb",
             ), // 10 * 134
             (
@@ -237,21 +237,21 @@ mod tests {
                 "11mb",
             ), // 1000
             (mean(None, None, None), "11mb"),
-            (mean(Some("by"), None, None), "17mb"), // 48 * 134
+            (mean(Some("host"), None, None), "17mb"), // 48 * 134
             (mean(None, None, Some("part")), "15mb"), // 48 * 100
             // 200 / 100^0.494 * 2 / 3 = 13.7
-            (mean(Some("by"), None, Some("part")), "76mb"), // 48 * 14 * 100
+            (mean(Some("host"), None, Some("part")), "76mb"), // 48 * 14 * 100
             // 300 / 100^0.494 = 30.8
-            (mean(None, Some("over"), Some("part")), "18mb"), // (48 + 23.25) * 100
+            (mean(None, Some("user"), Some("part")), "18mb"), // (48 + 23.25) * 100
             (mean(None, Some("many"), None), "47mb"),         // 48 + 37500
             (mean(Some("none"), None, None), "10mb"),
             (mean(None, None, Some("none")), "11mb"),
             (
-                json!({"detectors": [{"function": "count"}], "influencers": ["over"]}),
+                json!({"detectors": [{"function": "count"}], "influencers": ["user"]}),
                 "13mb",
             ), // 32 + 3000
             (
-                json!({"detectors": [{"function": "count", "by_field_name": "by"}], "influencers": ["by", "few", "few"]}),
+                json!({"detectors": [{"function": "count", "by_field_name": "host"}], "influencers": ["host", "few", "few"]}),
                 "15mb",
             ), // 4288 + 100
             (categories(json!({})), "84mb"), // 500 / 10^0.494 * 2 / 3 = 106.8: 10 * 32 * 107 + 40960
@@ -268,8 +268,8 @@ mod tests {
             (mean(Some("all"), None, Some("all")), "8796093022207mb"),
             (
                 json!({
-                    "bucket_span": "5m", "influencers": ["part", "by"],
-                    "detectors": [{"function": "sum", "field_name": "x", "by_field_name": "few", "partition_field_name": "over"}]
+                    "bucket_span": "5m", "influencers": ["part", "host"],
+                    "detectors": [{"function": "sum", "field_name": "x", "by_field_name": "few", "partition_field_name": "user"}]
                 }),
                 "56mb", // 10 / 10^0.435 * 2 / 3 = 2.5: 48 * 3 * 300 + 10 * 300
             ),

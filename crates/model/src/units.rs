@@ -66,6 +66,13 @@ pub enum InvalidTimeSpan {
 }
 
 impl TimeSpan {
+    pub const fn millis(amount: i64) -> Self {
+        Self {
+            amount,
+            unit: TimeUnit::Millis,
+        }
+    }
+
     pub const fn seconds(amount: i64) -> Self {
         Self {
             amount,

@@ -175,7 +175,7 @@ impl Store {
     }
 }
 
-fn must_exist(rows: u64, job_id: String) -> Result<()> {
+pub(crate) fn must_exist(rows: u64, job_id: String) -> Result<()> {
     match rows {
         0 => Err(StoreError::NoSuchJob { job_id }),
         _ => Ok(()),
@@ -248,7 +248,8 @@ mod tests {
     use super::*;
     use crate::testing::{job, open_with_job, tempdir};
     use crate::{
-        AnnotationRow, CalendarRow, ForecastRow, ResultKind, ResultRow, ResultWrite, SnapshotRow,
+        AnnotationRow, CalendarRow, DocumentRow, ForecastRow, NewDocument, ResultKind, ResultRow,
+        ResultWrite, SnapshotRow,
     };
 
     #[tokio::test]
@@ -312,6 +313,17 @@ mod tests {
             timestamp: 1,
             doc: "{}".into(),
         };
+        let document = DocumentRow::Other {
+            index: ".ml-state-000001".into(),
+            job_id: Some(job_id.into()),
+            doc: "{}".into(),
+        };
+        let document = NewDocument {
+            id: format!("{job_id}_quantiles"),
+            only_new: false,
+            row: document,
+        };
+        store.write_documents(vec![document]).await.unwrap();
         store.append_journal(job_id, 1, vec![1]).await.unwrap();
         store.save_checkpoint(job_id, 1, vec![1]).await.unwrap();
         store.append_journal(job_id, 2, vec![2]).await.unwrap();

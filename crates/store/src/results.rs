@@ -83,7 +83,8 @@ pub struct ResultQuery {
     pub min_score: f64,
     pub exclude_interim: bool,
     pub sort: Sort,
-    /// The direction of `sort`, and of the timestamps among equals; within a timestamp `seq` always ascends.
+    /// The direction of `sort`, and of what decides among equals: of records, their scores and fields; then of all the
+    /// timestamps. Within a timestamp `seq` always ascends.
     pub descending: bool,
     /// How many matches to pass over.
     pub from: i64,
@@ -165,19 +166,6 @@ impl Store {
         Ok(ResultPage { count, docs })
     }
 
-    /// The timestamp of the newest bucket that is not interim.
-    pub async fn latest_bucket(&self, job_id: &str) -> Result<Option<i64>> {
-        let timestamp = sqlx::query_scalar(
-            "SELECT timestamp FROM results WHERE job_id = ? AND kind = ? AND is_interim = 0
-             ORDER BY timestamp DESC LIMIT 1",
-        )
-        .bind(job_id)
-        .bind(ResultKind::Bucket as i64)
-        .fetch_optional(self.readers())
-        .await?;
-        Ok(timestamp)
-    }
-
     /// Start, score and whether it is interim, of each bucket from `start` on and before `end`, in the order of time.
     pub async fn bucket_scores(
         &self,
@@ -199,25 +187,6 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         Ok(scores)
-    }
-
-    /// Deletes the results of every kind that are older than `timestamp_ms`, and says how many they were.
-    pub async fn delete_results_before(&self, job_id: &str, timestamp_ms: i64) -> Result<i64> {
-        self.write_for(job_id, move |conn, job_id| {
-            Box::pin(async move {
-                // Naming the kinds makes each a range of the primary key.
-                let done = sqlx::query(
-                    "DELETE FROM results
-                     WHERE job_id = ? AND kind IN (0, 1, 2, 3) AND timestamp < ?",
-                )
-                .bind(job_id)
-                .bind(timestamp_ms)
-                .execute(conn)
-                .await?;
-                Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
-            })
-        })
-        .await
     }
 }
 
@@ -284,7 +253,11 @@ fn insert_sql(rows: usize) -> String {
     )
 }
 
-async fn insert(conn: &mut SqliteConnection, job_id: &str, rows: Vec<ResultRow>) -> Result<()> {
+pub(crate) async fn insert(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    rows: Vec<ResultRow>,
+) -> Result<()> {
     let mut rows = rows.into_iter();
     for (size, sql) in INSERTS.iter() {
         while rows.len() >= *size {
@@ -338,11 +311,24 @@ fn path(field: &str) -> String {
     path
 }
 
+/// What records are in the order of that are equal else, as in Elasticsearch.
+const AMONG_RECORDS: [&str; 5] = [
+    "over_field_value",
+    "partition_field_value",
+    "by_field_value",
+    "field_name",
+    "function",
+];
+
 fn order(sql: &mut QueryBuilder<Sqlite>, q: &ResultQuery) {
     let direction = if q.descending { "DESC" } else { "ASC" };
     sql.push(" ORDER BY ");
     match &q.sort {
+        Sort::Timestamp if q.kind == ResultKind::Record => {
+            sql.push(format_args!("timestamp {direction}, "));
+        }
         Sort::Timestamp => {}
+        Sort::Score if q.kind == ResultKind::Record => {}
         Sort::Score => {
             sql.push(format_args!("score {direction}, "));
         }
@@ -354,6 +340,14 @@ fn order(sql: &mut QueryBuilder<Sqlite>, q: &ResultQuery) {
                 .push_bind(first);
             sql.push(") ELSE json_extract(doc, ").push_bind(path);
             sql.push(format_args!(") END {direction} NULLS LAST, "));
+        }
+    }
+    if q.kind == ResultKind::Record {
+        sql.push(format_args!("score {direction}, "));
+        for field in AMONG_RECORDS {
+            sql.push(format_args!(
+                "json_extract(doc, '$.{field}') {direction} NULLS LAST, "
+            ));
         }
     }
     sql.push(format_args!("timestamp {direction}, seq LIMIT "));

@@ -10,7 +10,7 @@ use tidewatch_store::Found;
 use tidewatch_store::query::{Query, values, wildcard};
 
 use super::{Named, bad_request, index_to_write};
-use crate::error::{Result, json_response};
+use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
 use crate::{ApiState, VERSION, body};
 
@@ -116,6 +116,24 @@ pub async fn create(
     Ok(ok(
         &json!({"acknowledged": true, "shards_acknowledged": true, "index": name}),
     ))
+}
+
+pub async fn delete(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    for (_, index) in meant(&state, &expression, &uri).await? {
+        // As in Elasticsearch, it is deleted by a name of its own.
+        if index.only.is_some() {
+            return Err(ApiError::illegal_argument(format!(
+                "The provided expression [{expression}] matches an alias, specify the corresponding concrete indices \
+                 instead."
+            )));
+        }
+        state.jobs.delete_index(&index).await?;
+    }
+    Ok(ok(&json!({"acknowledged": true})))
 }
 
 pub async fn mapping(

@@ -2,6 +2,7 @@
 //! of users are not there yet.
 
 mod aggregations;
+mod analyze;
 mod bulk;
 mod fields;
 mod get;
@@ -38,6 +39,11 @@ pub fn routes() -> Router<ApiState> {
         .route("/{index}/_search", get(search::search).post(search::search))
         .route("/{index}/_count", get(search::count).post(search::count))
         .route("/{index}/_delete_by_query", post(search::delete))
+        .route("/_analyze", get(analyze::anywhere).post(analyze::anywhere))
+        .route(
+            "/{index}/_analyze",
+            get(analyze::within).post(analyze::within),
+        )
         .route(
             "/_refresh",
             get(indices::refresh_all).post(indices::refresh_all),
@@ -46,7 +52,12 @@ pub fn routes() -> Router<ApiState> {
             "/{index}/_refresh",
             get(indices::refresh).post(indices::refresh),
         )
-        .route("/{index}", get(indices::get).put(indices::create))
+        .route(
+            "/{index}",
+            get(indices::get)
+                .put(indices::create)
+                .delete(indices::delete),
+        )
         .route("/{index}/_mapping", get(indices::mapping))
         .route(
             "/{index}/_mapping/field/{fields}",

@@ -41,6 +41,9 @@ pub struct Job {
     pub finished_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_snapshot_id: Option<String>,
+    /// True while it is deleted, absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleting: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_snapshot_min_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,9 +67,6 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results_retention_days: Option<i64>,
     pub results_index_name: String,
-    /// True while it is deleted, absent otherwise.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deleting: bool,
     pub allow_lazy_open: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,

@@ -305,20 +305,31 @@ fn model_size(source: Source) -> std::result::Result<Source, Unreadable> {
 }
 
 fn complete_model_size(document: &mut Source) {
-    let statuses: [(&str, &[&str]); 2] = [
+    let known: [(&str, &[&str]); 3] = [
         ("memory_status", &["ok", "soft_limit", "hard_limit"]),
         ("categorization_status", &["ok", "warn"]),
+        (
+            "assignment_memory_basis",
+            &[
+                "model_memory_limit",
+                "current_model_bytes",
+                "peak_model_bytes",
+            ],
+        ),
     ];
-    for (name, known) in statuses {
-        if !text(document, name).is_some_and(|status| known.contains(&status)) {
-            document.insert(name.to_owned(), "ok".into());
+    for (name, known) in known {
+        if !text(document, name).is_some_and(|value| known.contains(&value)) {
+            document.insert(name.to_owned(), known[0].into());
         }
     }
     set_empty(document, "result_type", "model_size_stats");
-    set_empty(document, "assignment_memory_basis", "model_memory_limit");
 }
 
-fn snapshot(source: Source) -> Row {
+fn snapshot(mut source: Source) -> Row {
+    let job_id = source.get("job_id").cloned().unwrap_or_default();
+    if let Some(Value::Object(size)) = source.get_mut("model_size_stats") {
+        size.entry("job_id").or_insert(job_id);
+    }
     let mut document = read(shapes::MODEL_SNAPSHOT, source)?;
     set_empty(&mut document, "min_version", OLDEST_SNAPSHOT);
     if let Some(Value::Object(size)) = document.get_mut("model_size_stats") {

@@ -6,6 +6,7 @@ use tidewatch_store::{Found, Holds, Source};
 use super::indices::{self, Family, Index};
 use crate::error::{JobError, Result};
 use crate::expression::matches;
+use crate::live::Live;
 use crate::manager::Jobs;
 
 /// How an expression of index names is read.
@@ -224,6 +225,43 @@ impl Jobs {
             .store()
             .delete_documents(&self.source(index), ids)
             .await?)
+    }
+
+    /// Deletes a results index with all that it tells of its jobs, none of which may be open.
+    pub async fn delete_index(&self, index: &Index) -> Result<()> {
+        let source = self.source(index);
+        let jobs = match &source.holds {
+            Holds::Results(jobs) => jobs.clone(),
+            Holds::Nothing => Vec::new(),
+            _ => {
+                return Err(JobError::illegal_argument(format!(
+                    "index [{}] is always there",
+                    index.name
+                )));
+            }
+        };
+        let entries: Vec<_> = jobs
+            .iter()
+            .filter_map(|job_id| self.entry(job_id).ok())
+            .collect();
+        let mut lives = Vec::new();
+        for entry in &entries {
+            lives.push(entry.life.lock().await);
+            if entry.runner.read().is_some() {
+                let job_id = &entry.job.read().job_id;
+                return Err(JobError::conflict(format!(
+                    "Cannot delete index [{}] because job [{job_id}] is open",
+                    index.name
+                )));
+            }
+        }
+        self.store().delete_index(&source).await?;
+        for entry in &entries {
+            let job_id = entry.job.read().job_id.clone();
+            *entry.live.write() = Live::new(&job_id);
+        }
+        drop(lives);
+        Ok(())
     }
 
     /// Where the documents of an index are.

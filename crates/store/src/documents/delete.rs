@@ -164,3 +164,62 @@ async fn point(
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Rows that go at a time: the writer serves others between.
+const PIECE: i64 = 20_000;
+
+impl Store {
+    /// Deletes what an index holds of jobs, and what else was written to it. States and annotations are elsewhere.
+    pub async fn delete_index(&self, source: &Source) -> Result<()> {
+        let jobs = match &source.holds {
+            Holds::Results(jobs) => jobs.clone(),
+            _ => Vec::new(),
+        };
+        for job_id in jobs {
+            while self.delete_some(&job_id).await? > 0 {}
+            for forecast in self.forecasts(Some(&job_id)).await? {
+                self.delete_forecast(&job_id, &forecast.forecast_id).await?;
+            }
+        }
+        let name = source.index.clone();
+        self.write(move |conn| {
+            Box::pin(async move {
+                for sql in [
+                    "DELETE FROM documents WHERE index_name = ?",
+                    "DELETE FROM indices WHERE index_name = ?",
+                ] {
+                    sqlx::query(sql).bind(&name).execute(&mut *conn).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Deletes some of a job's results, or with the last of them what else is told of it there.
+    async fn delete_some(&self, job_id: &str) -> Result<u64> {
+        let job_id = job_id.to_owned();
+        self.write(move |conn| {
+            Box::pin(async move {
+                let done = sqlx::query(
+                    "DELETE FROM results WHERE (job_id, kind, timestamp, seq) IN
+                     (SELECT job_id, kind, timestamp, seq FROM results WHERE job_id = ? LIMIT ?)",
+                )
+                .bind(&job_id)
+                .bind(PIECE)
+                .execute(&mut *conn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    for sql in [
+                        "DELETE FROM job_stats WHERE job_id = ?",
+                        "DELETE FROM snapshots WHERE job_id = ?",
+                    ] {
+                        sqlx::query(sql).bind(&job_id).execute(&mut *conn).await?;
+                    }
+                }
+                Ok(done.rows_affected())
+            })
+        })
+        .await
+    }
+}

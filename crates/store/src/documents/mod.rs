@@ -9,3 +9,6 @@ mod write;
 pub use results::AdoptedResult;
 pub use scan::{Found, Holds, Source};
 pub use write::{DocumentRow, NewDocument, Written};
+
+#[cfg(test)]
+mod tests;
