@@ -224,6 +224,7 @@ fn the_memory_of_open_jobs_is_told() {
         let (_, node) = read(path);
         assert_eq!(node["mem"]["ml"]["anomaly_detectors_in_bytes"], 30 << 20);
         assert_eq!(node["mem"]["ml"]["anomaly_detectors"], "30mb");
+        assert_eq!(node["mem"]["ml"]["native_code_overhead"], "30mb");
     }
 }
 

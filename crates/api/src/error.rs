@@ -66,19 +66,6 @@ impl ApiError {
     }
 }
 
-/// An error without its cause. Of an index that isn't there, its name is told on its own.
-fn brief(error: &JobError) -> Value {
-    let mut brief = json!({"type": error.kind, "reason": error.reason});
-    let name = error.reason.strip_prefix("no such index [");
-    if let Some(name) = name.and_then(|name| name.strip_suffix(']')) {
-        brief["resource.type"] = "index_or_alias".into();
-        brief["resource.id"] = name.into();
-        brief["index_uuid"] = "_na_".into();
-        brief["index"] = name.into();
-    }
-    brief
-}
-
 /// Exceptions of Java's or of a library, not of Elasticsearch's own kind: they are not told as the root of a failure.
 const FOREIGN: [&str; 8] = [
     "illegal_argument_exception",
@@ -100,6 +87,19 @@ fn root(error: &JobError) -> &JobError {
         Some(cause) if parsing(cause) && parsing(error) => root(cause),
         _ => error,
     }
+}
+
+/// An error without its cause. Of an index that isn't there, its name is told on its own.
+fn brief(error: &JobError) -> Value {
+    let mut brief = json!({"type": error.kind, "reason": error.reason});
+    let name = error.reason.strip_prefix("no such index [");
+    if let Some(name) = name.and_then(|name| name.strip_suffix(']')) {
+        brief["resource.type"] = "index_or_alias".into();
+        brief["resource.id"] = name.into();
+        brief["index_uuid"] = "_na_".into();
+        brief["index"] = name.into();
+    }
+    brief
 }
 
 /// An error as it stands within an answer.

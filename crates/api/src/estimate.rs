@@ -8,8 +8,7 @@ use axum::routing::post;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 use tidewatch_jobs::JobError;
-use tidewatch_model::config::lenient::{given, whole};
-use tidewatch_model::config::{AnalysisConfig, ConfigError};
+use tidewatch_model::config::{AnalysisConfig, ConfigError, given};
 use tidewatch_model::estimate::{Cardinality, estimate};
 
 use crate::ApiState;
@@ -67,15 +66,11 @@ fn cardinality<'de, D: Deserializer<'de>>(
     deserializer: D,
     field: &str,
 ) -> std::result::Result<Cardinality, D::Error> {
-    #[derive(Deserialize)]
-    struct Figure(#[serde(deserialize_with = "whole")] Option<i64>);
-
-    let figures = std::collections::BTreeMap::<String, Figure>::deserialize(deserializer)?;
-    let figure = |(name, Figure(figure)): (String, Figure)| match figure.unwrap_or(0) {
-        figure if figure < 0 => Err(de::Error::custom(ConfigError::bad_request(format!(
+    let figures = Cardinality::deserialize(deserializer)?;
+    match figures.values().find(|figure| **figure < 0) {
+        None => Ok(figures),
+        Some(figure) => Err(de::Error::custom(ConfigError::bad_request(format!(
             "[{field}] contained negative cardinality [{figure}]"
         )))),
-        figure => Ok((name, figure)),
-    };
-    figures.into_iter().map(figure).collect()
+    }
 }

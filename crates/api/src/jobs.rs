@@ -329,8 +329,8 @@ fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
 struct ResetAsked {
     #[serde(default = "body::yes")]
     wait_for_completion: bool,
-    #[serde(default, rename = "delete_user_annotations")]
-    _delete_user_annotations: bool,
+    #[serde(default)]
+    delete_user_annotations: bool,
 }
 
 pub async fn reset(
@@ -339,7 +339,8 @@ pub async fn reset(
     uri: Uri,
 ) -> Result<Response> {
     let asked: ResetAsked = Params::new(&uri)?.read()?;
-    task_answer(&state.jobs.reset(&job_id), asked.wait_for_completion).await
+    let task = state.jobs.reset(&job_id, asked.delete_user_annotations);
+    task_answer(&task, asked.wait_for_completion).await
 }
 
 pub async fn validate(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {

@@ -7,7 +7,6 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::{NODE_NAME, matches};
-use tidewatch_model::units::Memory;
 
 use crate::cluster::{BUILD_HASH, node, ok};
 use crate::error::Result;
@@ -218,31 +217,9 @@ async fn memory_of_some(
     Params::new(&uri)?
         .ignore(&["timeout", "master_timeout"])
         .finish()?;
-    let mut query = uri.query().unwrap_or_default().split('&');
-    let human = query.any(|pair| matches!(pair, "human" | "human=" | "human=true"));
     let identity = &state.identity;
     Ok(answer(identity, &nodes, || {
         let all = identity.machine_memory;
-        // There is no heap apart: what Elasticsearch's engine may have of its node's, jobs may have of all.
-        let sizes = |sizes: &[(&str, u64)]| {
-            let mut object = Map::new();
-            for (name, bytes) in sizes {
-                if human {
-                    object.insert((*name).to_owned(), Memory { bytes: *bytes }.human().into());
-                }
-                object.insert(format!("{name}_in_bytes"), (*bytes).into());
-            }
-            object
-        };
-        let mut memory = sizes(&[("total", all), ("adjusted_total", all)]);
-        let ml = sizes(&[
-            ("max", state.jobs.settings().node_memory.bytes),
-            ("native_code_overhead", state.jobs.code_overhead()),
-            ("anomaly_detectors", state.jobs.memory_in_use()),
-            ("data_frame_analytics", 0),
-            ("native_inference", 0),
-        ]);
-        memory.insert("ml".to_owned(), ml.into());
         let named = node(identity);
         json!({
             "name": NODE_NAME,
@@ -250,10 +227,21 @@ async fn memory_of_some(
             "transport_address": named["transport_address"],
             "attributes": named["attributes"],
             "roles": ROLES,
-            "mem": memory,
-            "jvm": sizes(&[
-                ("heap_max", all), ("java_inference_max", all), ("java_inference", 0)
-            ])
+            "mem": {
+                "total_in_bytes": all,
+                "adjusted_total_in_bytes": all,
+                "ml": {
+                    "max_in_bytes": state.jobs.cluster().node_memory().bytes,
+                    "native_code_overhead_in_bytes": state.jobs.code_overhead(),
+                    "anomaly_detectors_in_bytes": state.jobs.memory_in_use(),
+                    "data_frame_analytics_in_bytes": 0,
+                    "native_inference_in_bytes": 0
+                }
+            },
+            // There is no heap apart: what Elasticsearch's engine may have of its node's, jobs may have of all.
+            "jvm": {
+                "heap_max_in_bytes": all, "java_inference_max_in_bytes": all, "java_inference_in_bytes": 0
+            }
         })
     }))
 }

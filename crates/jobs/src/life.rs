@@ -37,6 +37,11 @@ impl Jobs {
                 "Cannot open job [{job_id}] because it has already been opened"
             )));
         }
+        if self.0.cluster.upgrade_mode() {
+            return Err(JobError::no_room(
+                "Cannot perform cluster:admin/xpack/ml/job/open action while upgrade mode is enabled",
+            ));
+        }
         if !self.0.cluster.may_assign() {
             return Err(JobError::no_room(
                 "Cannot open jobs because persistent task assignment is disabled by the \

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::RwLock;
 use tidewatch_model::config::CustomRule;
@@ -18,21 +17,13 @@ use crate::config::{Job, NewJob, same_name};
 use crate::entry::{Entry, State, Status};
 use crate::error::{JobError, Result};
 use crate::expression::Expression;
-use crate::health::Health;
 use crate::live::{Live, json};
 use crate::pool::Pool;
 use crate::runner::{Applied, Command, Runner, not_open};
 use crate::settings::Settings;
 use crate::snapshot_upgrade::Upgrades;
-use crate::stats::{DataCountsDoc, ModelSizeDoc, TimingStats};
 use crate::tasks::Tasks;
 use crate::update::{JobUpdate, Standing};
-
-/// What is said of a job that waits for room.
-const AWAITING: &str = "persistent task is awaiting node assignment.";
-/// What is said of one that waits, room or not.
-const NOT_ALLOWED: &str = "no persistent task assignments are allowed due to cluster settings";
-const UPGRADING: &str = "persistent task cannot be assigned while upgrade mode is enabled.";
 
 pub(crate) struct Inner {
     pub store: Store,
@@ -51,23 +42,6 @@ pub(crate) struct Inner {
 /// All jobs of a server.
 #[derive(Clone)]
 pub struct Jobs(pub(crate) Arc<Inner>);
-
-/// A job's statistics.
-#[derive(Debug, Clone)]
-pub struct JobStats {
-    pub job_id: String,
-    pub state: State,
-    pub data_counts: DataCountsDoc,
-    pub model_size_stats: ModelSizeDoc,
-    pub timing_stats: TimingStats,
-    /// Whether it runs.
-    pub is_assigned: bool,
-    /// Why it doesn't run, though it was opened; empty for one that does.
-    pub assignment_explanation: Option<String>,
-    /// How long it has been open.
-    pub open_for: Option<Duration>,
-    pub health: Health,
-}
 
 /// A flush as clients ask for it. Times are epoch milliseconds.
 #[derive(Debug, Clone, Default)]
@@ -329,56 +303,6 @@ impl Jobs {
             applied = runner.interim(request.start, request.end).await?;
         }
         Ok(applied.last_finalized_bucket_end)
-    }
-
-    pub fn stats(&self, expression: &str, allow_no_match: bool) -> Result<Vec<JobStats>> {
-        let stats = |entry: &Arc<Entry>| {
-            let (job, status, live) = (entry.job.read(), entry.status.read(), entry.live.read());
-            let log_time = live.log_time;
-            JobStats {
-                job_id: job.job_id.clone(),
-                state: status.state,
-                data_counts: DataCountsDoc::new(
-                    &job.job_id,
-                    &live.counts,
-                    live.last_data_time,
-                    log_time,
-                ),
-                model_size_stats: ModelSizeDoc::new(
-                    &job.job_id,
-                    &live.size,
-                    live.basis.of,
-                    live.size_log_time,
-                ),
-                timing_stats: live.timing.clone(),
-                is_assigned: entry.runner.read().is_some(),
-                assignment_explanation: self.explanation(&status, entry),
-                health: Health::of(&status, &live.size),
-                open_for: status.opened_at.map(|since| {
-                    Duration::from_millis(self.now().saturating_sub(since).max(0) as u64)
-                }),
-            }
-        };
-        Ok(self
-            .select(expression, allow_no_match)?
-            .iter()
-            .map(stats)
-            .collect())
-    }
-
-    /// Why a job doesn't run; none for a closed one.
-    fn explanation(&self, status: &Status, entry: &Entry) -> Option<String> {
-        let runs = entry.runner.read().is_some() || status.opened_at.is_some();
-        let told = match status.state {
-            State::Closed => return None,
-            State::Failed => status.reason.as_deref().unwrap_or_default(),
-            _ if runs => "",
-            _ if self.0.cluster.upgrade_mode() => UPGRADING,
-            _ if !self.0.cluster.may_assign() => NOT_ALLOWED,
-            State::Opening => AWAITING,
-            _ => "",
-        };
-        Some(told.to_owned())
     }
 
     pub async fn results(&self, query: &ResultQuery) -> Result<ResultPage> {

@@ -29,8 +29,9 @@ impl Jobs {
         })
     }
 
-    /// Forgets all that a closed job has learnt and found; its configuration stays. A reset that runs already is joined.
-    pub fn reset(&self, job_id: &str) -> Arc<Task> {
+    /// Forgets all that a closed job has learnt and found; its configuration stays, and what users have annotated unless
+    /// that is to go, too. A reset that runs already is joined.
+    pub fn reset(&self, job_id: &str, user_annotations: bool) -> Arc<Task> {
         let new = NewTask {
             kind: Kind::Transport,
             action: "cluster:admin/xpack/ml/job/reset",
@@ -38,10 +39,9 @@ impl Jobs {
             is_cancellable: true,
         };
         let (jobs, job_id) = (self.clone(), job_id.to_owned());
-        self.tasks().run(
-            new,
-            |task| async move { jobs.reset_for(&job_id, &task).await },
-        )
+        self.tasks().run(new, |task| async move {
+            jobs.reset_for(&job_id, user_annotations, &task).await
+        })
     }
 
     async fn delete_for(&self, job_id: &str, force: bool, task: &Task) -> Result<Value> {
@@ -93,7 +93,7 @@ impl Jobs {
         Ok(self.0.store.delete_job(job_id).await?)
     }
 
-    async fn reset_for(&self, job_id: &str, task: &Task) -> Result<Value> {
+    async fn reset_for(&self, job_id: &str, user_annotations: bool, task: &Task) -> Result<Value> {
         if self.0.cluster.upgrade_mode() {
             return Err(JobError::conflict(
                 "cannot reset job while indices are being upgraded",
@@ -131,7 +131,7 @@ impl Jobs {
             }
         }
         let _turn = entry.blocking.lock().await;
-        let done = self.clear(&entry, task).await?;
+        let done = self.clear(&entry, user_annotations, task).await?;
         if done {
             self.notify(job_id, "info", "Job has been reset").await;
         }
@@ -139,7 +139,7 @@ impl Jobs {
     }
 
     /// Takes a job back to its first day. False: it was stopped half-way, and the job stays blocked.
-    async fn clear(&self, entry: &Entry, task: &Task) -> Result<bool> {
+    async fn clear(&self, entry: &Entry, user_annotations: bool, task: &Task) -> Result<bool> {
         let job_id = entry.job.read().job_id.clone();
         loop {
             if task.is_cancelled() || !entry.is_blocked_by(&task.id) {
@@ -158,7 +158,10 @@ impl Jobs {
         job.model_snapshot_min_version = None;
         job.finished_time = None;
         job.block(None);
-        self.0.store.clear_job(&job_id, &text(&job)).await?;
+        self.0
+            .store
+            .clear_job(&job_id, &text(&job), user_annotations)
+            .await?;
         *entry.job.write() = job;
         *entry.live.write() = Live::new(&job_id);
         Ok(true)
@@ -185,7 +188,7 @@ impl Jobs {
             );
             match reason {
                 BlockReason::Delete => drop(self.delete(&job_id, true)),
-                BlockReason::Reset => drop(self.reset(&job_id)),
+                BlockReason::Reset => drop(self.reset(&job_id, false)),
                 BlockReason::Revert => {
                     // It changes the job in one step: it has happened, or it hasn't.
                     let task_id = entry
@@ -200,5 +203,146 @@ impl Jobs {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use tidewatch_store::Store;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::settings::Settings;
+
+    async fn jobs_in(directory: &Path, clock: Clock) -> Jobs {
+        let store = Store::open(directory).await.expect("the store opens");
+        let settings = Settings {
+            clock,
+            ..Settings::of_tests()
+        };
+        Jobs::start(store, settings).await.expect("jobs start")
+    }
+
+    async fn create(jobs: &Jobs, job_id: &str) -> Arc<Entry> {
+        let body = json!({"analysis_config": {"detectors": [{"function": "count"}]}, "data_description": {}});
+        let body = serde_json::from_value(body).expect("readable");
+        jobs.create(job_id, body).await.expect("created");
+        jobs.entry(job_id).expect("is there")
+    }
+
+    #[tokio::test]
+    async fn a_blocked_job_is_for_nothing_else_until_its_task_has_ended() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let jobs = jobs_in(directory.path(), Clock::default()).await;
+        let entry = create(&jobs, "j").await;
+        for (reason, name) in [
+            (BlockReason::Delete, "delete"),
+            (BlockReason::Revert, "revert"),
+        ] {
+            jobs.block(&entry, reason, "n:7").await.expect("stored");
+            let shown = json!(jobs.get("j").expect("is there"));
+            assert_eq!(shown["blocked"], json!({"reason": name, "task_id": "n:7"}));
+            assert_eq!(shown["deleting"] == true, reason == BlockReason::Delete);
+            let refused = jobs.open("j").await.expect_err("refused");
+            assert_eq!(
+                (refused.status, refused.reason),
+                (
+                    409,
+                    format!("Cannot open job [j] because it is executing [{name}]")
+                )
+            );
+            let refused = jobs.reset("j", false).ended().await.expect_err("refused");
+            assert_eq!(
+                (refused.status, refused.reason),
+                (
+                    409,
+                    format!("cannot reset job while it is blocked with [{name}]")
+                )
+            );
+        }
+        jobs.unblock(&entry, "n:8").await.expect("not its own");
+        assert_eq!(entry.blocked(), Some(BlockReason::Revert));
+        jobs.unblock(&entry, "n:7").await.expect("stored");
+        jobs.open("j").await.expect("opens");
+    }
+
+    #[tokio::test]
+    async fn what_was_cut_short_goes_on_at_the_next_start() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let jobs = jobs_in(directory.path(), Clock::default()).await;
+        for (job_id, reason) in [
+            ("deleted", BlockReason::Delete),
+            ("reset", BlockReason::Reset),
+            ("reverted", BlockReason::Revert),
+        ] {
+            let entry = create(&jobs, job_id).await;
+            jobs.block(&entry, reason, "n:7").await.expect("stored");
+        }
+        jobs.shut_down().await;
+        drop(jobs);
+        let jobs = jobs_in(directory.path(), Clock::default()).await;
+        for task in jobs.tasks().running() {
+            task.ended().await.expect("ends well");
+        }
+        assert!(jobs.get("deleted").is_err());
+        for job_id in ["reset", "reverted"] {
+            assert_eq!(jobs.entry(job_id).expect("is there").blocked(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_deletes_again_waits_for_the_same_deletion() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let jobs = jobs_in(directory.path(), Clock::default()).await;
+        let entry = create(&jobs, "j").await;
+        // As if a revert were at work.
+        let turn = entry.blocking.lock().await;
+        let first = jobs.delete("j", false);
+        while !entry.is_blocked_by(&first.id) {
+            tokio::task::yield_now().await;
+        }
+        let second = jobs.delete("j", true);
+        tokio::task::yield_now().await;
+        assert!(first.end().is_none() && second.end().is_none());
+        drop(turn);
+        for task in [first, second] {
+            assert_eq!(task.ended().await, Ok(json!({"acknowledged": true})));
+        }
+        assert_eq!(
+            jobs.delete("j", true)
+                .ended()
+                .await
+                .expect_err("gone")
+                .status,
+            404
+        );
+    }
+
+    #[tokio::test]
+    async fn a_job_without_data_for_long_is_closed_where_the_settings_say() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let clock = Clock::standing(1_000_000);
+        let jobs = jobs_in(directory.path(), clock.clone()).await;
+        let entry = create(&jobs, "j").await;
+        jobs.open("j").await.expect("opens");
+        let state = || entry.status.read().state;
+        clock.advance(Duration::from_secs(47 * 3_600));
+        jobs.close_idle().await;
+        assert_eq!(state(), State::Opened);
+        let set = |value: &str| {
+            let name = "xpack.ml.idle_job_auto_close_timeout".to_owned();
+            let transient = [(name, Some(value.to_owned()))].into();
+            jobs.change_settings([].into(), transient)
+        };
+        clock.advance(Duration::from_secs(3_600));
+        set("-1").await.expect("set");
+        jobs.close_idle().await;
+        assert_eq!(state(), State::Opened);
+        set("48h").await.expect("set");
+        jobs.close_idle().await;
+        assert_eq!(state(), State::Closed);
     }
 }

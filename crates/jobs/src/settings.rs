@@ -32,7 +32,7 @@ impl Settings {
         use std::str::FromStr;
         Self {
             max_open_jobs: 10,
-            node_memory: Memory::mebibytes(1_000),
+            node_memory: Memory::mebibytes(4_000),
             max_model_memory_limit: None,
             threads: 1,
             checkpoint_journal_bytes: 1 << 20,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tidewatch_model::config::lenient::{given, one_or_many, truth, whole};
+use tidewatch_model::config::given;
 use tidewatch_model::config::{CategorizationConfig, CustomRule, PerPartition, check_prune_window};
 use tidewatch_model::units::{Memory, TimeSpan};
 
@@ -15,11 +15,11 @@ pub struct JobUpdate {
     /// Taken and not used: the job is that of the path.
     #[serde(default, rename = "job_id", deserialize_with = "given")]
     _job_id: Option<String>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     pub groups: Option<Vec<String>>,
     /// A null leaves it as it is.
     pub description: Option<String>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     pub detectors: Option<Vec<DetectorUpdate>>,
     #[serde(default, deserialize_with = "given")]
     pub model_plot_config: Option<ModelPlotConfig>,
@@ -27,21 +27,21 @@ pub struct JobUpdate {
     pub analysis_limits: Option<NewLimits>,
     #[serde(default, deserialize_with = "given")]
     pub background_persist_interval: Option<TimeSpan>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     pub renormalization_window_days: Option<i64>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     pub results_retention_days: Option<i64>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     pub model_snapshot_retention_days: Option<i64>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     pub daily_model_snapshot_retention_after_days: Option<i64>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     pub categorization_filters: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     pub per_partition_categorization: Option<PerPartition>,
     #[serde(default, deserialize_with = "given")]
     pub custom_settings: Option<Map<String, Value>>,
-    #[serde(default, deserialize_with = "truth")]
+    #[serde(default, deserialize_with = "given")]
     pub allow_lazy_open: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     pub model_prune_window: Option<TimeSpan>,
@@ -53,7 +53,7 @@ pub struct DetectorUpdate {
     pub detector_index: usize,
     /// A null leaves it as it is.
     pub description: Option<String>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     pub custom_rules: Option<Vec<CustomRule>>,
 }
 
@@ -237,14 +237,14 @@ mod tests {
     fn every_field_is_taken_over() {
         let body = json!({
             "job_id": "whatever", "groups": ["b", "a"], "description": "new", "model_plot_config": {"enabled": true},
-            "detectors": {"detector_index": 0, "description": "d", "custom_rules": [
+            "detectors": [{"detector_index": 0, "description": "d", "custom_rules": [
                 {"conditions": [{"applies_to": "actual", "operator": "gt", "value": 1}]}
-            ]},
-            "analysis_limits": {"categorization_examples_limit": "2"}, "background_persist_interval": "4h",
+            ]}],
+            "analysis_limits": {"categorization_examples_limit": 2}, "background_persist_interval": "4h",
             "renormalization_window_days": 1, "results_retention_days": 2, "model_snapshot_retention_days": 4,
             "daily_model_snapshot_retention_after_days": 3, "categorization_filters": ["x+"],
             "per_partition_categorization": {"enabled": true, "stop_on_warn": true}, "custom_settings": {"a": 1},
-            "allow_lazy_open": "true", "model_prune_window": "1h"
+            "allow_lazy_open": true, "model_prune_window": "1h"
         });
         let mut names: Vec<String> = body
             .as_object()

@@ -21,7 +21,7 @@ impl Jobs {
         }
     }
 
-    /// Runs what is open in name, and lets in what waits.
+    /// Runs what is open in name.
     pub(crate) async fn go_on(&self) {
         for entry in self.entries() {
             let _life = entry.life.lock().await;
@@ -30,7 +30,6 @@ impl Jobs {
                 self.take_up_again(&entry).await;
             }
         }
-        self.let_in_waiting();
     }
 
     /// Runs a job that ran before. It has its room, whatever the settings say now.

@@ -435,7 +435,7 @@ async fn fill(jobs: &Jobs, history: &History) {
         .expect("there")
         .clone();
     store
-        .clear_job("j", &json!(jobs.get("j").expect("there")).to_string())
+        .clear_job("j", &json!(jobs.get("j").expect("there")).to_string(), true)
         .await
         .expect("cleared");
     store.save_snapshot(&base, vec![2]).await.expect("saved");

@@ -95,7 +95,7 @@ impl Store {
     pub async fn delete_job(&self, job_id: &str) -> Result<()> {
         self.write_for(job_id, |conn, job_id| {
             Box::pin(async move {
-                clear(conn, &job_id).await?;
+                clear(conn, &job_id, true).await?;
                 sqlx::query("DELETE FROM calendar_jobs WHERE job_id = ?")
                     .bind(&job_id)
                     .execute(&mut *conn)
@@ -111,15 +111,21 @@ impl Store {
     }
 
     /// Takes a job back to its first day: results, journal, checkpoint, snapshots, statistics, annotations and forecasts go,
-    /// the job and its state stay, and its configuration is replaced. One transaction.
+    /// the job and its state stay, and its configuration is replaced. What users have annotated goes only by
+    /// `user_annotations`. One transaction.
     ///
     /// # Errors
     /// [`StoreError::NoSuchJob`]
-    pub async fn clear_job(&self, job_id: &str, config: &str) -> Result<()> {
+    pub async fn clear_job(
+        &self,
+        job_id: &str,
+        config: &str,
+        user_annotations: bool,
+    ) -> Result<()> {
         let config = config.to_owned();
         self.write_for(job_id, move |conn, job_id| {
             Box::pin(async move {
-                clear(&mut *conn, &job_id).await?;
+                clear(&mut *conn, &job_id, user_annotations).await?;
                 let done = sqlx::query("UPDATE jobs SET config = ?2 WHERE job_id = ?1")
                     .bind(&job_id)
                     .bind(config)
@@ -183,14 +189,20 @@ pub(crate) fn must_exist(rows: u64, job_id: String) -> Result<()> {
 }
 
 /// Deletes everything that hangs on a job. The chunks of checkpoints and snapshots go with their owners.
-async fn clear(conn: &mut SqliteConnection, job_id: &str) -> Result<()> {
+async fn clear(conn: &mut SqliteConnection, job_id: &str, user_annotations: bool) -> Result<()> {
+    let annotations = match user_annotations {
+        true => "DELETE FROM annotations WHERE job_id = ?",
+        false => {
+            "DELETE FROM annotations WHERE job_id = ? AND json_extract(doc, '$.create_username') = '_xpack'"
+        }
+    };
     for sql in [
         "DELETE FROM results WHERE job_id = ?",
         "DELETE FROM journal WHERE job_id = ?",
         "DELETE FROM checkpoints WHERE job_id = ?",
         "DELETE FROM snapshots WHERE job_id = ?",
         "DELETE FROM job_stats WHERE job_id = ?",
-        "DELETE FROM annotations WHERE job_id = ?",
+        annotations,
         "DELETE FROM forecasts WHERE job_id = ?",
         "DELETE FROM documents WHERE job_id = ?",
     ] {
@@ -227,14 +239,14 @@ const SOME: [(&str, i64); 7] = [
         1,
     ),
     (
-        "DELETE FROM annotations WHERE (job_id, annotation_id) IN
-         (SELECT job_id, annotation_id FROM annotations WHERE job_id = ? LIMIT ?)",
-        1,
-    ),
-    (
         "DELETE FROM forecast_points WHERE (forecast, timestamp, series) IN
          (SELECT forecast, timestamp, series FROM forecast_points
           WHERE forecast IN (SELECT number FROM forecasts WHERE job_id = ?) LIMIT ?)",
+        1,
+    ),
+    (
+        "DELETE FROM documents WHERE (index_name, id) IN
+         (SELECT index_name, id FROM documents WHERE job_id = ? LIMIT ?)",
         1,
     ),
 ];
@@ -429,11 +441,23 @@ mod tests {
                 left["results"],
                 left["journal"],
                 left["snapshots"],
-                left["annotations"]
+                left["documents"]
             ),
             (0, 0, 0, 0)
         );
-        store.clear_job("j", &job("j").config).await.unwrap();
+        let config = job("j").config;
+        let system = AnnotationRow {
+            job_id: "j".into(),
+            annotation_id: "a".into(),
+            timestamp: 1,
+            doc: r#"{"create_username":"_xpack"}"#.into(),
+        };
+        store.annotate(&system).await.unwrap();
+        store.clear_job("j", &config, false).await.unwrap();
+        let users = store.annotations("j").await.unwrap();
+        assert_eq!(users.len(), 1, "{users:?}");
+        assert_eq!(users[0].annotation_id, "b");
+        store.clear_job("j", &config, true).await.unwrap();
         for (table, rows) in census(&store, "j").await {
             let stays = ["jobs", "notifications", "calendar_jobs"].contains(&table.as_str());
             assert_eq!(rows, i64::from(stays), "{table}");

@@ -103,7 +103,7 @@ mod tests {
 
     fn record(timestamp: i64, seq: i32, score: f64) -> ResultRow {
         ResultRow {
-            kind: ResultKind::Record,
+            kind: ResultKind::Influencer,
             timestamp,
             seq,
             score,
@@ -115,7 +115,7 @@ mod tests {
     async fn docs(store: &Store, job_id: &str, min_score: f64) -> Vec<String> {
         let query = ResultQuery {
             job_id: job_id.into(),
-            kind: ResultKind::Record,
+            kind: ResultKind::Influencer,
             start: None,
             end: None,
             min_score,
@@ -137,7 +137,7 @@ mod tests {
             (doc != new).then_some((score, new))
         };
         Rescoring {
-            kinds: vec![ResultKind::Record],
+            kinds: vec![ResultKind::Influencer],
             from: 100,
             before,
             floor,

@@ -217,11 +217,15 @@ impl Jobs {
             return Ok(());
         }
         kept.upgrade_mode = enabled;
+        if !enabled {
+            // Everybody else is refused until all of them run again.
+            self.go_on().await;
+        }
         self.keep(&kept).await?;
         cluster.values.write().kept = kept;
         match enabled {
             true => self.stand_still().await,
-            false => self.go_on().await,
+            false => self.let_in_waiting(),
         }
         Ok(())
     }

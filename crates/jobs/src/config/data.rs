@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidewatch_model::config::ConfigError;
-use tidewatch_model::config::lenient::given;
+use tidewatch_model::config::given;
 use tidewatch_model::time_format::TimeFormat;
 
 /// How records tell their time.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use tidewatch_model::config::ConfigError;
-use tidewatch_model::config::lenient::whole;
+use tidewatch_model::config::given;
 use tidewatch_model::units::{Grouped, Memory};
 
 use crate::error::{JobError, Result};
@@ -37,7 +37,7 @@ pub struct NewLimits {
 struct RawLimits {
     #[serde(default, deserialize_with = "mebibytes")]
     model_memory_limit: Option<i64>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     categorization_examples_limit: Option<i64>,
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tidewatch_model::config::AnalysisConfig;
-use tidewatch_model::config::lenient::{given, one_or_many, truth, whole};
+use tidewatch_model::config::given;
 use tidewatch_model::units::{Memory, TimeSpan};
 
 use super::{AnalysisLimits, DataDescription, JOB_VERSION, Job, ModelPlotConfig, NewLimits};
@@ -18,7 +18,7 @@ const DEFAULT_DAILY_AFTER_DAYS: i64 = 1;
 pub struct NewJob {
     #[serde(default, deserialize_with = "given")]
     pub job_id: Option<String>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     pub groups: Option<Vec<String>>,
     /// A null is no description.
     pub description: Option<String>,
@@ -30,21 +30,21 @@ pub struct NewJob {
     pub data_description: Option<DataDescription>,
     #[serde(default, deserialize_with = "given")]
     pub model_plot_config: Option<ModelPlotConfig>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     pub renormalization_window_days: Option<i64>,
     #[serde(default, deserialize_with = "given")]
     pub background_persist_interval: Option<TimeSpan>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     pub results_retention_days: Option<i64>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     pub model_snapshot_retention_days: Option<i64>,
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "given")]
     pub daily_model_snapshot_retention_after_days: Option<i64>,
     #[serde(default, deserialize_with = "given")]
     pub custom_settings: Option<Map<String, Value>>,
     #[serde(default, deserialize_with = "given")]
     pub results_index_name: Option<String>,
-    #[serde(default, deserialize_with = "truth")]
+    #[serde(default, deserialize_with = "given")]
     pub allow_lazy_open: Option<bool>,
     pub datafeed_config: Option<Value>,
 }

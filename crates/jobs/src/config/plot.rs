@@ -1,7 +1,7 @@
 //! `model_plot_config`.
 
 use serde::{Deserialize, Serialize};
-use tidewatch_model::config::lenient::truth;
+use tidewatch_model::config::given;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "RawModelPlotConfig")]
@@ -15,10 +15,10 @@ pub struct ModelPlotConfig {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawModelPlotConfig {
-    #[serde(deserialize_with = "truth")]
+    #[serde(deserialize_with = "given")]
     enabled: Option<bool>,
     terms: Option<String>,
-    #[serde(default, deserialize_with = "truth")]
+    #[serde(default, deserialize_with = "given")]
     annotations_enabled: Option<bool>,
 }
 

@@ -69,8 +69,8 @@ impl Jobs {
             return Some(whole(single.to_owned()));
         }
         let job_id = name.strip_prefix(WRITE).or(name.strip_prefix(RESULTS))?;
-        if let Ok(job) = self.get(job_id) {
-            return Some(whole(of_results(&job.results_index_name)));
+        if let Some(name) = self.results_index(job_id) {
+            return Some(whole(name));
         }
         let series = name.strip_suffix(FIRST).unwrap_or(name);
         let series = series.strip_prefix(RESULTS)?;
@@ -78,6 +78,13 @@ impl Jobs {
             return Some(whole(of_results(series)));
         }
         Some(whole(name.to_owned()))
+    }
+
+    /// The index that the results of a job are in.
+    pub(super) fn results_index(&self, job_id: &str) -> Option<String> {
+        let entry = self.entry(job_id).ok()?;
+        let name = of_results(&entry.job.read().results_index_name);
+        Some(name)
     }
 
     /// The `results_index_name`s of all jobs, each once, and that of the shared index.

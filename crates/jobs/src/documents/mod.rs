@@ -136,21 +136,14 @@ impl Jobs {
         id: &str,
         source: &Map<String, Value>,
     ) -> std::result::Result<DocumentRow, Unreadable> {
-        let source = || source.clone();
-        let job_id = source()
-            .get("job_id")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
         if index.family == Family::Notifications {
-            return notification(source());
+            return notification(source.clone());
         }
-        let job = job_id.and_then(|job_id| self.get(&job_id).ok());
-        let job = job.ok_or(Unreadable::Missing("job_id"))?;
+        let of_job = text(source, "job_id").and_then(|job_id| self.results_index(job_id));
+        let of_job = of_job.ok_or(Unreadable::Missing("job_id"))?;
         match index.family {
-            Family::Annotations => annotation(id, source()),
-            Family::Results if index.name == indices::of_results(&job.results_index_name) => {
-                result(id, source())
-            }
+            Family::Annotations => annotation(id, source.clone()),
+            Family::Results if index.name == of_job => result(id, source.clone()),
             _ => Err(Unreadable::Missing("job_id")),
         }
     }

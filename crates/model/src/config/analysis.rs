@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::categorization::RawCategorization;
 use super::detector::check_field_name;
-use super::lenient::{given, one_or_many, truth};
+use super::given::given;
 use super::{AnalyzerConfig, CategorizationConfig, ConfigError, Detector, PerPartition};
 use crate::units::TimeSpan;
 
@@ -37,7 +37,7 @@ struct RawAnalysisConfig {
     bucket_span: Option<TimeSpan>,
     #[serde(default, deserialize_with = "given")]
     categorization_field_name: Option<String>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     categorization_filters: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     categorization_analyzer: Option<AnalyzerConfig>,
@@ -47,11 +47,11 @@ struct RawAnalysisConfig {
     latency: Option<TimeSpan>,
     #[serde(default, deserialize_with = "given")]
     summary_count_field_name: Option<String>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "given")]
     detectors: Option<Vec<Detector>>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     influencers: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "truth")]
+    #[serde(default, deserialize_with = "given")]
     multivariate_by_fields: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     model_prune_window: Option<TimeSpan>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lenient::{given, one_or_many, truth, whole};
+use super::given::given;
 use super::{ConfigError, CustomRule, ExcludeFrequent, Excluded, Function};
 
 /// One detector. Built by deserialising, which checks it.
@@ -43,14 +43,14 @@ struct RawDetector {
     over_field_name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     partition_field_name: Option<String>,
-    #[serde(default, deserialize_with = "truth")]
+    #[serde(default, deserialize_with = "given")]
     use_null: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     exclude_frequent: Option<ExcludeFrequent>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     custom_rules: Option<Vec<CustomRule>>,
     /// Taken and not used: detectors are numbered in their order.
-    #[serde(default, rename = "detector_index", deserialize_with = "whole")]
+    #[serde(default, rename = "detector_index", deserialize_with = "given")]
     _detector_index: Option<i64>,
 }
 

@@ -15,7 +15,7 @@ mod error;
 mod exclude;
 mod fields;
 mod function;
-pub mod lenient;
+mod given;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -27,4 +27,5 @@ pub use detector::Detector;
 pub use error::{ConfigError, ErrorKind};
 pub use exclude::{ExcludeFrequent, Excluded};
 pub use function::{Function, Metric};
+pub use given::given;
 pub use rule::{Action, AppliesTo, Condition, CustomRule, FilterType, MAX_SHIFT, Operator};

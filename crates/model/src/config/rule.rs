@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::lenient::{given, one_or_many};
+use super::given::given;
 use super::{ConfigError, Function};
 
 /// An enumeration that is read in any case and written in its own names.
@@ -132,11 +132,11 @@ pub struct TimeShift {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     actions: Option<Vec<Action>>,
     #[serde(default, deserialize_with = "given")]
     scope: Option<BTreeMap<String, FilterRef>>,
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "given")]
     conditions: Option<Vec<Condition>>,
     #[serde(default, deserialize_with = "given")]
     params: Option<RuleParams>,

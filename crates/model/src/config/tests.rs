@@ -155,7 +155,7 @@ fn what_is_written_can_be_read_again() {
 fn checks_have_their_order() {
     let detector = json!({
         "function": "count", "by_field_name": "count", "over_field_name": "count",
-        "custom_rules": {"scope": {"x": {"filter_id": "f"}}}
+        "custom_rules": [{"scope": {"x": {"filter_id": "f"}}}]
     });
     let detectors = json!([detector]);
     // The rules come before the fields' names, those before what names may not be.
@@ -202,10 +202,10 @@ fn checks_have_their_order() {
 }
 
 #[test]
-fn values_are_taken_as_elasticsearch_takes_them() {
+fn what_is_given_is_kept_and_a_null_is_nothing_given() {
     let config = parse(json!({
-        "detectors": {"function": "dc", "field_name": "x", "use_null": "true", "detector_index": "7", "detector_description": ""},
-        "influencers": "host", "latency": "0s", "multivariate_by_fields": false
+        "detectors": [{"function": "dc", "field_name": "x", "use_null": true, "detector_index": 7, "detector_description": ""}],
+        "influencers": ["host"], "latency": "0s", "multivariate_by_fields": false
     }));
     assert_eq!(
         serde_json::to_value(config.expect("valid")).expect("serialises"),

@@ -209,14 +209,15 @@ async fn pages_are_sorted_and_ties_follow_time() {
         names(&store, &q).await.0
     };
     let field = |name: &str| Sort::Field(name.into());
-    assert_eq!(sorted(Sort::Timestamp, true).await, "fcdeab");
+    // Among records, the score is next.
+    assert_eq!(sorted(Sort::Timestamp, true).await, "fecdba");
     assert_eq!(sorted(Sort::Score, false).await, "abcdef");
     assert_eq!(sorted(Sort::Score, true).await, "fecdba");
     // -4, 3, 7.5, 8, 20; e has none.
     assert_eq!(sorted(field("actual"), false).await, "cafdbe");
     assert_eq!(sorted(field("actual"), true).await, "bdface");
     assert_eq!(sorted(field("by"), false).await, "acbfde");
-    assert_eq!(sorted(field("by"), true).await, "fbcade");
+    assert_eq!(sorted(field("by"), true).await, "fbcaed");
     // Names are data, never SQL or a path.
     for name in ["a.b", r#"a"\"#] {
         assert_eq!(sorted(field(name), false).await, "eabcdf", "{name}");
@@ -273,7 +274,8 @@ async fn rewriting_a_bucket_leaves_nothing_stale() {
     store.write_results("j", renormalized).await.unwrap();
     assert_eq!(
         docs(&store, &all(Record)).await,
-        [old, r#"{"re":1}"#, old, r#"{"new":1}"#]
+        [old, old, r#"{"re":1}"#, r#"{"new":1}"#],
+        "within a bucket, by their scores"
     );
 }
 
