@@ -129,7 +129,6 @@ impl Formatter for Pretty {
 /// Refuses what no handler should see, and gives the answer the look and the media type that were asked for.
 pub async fn speak(request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
-    let method = request.method().clone();
     let (look, refused) = match Look::of(&uri) {
         Ok(look) => (look, None),
         Err(error) => (Look::default(), Some(error.into_response())),
@@ -146,9 +145,6 @@ pub async fn speak(request: Request, next: Next) -> Response {
         Some(refused) => refused,
         None => next.run(request).await,
     };
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        response = not_allowed(&method, &uri, &response);
-    }
     let is_json = response.headers().get(header::CONTENT_TYPE)
         == Some(&HeaderValue::from_static("application/json"));
     if !is_json {
@@ -238,10 +234,17 @@ pub async fn no_handler(method: Method, uri: Uri) -> Response {
     }
 }
 
-/// Says in every answer what clients look for before they believe the rest.
+/// Says in every answer what clients look for before they believe the rest, and why there is none from a handler. It
+/// stands outside of the routes: only there is it known which methods a path has.
 pub async fn sign(request: Request, next: Next) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let encoding = request.headers().get(header::CONTENT_ENCODING).cloned();
     let mut response = next.run(request).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && response.headers().contains_key(header::ALLOW)
+    {
+        response = not_allowed(&method, &uri, &response);
+    }
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         let encoding = encoding.as_ref().and_then(|value| value.to_str().ok());
         let told = format!(

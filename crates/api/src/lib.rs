@@ -105,7 +105,7 @@ impl Identity {
 pub fn router(state: ApiState) -> Router {
     const JOB: &str = "/_ml/anomaly_detectors/{job_id}";
     let job = |rest: &str| format!("{JOB}{rest}");
-    Router::new()
+    let routes = Router::new()
         .route("/", get(cluster::root))
         .route("/healthz", get(cluster::healthz))
         .route("/metrics", get(metrics::metrics))
@@ -188,8 +188,10 @@ pub fn router(state: ApiState) -> Router {
         // Bodies have their own limits; an upload has none.
         .layer(DefaultBodyLimit::disable())
         .layer(RequestDecompressionLayer::new().gzip(true))
+        .with_state(state);
+    Router::new()
+        .fallback_service(routes)
         .layer(middleware::from_fn(answer::sign))
-        .with_state(state)
 }
 
 /// Filters and calendars.

@@ -125,7 +125,9 @@ pub fn refuse(headers: &HeaderMap, query: Option<&str>) -> Option<Response> {
     }
     let content = given.pop().flatten();
     let accept = given.pop().flatten();
+    // One in chunks may be empty, as some clients send it: without a type it isn't known to be there.
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.contains_key(header::CONTENT_TYPE)
         || text(headers, &header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if let Err(told) = check_versions(headers, accept.as_ref(), content.as_ref(), has_body) {
         return Some(invalid("Accept, Content-Type", JobError::bad_request(told)));

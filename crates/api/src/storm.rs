@@ -286,13 +286,13 @@ fn any_json() -> impl Strategy<Value = Value> {
 fn put(body: &mut Value, way: u32, new: Value) {
     let next = way / 7;
     match body {
-        Value::Object(fields) if !fields.is_empty() && way % 7 > 0 => {
+        Value::Object(fields) if !fields.is_empty() && !way.is_multiple_of(7) => {
             let at = next as usize % fields.len();
             if let Some((_, value)) = fields.iter_mut().nth(at) {
                 put(value, next / 3, new);
             }
         }
-        Value::Array(values) if !values.is_empty() && way % 7 > 0 => {
+        Value::Array(values) if !values.is_empty() && !way.is_multiple_of(7) => {
             let at = next as usize % values.len();
             put(&mut values[at], next / 3, new);
         }
