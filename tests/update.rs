@@ -269,3 +269,17 @@ fn a_running_job_plots_and_is_held_by_rules_at_once() {
     server.flush("job");
     wait_until("model plots", || (plots() > 0).then_some(()));
 }
+
+#[test]
+fn a_waiting_job_that_wants_less_is_let_in() {
+    let server = Server::start(&["--node-memory", "100mb"]);
+    let mut config = traffic::job_config();
+    config["analysis_limits"] = json!({"model_memory_limit": "200mb"});
+    config["allow_lazy_open"] = json!(true);
+    server.ok("PUT", &Client::job_path("job", ""), &config);
+    let opened = server.ok("POST", &Client::job_path("job", "/_open"), &NO_BODY);
+    assert_eq!(opened["node"], "");
+    let limits = json!({"analysis_limits": {"model_memory_limit": "20mb"}});
+    server.ok("POST", &update("job"), &limits);
+    server.wait_state("job", "opened");
+}

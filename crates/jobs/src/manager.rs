@@ -232,6 +232,10 @@ impl Jobs {
                 Err(error) => return Err(error),
             }
         }
+        if new.analysis_limits != old.analysis_limits {
+            // One that waits may want less now.
+            self.let_in_waiting();
+        }
         self.notify(
             job_id,
             "info",
