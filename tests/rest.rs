@@ -3,6 +3,10 @@
 
 #[path = "rest/api.rs"]
 mod api;
+#[path = "rest/examples.rs"]
+mod examples;
+#[path = "rest/own.rs"]
+mod own;
 #[path = "rest/run.rs"]
 mod run;
 #[path = "rest/skip.rs"]

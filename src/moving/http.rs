@@ -214,9 +214,14 @@ impl Remote {
     }
 
     fn once(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Outcome<Value> {
-        let unreachable = |error: ureq::Error| Failure::Unreachable {
-            what: format!("{method} {}{path}: {error}", self.url),
-            again: is_passing(&error),
+        let unreachable = |error: ureq::Error| {
+            let again = is_passing(&error);
+            let hint = match error.to_string().contains("certificate") {
+                true => "; whom to trust is said by --ca, or --insecure",
+                false => "",
+            };
+            let what = format!("{method} {}{path}: {error}{hint}", self.url);
+            Failure::Unreachable { what, again }
         };
         let mut request = Request::builder()
             .method(method)

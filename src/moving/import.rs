@@ -14,7 +14,7 @@ use super::http::Failure;
 use super::kind::Kind;
 use super::plan::{self, Step, same_analysis};
 use super::progress::Progress;
-use super::report::{Outcome, Report, Results};
+use super::report::{Doing, Outcome, Report, Results};
 use super::source::{Source, Stretch};
 use super::writer::Writer;
 
@@ -58,7 +58,7 @@ impl Import<'_> {
                 {
                     self.results(job, progress)?;
                 }
-                (None, Some(_)) if self.report.dry_run => self.count(job_id, Stretch::default())?,
+                (None, Some(_)) if self.is_dry() => self.count(job_id, Stretch::default())?,
                 (None, None) => {
                     let why = "there are results of it, and no such job".to_owned();
                     self.report
@@ -74,6 +74,10 @@ impl Import<'_> {
         Ok(())
     }
 
+    fn is_dry(&self) -> bool {
+        self.report.doing == Doing::DryRun
+    }
+
     fn take(&mut self, mut step: Step) -> anyhow::Result<()> {
         let outcome = match (step.requests.is_empty(), step.why.is_empty()) {
             (true, true) => Outcome::WasThere,
@@ -81,7 +85,7 @@ impl Import<'_> {
         };
         for request in &step.requests {
             let remote = self.target.remote();
-            let answer = match (self.report.dry_run, step.what) {
+            let answer = match (self.is_dry(), step.what) {
                 (false, _) => remote.send(request.method, &request.path, &request.body),
                 (true, "job") => {
                     remote.send("POST", "/_ml/anomaly_detectors/_validate", &request.body)
@@ -136,7 +140,7 @@ impl Import<'_> {
             start: None,
             end: own,
         };
-        if self.report.dry_run {
+        if self.is_dry() {
             return self.count(job_id, before_own);
         }
         for kind in Kind::ALL {

@@ -26,7 +26,7 @@ use clap::Args;
 use cluster::Cluster;
 use http::{Login, Remote, Trust};
 use progress::Progress;
-use report::Report;
+use report::{Doing, Report};
 use source::Source;
 
 /// Everything was done but what the report tells of.
@@ -140,10 +140,15 @@ impl Import {
         if !target.is_tidewatch() {
             bail!("{} isn't tidewatch; only tidewatch is written to", self.to);
         }
+        let doing = if self.dry_run {
+            Doing::DryRun
+        } else {
+            Doing::Import
+        };
         let mut import = import::Import {
             source: source.as_ref(),
             target: &target,
-            report: Report::new(source.name(), target.name(), self.dry_run),
+            report: Report::new(source.name(), target.name(), doing),
         };
         let outcome = import.run(&self.jobs, &Progress::default());
         ended(&import.report, outcome, self.json)
@@ -157,7 +162,7 @@ impl Export {
         let mut export = export::Export {
             source: &source,
             directory: &self.to,
-            report: Report::new(source.name(), &to, false),
+            report: Report::new(source.name(), &to, Doing::Export),
         };
         let outcome = export.run(&self.jobs, &Progress::default());
         ended(&export.report, outcome, self.json)

@@ -10,11 +10,30 @@ use super::kind::Kind;
 pub struct Report {
     pub from: String,
     pub to: String,
-    /// Nothing was written: this is what would be.
-    pub dry_run: bool,
+    pub doing: Doing,
     pub definitions: Vec<Definition>,
     pub results: Vec<Results>,
     pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doing {
+    Import,
+    /// Nothing is written: the report says what would be.
+    DryRun,
+    Export,
+}
+
+impl Doing {
+    /// What becomes of definitions and of documents.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Import => ("taken", "new"),
+            Self::DryRun => ("to take", "to read"),
+            Self::Export => ("written", "written"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,7 +61,7 @@ pub struct Definition {
 pub struct Results {
     pub job_id: String,
     pub kind: &'static str,
-    /// Documents that were written and weren't there before; of a dry run, those that the source has.
+    /// Documents that were written and weren't there before; of a dry run, those that would be read.
     pub new: u64,
     /// Those that were there and were written again.
     pub again: u64,
@@ -76,11 +95,11 @@ impl Results {
 }
 
 impl Report {
-    pub fn new(from: &str, to: &str, dry_run: bool) -> Self {
+    pub fn new(from: &str, to: &str, doing: Doing) -> Self {
         Self {
             from: from.to_owned(),
             to: to.to_owned(),
-            dry_run,
+            doing,
             definitions: Vec::new(),
             results: Vec::new(),
             notes: Vec::new(),
@@ -106,7 +125,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "From {} to {}", self.from, self.to)?;
-        let taken = if self.dry_run { "to take" } else { "taken" };
+        let (taken, _) = self.doing.words();
         let mut told: Vec<&str> = Vec::new();
         for definition in &self.definitions {
             if told.contains(&definition.what) {
@@ -146,7 +165,7 @@ impl fmt::Display for Report {
 
 impl Report {
     fn results_to(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let new = if self.dry_run { "to read" } else { "new" };
+        let (_, new) = self.doing.words();
         let mut job_id = "";
         for results in self
             .results
@@ -206,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_report_counts_and_gives_reasons() {
-        let mut report = Report::new("there", "here", false);
+        let mut report = Report::new("there", "here", Doing::Import);
         report.tell("job", "a", Outcome::Taken, Vec::new());
         report.tell("job", "b", Outcome::WasThere, Vec::new());
         assert!(report.is_complete());

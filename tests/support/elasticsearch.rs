@@ -2,10 +2,13 @@
 //! `tests/fixtures/move` has them, and fails when it is told to.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 pub const KEY: &str = "a2V5OnNlY3JldA==";
@@ -37,8 +40,26 @@ struct Cluster {
 impl Elasticsearch {
     /// A cluster of this version, with these documents beside those of its fixture.
     pub fn start(version: &str, more: Vec<Value>) -> Self {
-        let path = format!("{}/tests/fixtures/move/{version}.json", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).expect("a fixture");
+        Self::listen(version, more, None)
+    }
+
+    /// One that speaks TLS, with the certificate that `tls/ca.pem` vouches for.
+    pub fn start_tls(version: &str) -> Self {
+        let certificate =
+            CertificateDer::from_pem_file(fixture("tls/server.pem")).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_file(fixture("tls/server.key")).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("a key that fits");
+        Self::listen(version, Vec::new(), Some(Arc::new(config)))
+    }
+
+    fn listen(version: &str, more: Vec<Value>, tls: Option<Arc<ServerConfig>>) -> Self {
+        let text = std::fs::read_to_string(fixture(&format!("{version}.json"))).expect("a fixture");
         let mut definitions: Value = serde_json::from_str(&text).expect("JSON");
         let Value::Array(mut documents) = definitions["documents"].take() else {
             panic!("no documents in the fixture");
@@ -51,12 +72,20 @@ impl Elasticsearch {
             asked: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().expect("an address"));
         let shared = Arc::clone(&cluster);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let cluster = Arc::clone(&shared);
-                thread::spawn(move || cluster.serve(&stream));
+                let tls = tls.clone();
+                thread::spawn(move || match tls {
+                    None => cluster.serve(stream),
+                    Some(config) => {
+                        let connection = ServerConnection::new(config).expect("a connection");
+                        cluster.serve(StreamOwned::new(connection, stream));
+                    }
+                });
             }
         });
         Self { url, cluster }
@@ -72,6 +101,11 @@ impl Elasticsearch {
     }
 }
 
+/// The path of a fixture.
+pub fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/move/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 struct Request {
     method: String,
     path: String,
@@ -83,7 +117,10 @@ struct Request {
 impl Request {
     fn read(reader: &mut impl BufRead) -> Option<Self> {
         let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+        reader
+            .read_line(&mut line)
+            .ok()
+            .filter(|length| *length > 0)?;
         let mut words = line.split(' ').map(str::to_owned);
         let (method, target) = (words.next()?, words.next()?);
         let (mut length, mut authorization) = (0, String::new());
@@ -106,7 +143,9 @@ impl Request {
         Some(Self {
             method,
             path: path.to_owned(),
-            parameters: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            parameters: pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             authorization,
             body: serde_json::from_slice(&body).unwrap_or_default(),
         })
@@ -114,16 +153,20 @@ impl Request {
 
     fn parameter(&self, name: &str) -> Option<&str> {
         let mut pairs = self.parameters.iter();
-        pairs.find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        pairs
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn number(&self, name: &str) -> Option<usize> {
-        self.parameter(name).map(|text| text.parse().expect("a number"))
+        self.parameter(name)
+            .map(|text| text.parse().expect("a number"))
     }
 }
 
 fn error(status: u16, kind: &str, reason: &str) -> (u16, Value) {
-    let error = json!({"root_cause": [{"type": kind, "reason": reason}], "type": kind, "reason": reason});
+    let error =
+        json!({"root_cause": [{"type": kind, "reason": reason}], "type": kind, "reason": reason});
     (status, json!({"error": error, "status": status}))
 }
 
@@ -144,11 +187,13 @@ fn page(request: &Request, plural: &str, all: Vec<Value>) -> (u16, Value) {
 }
 
 impl Cluster {
-    fn serve(&self, stream: &TcpStream) {
-        let mut reader = BufReader::new(stream);
-        let mut writer = stream;
-        while let Some(request) = Request::read(&mut reader) {
-            let line = format!("{} {} {:?}", request.method, request.path, request.parameters);
+    fn serve(&self, stream: impl Read + Write) {
+        let mut stream = BufReader::new(stream);
+        while let Some(request) = Request::read(&mut stream) {
+            let line = format!(
+                "{} {} {:?}",
+                request.method, request.path, request.parameters
+            );
             self.asked.lock().expect("a log").push(line.clone());
             let (status, body) = match self.fault(&line) {
                 Some(0) => loop {
@@ -162,7 +207,11 @@ impl Cluster {
                 "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
                 body.len()
             );
-            if writer.write_all((head + &body).as_bytes()).is_err() {
+            if stream
+                .get_mut()
+                .write_all((head + &body).as_bytes())
+                .is_err()
+            {
                 return;
             }
         }
@@ -170,7 +219,9 @@ impl Cluster {
 
     fn fault(&self, line: &str) -> Option<u16> {
         let mut faults = self.faults.lock().expect("faults");
-        let fault = faults.iter_mut().find(|fault| line.contains(fault.at) && fault.times > 0)?;
+        let fault = faults
+            .iter_mut()
+            .find(|fault| line.contains(fault.at) && fault.times > 0)?;
         if fault.after > 0 {
             fault.after -= 1;
             return None;
@@ -194,7 +245,10 @@ impl Cluster {
             }
             ("GET", ["_ml", "datafeeds"]) => {
                 let datafeeds = list("datafeeds");
-                (200, json!({"count": datafeeds.len(), "datafeeds": datafeeds}))
+                (
+                    200,
+                    json!({"count": datafeeds.len(), "datafeeds": datafeeds}),
+                )
             }
             ("GET", ["_ml", "filters"]) => page(request, "filters", list("filters")),
             ("GET", ["_ml", "calendars"]) => page(request, "calendars", list("calendars")),
@@ -214,9 +268,10 @@ impl Cluster {
                 assert_eq!(request.parameter("keep_alive"), Some("5m"));
                 (200, json!({"id": index}))
             }
-            ("POST", [index, "_count"]) => {
-                (200, json!({"count": self.hits(index, &request.body["query"]).len()}))
-            }
+            ("POST", [index, "_count"]) => (
+                200,
+                json!({"count": self.hits(index, &request.body["query"]).len()}),
+            ),
             ("POST", ["_search"]) => (200, self.search(&request.body)),
             ("DELETE", ["_pit"]) => (200, json!({"succeeded": true, "num_freed": 1})),
             _ => {
@@ -243,12 +298,15 @@ impl Cluster {
             _ => return error(400, "illegal_argument_exception", plural),
         };
         let number = |name: &str| -> Option<f64> {
-            request.parameter(name).map(|text| text.parse().expect("a number"))
+            request
+                .parameter(name)
+                .map(|text| text.parse().expect("a number"))
         };
         let field = |document: &Value, name: &str| document[name].as_f64().unwrap_or(0.0);
         let mut all = self.of(job, |document| {
             document["result_type"] == kind
-                && (request.parameter("exclude_interim") != Some("true") || document["is_interim"] != true)
+                && (request.parameter("exclude_interim") != Some("true")
+                    || document["is_interim"] != true)
                 && number("start").is_none_or(|start| field(document, "timestamp") >= start)
                 && number("end").is_none_or(|end| field(document, "timestamp") < end)
                 && number(score).is_none_or(|least| field(document, score) >= least)

@@ -11,17 +11,18 @@ use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening, maintenance};
+use tidewatch_jobs::{FlushRequest, ForecastStats, JobError, JobStats, Opening};
 use tidewatch_model::config::Detector;
 use tidewatch_model::units::TimeSpan;
 
 use crate::cluster::{node, ok};
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
+use crate::retention;
 use crate::{ApiState, body, dates, media};
 
 /// How long opening and closing may take.
-const PATIENCE: TimeSpan = TimeSpan::minutes(30);
+pub const PATIENCE: TimeSpan = TimeSpan::minutes(30);
 const FLUSH_DEPRECATED: &str = "Forcing any buffered data to be processed is deprecated, in a future major version it \
                                 will be compulsory to use a datafeed";
 const THROTTLED_DEPRECATED: &str = "[ignore_throttled] parameter is deprecated because frozen indices have been \
@@ -132,7 +133,12 @@ pub async fn update(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let update: JobUpdate = Params::new(&uri)?.body(body, "job_update").await?;
+    let mut params = Params::new(&uri)?;
+    let is_dry_run = params.flag("dry_run")?;
+    let update: JobUpdate = params.body(body, "job_update").await?;
+    if is_dry_run {
+        return retention::foresee_update(&state, &job_id, update).await;
+    }
     let job = lasting(async move { state.jobs.update(&job_id, update).await }).await?;
     Ok(ok(&json!(job)))
 }
@@ -347,35 +353,6 @@ pub async fn validate_detector(uri: Uri, body: Body) -> Result<Response> {
     // A detector that can be read is a valid one.
     let _: Detector = Params::new(&uri)?.body(body, "detector").await?;
     Ok(ok(&json!({"acknowledged": true})))
-}
-
-pub async fn all_expired(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
-    expired(state, Path("_all".to_owned()), uri, body).await
-}
-
-/// Elasticsearch can be slowed down or timed out here; there is nothing to slow down.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpiredAsked {
-    #[serde(rename = "job_id")]
-    _job_id: Option<String>,
-    #[serde(rename = "requests_per_second")]
-    _requests_per_second: Option<f32>,
-    #[serde(rename = "timeout")]
-    _timeout: Option<TimeSpan>,
-}
-
-pub async fn expired(
-    State(state): State<ApiState>,
-    Path(expression): Path<String>,
-    uri: Uri,
-    body: Body,
-) -> Result<Response> {
-    let _: ExpiredAsked = Params::new(&uri)?
-        .body_or(body, "delete_expired_data_request")
-        .await?;
-    let deleted = maintenance::delete_expired(&state.jobs, &expression).await?;
-    Ok(ok(&json!({"deleted": deleted})))
 }
 
 pub async fn all_stats(state: State<ApiState>, uri: Uri) -> Result<Response> {

@@ -34,6 +34,7 @@ mod overall;
 mod params;
 mod query;
 mod results;
+mod retention;
 mod settings;
 mod snapshots;
 #[cfg(test)]
@@ -113,8 +114,6 @@ pub fn router(state: ApiState) -> Router {
         .route("/_license", get(cluster::license))
         .route("/_xpack", get(cluster::xpack))
         .route("/_ml/info", get(cluster::ml_info))
-        .route("/_ml/_delete_expired_data", delete(jobs::all_expired))
-        .route("/_ml/_delete_expired_data/{job_id}", delete(jobs::expired))
         .route("/_ml/anomaly_detectors", get(jobs::get_all))
         .route("/_ml/anomaly_detectors/_validate", post(jobs::validate))
         .route(
@@ -169,20 +168,6 @@ pub fn router(state: ApiState) -> Router {
             &job("/results/overall_buckets"),
             get(overall::buckets).post(overall::buckets),
         )
-        .route(
-            &job("/model_snapshots"),
-            get(snapshots::list).post(snapshots::list),
-        )
-        .route(
-            &job("/model_snapshots/{snapshot_id}"),
-            get(snapshots::get)
-                .post(snapshots::get)
-                .delete(snapshots::delete),
-        )
-        .route(
-            &job("/model_snapshots/{snapshot_id}/_update"),
-            post(snapshots::update),
-        )
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
         .merge(cat::routes())
@@ -190,6 +175,8 @@ pub fn router(state: ApiState) -> Router {
         .merge(nodes::routes())
         .merge(usage::routes())
         .merge(documents::routes())
+        .merge(retention::routes())
+        .merge(snapshots::routes())
         .merge(tasks::routes())
         .merge(settings::routes())
         .route_layer(middleware::from_fn_with_state(

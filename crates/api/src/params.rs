@@ -48,6 +48,18 @@ impl Params {
         self
     }
 
+    /// A parameter of tidewatch's own, which may stand beside a body.
+    pub fn flag(&mut self, name: &'static str) -> Result<bool> {
+        self.known.push(name);
+        match self.take(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(other) => Err(ApiError::illegal_argument(format!(
+                "Failed to parse value [{other}] as only [true] or [false] are allowed."
+            ))),
+        }
+    }
+
     /// All parameters, as the fields of a struct; a field `page` is `from` and `size` here.
     pub fn read<T: DeserializeOwned>(mut self) -> Result<T> {
         let read = T::deserialize(&mut self)?;

@@ -202,6 +202,7 @@ impl Actor {
             let mut live = self.live.write();
             live.counts = counts;
             live.log_time = self.clock.now();
+            live.size_log_time = live.log_time;
             live.timing
                 .add(step.buckets, step.took.as_secs_f64() * 1e3, span);
             let before = live.size.memory_status;

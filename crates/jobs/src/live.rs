@@ -14,6 +14,8 @@ pub struct Live {
     pub timing: TimingStats,
     pub last_data_time: Option<i64>,
     pub log_time: i64,
+    /// When the size was last said: later than the rest after the job was taken back to a model snapshot.
+    pub size_log_time: i64,
 }
 
 impl Live {
@@ -27,7 +29,7 @@ impl Live {
 
     pub fn documents(&self, job_id: &str) -> Vec<(String, String)> {
         let counts = DataCountsDoc::new(job_id, &self.counts, self.last_data_time, self.log_time);
-        let size = ModelSizeDoc::new(job_id, &self.size, self.basis.of, self.log_time);
+        let size = ModelSizeDoc::new(job_id, &self.size, self.basis.of, self.size_log_time);
         vec![
             ("data_counts".to_owned(), json(&counts)),
             ("model_size_stats".to_owned(), json(&size)),
@@ -46,6 +48,7 @@ impl Live {
             }
             "model_size_stats" => {
                 let size: ModelSizeDoc = serde_json::from_str(document)?;
+                self.size_log_time = size.log_time;
                 self.size = size.size;
                 self.basis.of = size.fixed.assignment_memory_basis;
             }

@@ -9,7 +9,7 @@ use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
-use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, SnapshotRow, Store};
+use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, Store};
 use tokio::sync::Mutex;
 
 use crate::cluster::Cluster;
@@ -21,7 +21,7 @@ use crate::live::{Live, json};
 use crate::pool::Pool;
 use crate::runner::{Applied, Command, Runner, not_open};
 use crate::settings::Settings;
-use crate::snapshots::ModelSnapshot;
+use crate::snapshot_upgrade::Upgrades;
 use crate::tasks::Tasks;
 use crate::update::{JobUpdate, Standing};
 
@@ -36,6 +36,7 @@ pub(crate) struct Inner {
     pub room: Mutex<()>,
     /// Held while filters and calendars change, or what rules lean on them.
     pub resources: Mutex<()>,
+    pub upgrades: Upgrades,
 }
 
 /// All jobs of a server.
@@ -69,6 +70,7 @@ impl Jobs {
             jobs: RwLock::default(),
             room: Mutex::default(),
             resources: Mutex::default(),
+            upgrades: Upgrades::default(),
         };
         let jobs = Self(Arc::new(inner));
         jobs.fail_forecasts().await?;
@@ -208,20 +210,10 @@ impl Jobs {
         let _life = entry.life.lock().await;
         // Filters that new rules name stay until the rules are stored.
         let resources = self.0.resources.lock().await;
-        let standing = Standing {
-            is_open: matches!(entry.status.read().state, State::Opened | State::Closing),
-            model_bytes: entry.live.read().size.model_bytes,
-            max_memory_limit: self.max_model_memory_limit(),
-        };
         let (old, new, changed) = {
             let _configuration = entry.configuration.lock().await;
             let old = entry.job.read().clone();
-            let (new, changed) = update.apply(&old, &standing)?;
-            self.check_groups(&new.groups)?;
-            let has_new_rules = rules_of(&new).ne(rules_of(&old));
-            if has_new_rules && standing.is_open {
-                self.filter_items(&new).await?;
-            }
+            let (new, changed) = self.changed(&entry, update).await?;
             self.0.store.save_config(job_id, &json(&new)).await?;
             *entry.job.write() = new.clone();
             (old, new, changed)
@@ -247,6 +239,28 @@ impl Jobs {
         )
         .await;
         Ok(new)
+    }
+
+    /// What an update would make of a job. It is refused as the update would be, and nothing changes.
+    pub async fn preview(&self, job_id: &str, update: JobUpdate) -> Result<Job> {
+        let entry = self.entry(job_id)?;
+        Ok(self.changed(&entry, update).await?.0)
+    }
+
+    /// What an update makes of a job, and the names of what it changes.
+    async fn changed(&self, entry: &Entry, update: JobUpdate) -> Result<(Job, Vec<&'static str>)> {
+        let standing = Standing {
+            is_open: matches!(entry.status.read().state, State::Opened | State::Closing),
+            model_bytes: entry.live.read().size.model_bytes,
+            max_memory_limit: self.max_model_memory_limit(),
+        };
+        let old = entry.job.read().clone();
+        let (new, changed) = update.apply(&old, &standing)?;
+        self.check_groups(&new.groups)?;
+        if rules_of(&new).ne(rules_of(&old)) && standing.is_open {
+            self.filter_items(&new).await?;
+        }
+        Ok((new, changed))
     }
 
     /// Hands records to an open job: durable when this returns; the receiver tells when they have been analysed.
@@ -307,58 +321,6 @@ impl Jobs {
         self.entry(job_id)?;
         let rows = self.0.store.annotations(job_id).await?;
         Ok(rows.into_iter().map(|row| row.doc).collect())
-    }
-
-    /// The model snapshots of a job, oldest first.
-    pub async fn snapshots(&self, job_id: &str) -> Result<Vec<ModelSnapshot>> {
-        let rows: Vec<SnapshotRow> = self.0.store.snapshots(job_id).await?;
-        rows.iter().map(ModelSnapshot::from_row).collect()
-    }
-
-    /// Changes the description of a snapshot, or whether it is kept whatever its age.
-    pub async fn update_snapshot(
-        &self,
-        job_id: &str,
-        snapshot_id: &str,
-        description: Option<String>,
-        retain: Option<bool>,
-    ) -> Result<ModelSnapshot> {
-        self.entry(job_id)?;
-        let mut snapshot = self.snapshot(job_id, snapshot_id).await?;
-        snapshot.description = description.unwrap_or(snapshot.description);
-        snapshot.retain = retain.unwrap_or(snapshot.retain);
-        match self.0.store.update_snapshot(&snapshot.row()).await? {
-            true => Ok(snapshot),
-            false => Err(no_snapshot(job_id, snapshot_id)),
-        }
-    }
-
-    /// Deletes a snapshot that is not the active one.
-    pub async fn delete_snapshot(&self, job_id: &str, snapshot_id: &str) -> Result<()> {
-        let entry = self.entry(job_id)?;
-        // Held, so that the snapshot does not become the active one meanwhile.
-        let _configuration = entry.configuration.lock().await;
-        let snapshot = self.snapshot(job_id, snapshot_id).await?;
-        if entry.job.read().model_snapshot_id.as_deref() == Some(snapshot_id) {
-            return Err(JobError::illegal_argument(format!(
-                "Model snapshot '{snapshot_id}' is the active snapshot for job '{job_id}', so cannot be deleted"
-            )));
-        }
-        self.0.store.delete_snapshot(job_id, snapshot_id).await?;
-        let message = format!(
-            "Model snapshot [{snapshot_id}] with description '{}' deleted",
-            snapshot.description
-        );
-        self.notify(job_id, "info", &message).await;
-        Ok(())
-    }
-
-    async fn snapshot(&self, job_id: &str, snapshot_id: &str) -> Result<ModelSnapshot> {
-        let snapshots = self.snapshots(job_id).await?;
-        let found = snapshots
-            .into_iter()
-            .find(|snapshot| snapshot.snapshot_id == snapshot_id);
-        found.ok_or_else(|| no_snapshot(job_id, snapshot_id))
     }
 
     /// Whether a job could be created, under the id that it has or any other. How much memory jobs may have here is
@@ -478,11 +440,4 @@ fn changes(old: &Job, new: &Job) -> Vec<Command> {
 fn rules_of(job: &Job) -> impl Iterator<Item = &Vec<CustomRule>> {
     let detectors = job.analysis_config.detectors.iter();
     detectors.map(|detector| &detector.custom_rules)
-}
-
-/// What is said of a snapshot that isn't there.
-pub fn no_snapshot(job_id: &str, snapshot_id: &str) -> JobError {
-    JobError::not_found(format!(
-        "No model snapshot with id [{snapshot_id}] exists for job [{job_id}]"
-    ))
 }

@@ -50,7 +50,7 @@ impl Jobs {
                     &job.job_id,
                     &live.size,
                     live.basis.of,
-                    log_time,
+                    live.size_log_time,
                 ),
                 timing_stats: live.timing.clone(),
                 is_assigned: entry.runner.read().is_some(),

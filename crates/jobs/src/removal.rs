@@ -168,7 +168,7 @@ impl Jobs {
     }
 
     /// The task that blocks a job for a reason, if it still runs.
-    fn task_of(&self, entry: &Entry, reason: BlockReason) -> Option<Arc<Task>> {
+    pub(crate) fn task_of(&self, entry: &Entry, reason: BlockReason) -> Option<Arc<Task>> {
         let blocked = entry.job.read().blocked.clone()?;
         let task = self.tasks().get(&blocked.task_id?)?;
         (blocked.reason == reason && task.end().is_none()).then_some(task)

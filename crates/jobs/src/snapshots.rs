@@ -3,12 +3,16 @@
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tidewatch_store::{AnnotationRow, SnapshotRow};
+use tidewatch_store::{AnnotationRow, Retained, SnapshotRow};
 
 use crate::config::SNAPSHOT_MIN_VERSION;
 use crate::error::{JobError, Result};
 use crate::live::{self, Live};
+use crate::manager::Jobs;
 use crate::stats::ModelSizeDoc;
+
+/// The id of the snapshot of a job that has learnt nothing.
+pub const EMPTY: &str = "empty";
 
 /// `model_snapshot` of the wire. Times are epoch milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,10 +58,25 @@ impl ModelSnapshot {
             },
             snapshot_id: id.to_string(),
             snapshot_doc_count: 1,
-            model_size_stats: ModelSizeDoc::new(job_id, &live.size, live.basis.of, live.log_time),
+            model_size_stats: ModelSizeDoc::new(
+                job_id,
+                &live.size,
+                live.basis.of,
+                live.size_log_time,
+            ),
             latest_record_time_stamp: live.counts.latest_record_timestamp,
             latest_result_time_stamp: live.size.timestamp,
             retain: false,
+        }
+    }
+
+    /// The snapshot of a job that has learnt nothing, to which every job can go back.
+    pub fn empty(job_id: &str, now: i64) -> Self {
+        Self {
+            description: "empty snapshot".to_owned(),
+            snapshot_id: EMPTY.to_owned(),
+            snapshot_doc_count: 0,
+            ..Self::new(job_id, &[], "", &Live::default(), now)
         }
     }
 
@@ -86,12 +105,85 @@ impl ModelSnapshot {
     }
 }
 
+impl Jobs {
+    /// The model snapshots of a job, oldest first.
+    pub async fn snapshots(&self, job_id: &str) -> Result<Vec<ModelSnapshot>> {
+        let rows = self.store().snapshots(job_id).await?;
+        rows.iter().map(ModelSnapshot::from_row).collect()
+    }
+
+    pub(crate) async fn snapshot(&self, job_id: &str, snapshot_id: &str) -> Result<ModelSnapshot> {
+        let snapshots = self.snapshots(job_id).await?;
+        let found = snapshots
+            .into_iter()
+            .find(|snapshot| snapshot.snapshot_id == snapshot_id);
+        found.ok_or_else(|| no_snapshot(job_id, snapshot_id))
+    }
+
+    /// Changes the description of a snapshot, or whether it is kept whatever its age.
+    pub async fn update_snapshot(
+        &self,
+        job_id: &str,
+        snapshot_id: &str,
+        description: Option<String>,
+        retain: Option<bool>,
+    ) -> Result<ModelSnapshot> {
+        let missing = || no_snapshot(job_id, snapshot_id);
+        // As in Elasticsearch, nobody asks for the job first.
+        let entry = self.entry(job_id).map_err(|_| missing())?;
+        let _configuration = entry.configuration.lock().await;
+        let mut snapshot = self.snapshot(job_id, snapshot_id).await?;
+        snapshot.description = description.unwrap_or(snapshot.description);
+        snapshot.retain = retain.unwrap_or(snapshot.retain);
+        match self.store().update_snapshot(&snapshot.row()).await? {
+            true => Ok(snapshot),
+            false => Err(missing()),
+        }
+    }
+
+    /// Deletes a snapshot that is not the active one.
+    pub async fn delete_snapshot(&self, job_id: &str, snapshot_id: &str) -> Result<()> {
+        let missing = || no_snapshot(job_id, snapshot_id);
+        let entry = self.entry(job_id).map_err(|_| missing())?;
+        // Held, so that the snapshot does not become the active one meanwhile.
+        let _configuration = entry.configuration.lock().await;
+        let snapshot = self.snapshot(job_id, snapshot_id).await?;
+        if entry.job.read().model_snapshot_id.as_deref() == Some(snapshot_id) {
+            return Err(JobError::illegal_argument(format!(
+                "Model snapshot '{snapshot_id}' is the active snapshot for job '{job_id}', so cannot be deleted"
+            )));
+        }
+        let annotation = annotation_id(snapshot_id);
+        self.store()
+            .delete_snapshot(job_id, snapshot_id, &annotation, Retained::Go)
+            .await?;
+        let message = format!(
+            "Model snapshot [{snapshot_id}] with description '{}' deleted",
+            snapshot.description
+        );
+        self.notify(job_id, "info", &message).await;
+        Ok(())
+    }
+}
+
+/// What is said of a snapshot that isn't there.
+pub fn no_snapshot(job_id: &str, snapshot_id: &str) -> JobError {
+    JobError::not_found(format!(
+        "No model snapshot with id [{snapshot_id}] exists for job [{job_id}]"
+    ))
+}
+
+/// The id of the annotation that tells of a stored snapshot.
+pub(crate) fn annotation_id(snapshot_id: &str) -> String {
+    format!("model_snapshot_stored_{snapshot_id}")
+}
+
 /// The annotation that tells of a stored snapshot.
 pub fn stored_annotation(snapshot: &ModelSnapshot) -> AnnotationRow {
     let (job_id, time) = (&snapshot.job_id, snapshot.timestamp);
     AnnotationRow {
         job_id: job_id.clone(),
-        annotation_id: format!("model_snapshot_stored_{}", snapshot.snapshot_id),
+        annotation_id: annotation_id(&snapshot.snapshot_id),
         timestamp: time,
         doc: json!({
             "annotation": format!("Job model snapshot with id [{}] stored", snapshot.snapshot_id),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_jobs::config::NewJob;
 use tidewatch_jobs::update::JobUpdate;
-use tidewatch_jobs::{Clock, FlushRequest, Jobs, Opening, Settings, State, maintenance};
+use tidewatch_jobs::{Clock, ExpiredRequest, FlushRequest, Jobs, Opening, Settings, State};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
 use tidewatch_store::{AnnotationRow, ResultKind, ResultQuery, Sort, Store};
@@ -311,7 +311,7 @@ async fn annotations_go_with_the_results_of_their_time() {
     let store = Store::open(directory.path())
         .await
         .expect("the store opens");
-    let last = store.latest_bucket("j").await.expect("read").expect("one");
+    let last = store.newest_bucket("j").await.expect("read").expect("one");
     let limit = last - 2 * 86_400_000;
     for (id, time, user) in [
         ("old", limit - 1, "_xpack"),
@@ -333,7 +333,7 @@ async fn annotations_go_with_the_results_of_their_time() {
         let all = jobs.annotations("j").await.expect("read").concat();
         ["old", "a person's", "kept"].map(|id| all.contains(&format!("\"{id}\"")))
     };
-    let expire = async || maintenance::delete_expired(&jobs, "_all").await;
+    let expire = async || jobs.delete_expired(&ExpiredRequest::of("_all")).await;
     assert_eq!(expire().await, Ok(true));
     assert_eq!(told().await, [true; 3], "without a retention all stay");
     let update: JobUpdate =

@@ -181,7 +181,7 @@ impl Store {
     }
 }
 
-fn must_exist(rows: u64, job_id: String) -> Result<()> {
+pub(crate) fn must_exist(rows: u64, job_id: String) -> Result<()> {
     match rows {
         0 => Err(StoreError::NoSuchJob { job_id }),
         _ => Ok(()),

@@ -19,6 +19,8 @@ mod notes;
 pub mod query;
 mod rescore;
 mod results;
+mod retention;
+mod reversion;
 mod snapshots;
 mod writer;
 
@@ -46,7 +48,8 @@ pub use rescore::{Rescore, Rescoring};
 pub use results::{
     CategoryQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
 };
-pub use snapshots::SnapshotRow;
+pub use reversion::{Intervening, Reversion};
+pub use snapshots::{Retained, SnapshotRow};
 
 use writer::{BoxFuture, Command, Writer};
 

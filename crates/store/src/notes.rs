@@ -86,24 +86,6 @@ impl Store {
         .await
     }
 
-    /// Deletes the annotations of a job that begin before `timestamp_ms`, other than those of people.
-    pub async fn delete_annotations_before(&self, job_id: &str, timestamp_ms: i64) -> Result<()> {
-        self.write_for(job_id, move |conn, job_id| {
-            Box::pin(async move {
-                sqlx::query(
-                    "DELETE FROM annotations WHERE job_id = ? AND timestamp < ?
-                     AND json_extract(doc, '$.create_username') = '_xpack'",
-                )
-                .bind(job_id)
-                .bind(timestamp_ms)
-                .execute(conn)
-                .await?;
-                Ok(())
-            })
-        })
-        .await
-    }
-
     /// The annotations of a job, by time.
     pub async fn annotations(&self, job_id: &str) -> Result<Vec<AnnotationRow>> {
         let rows = sqlx::query_as(

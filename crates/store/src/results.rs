@@ -166,19 +166,6 @@ impl Store {
         Ok(ResultPage { count, docs })
     }
 
-    /// The timestamp of the newest bucket that is not interim.
-    pub async fn latest_bucket(&self, job_id: &str) -> Result<Option<i64>> {
-        let timestamp = sqlx::query_scalar(
-            "SELECT timestamp FROM results WHERE job_id = ? AND kind = ? AND is_interim = 0
-             ORDER BY timestamp DESC LIMIT 1",
-        )
-        .bind(job_id)
-        .bind(ResultKind::Bucket as i64)
-        .fetch_optional(self.readers())
-        .await?;
-        Ok(timestamp)
-    }
-
     /// Start, score and whether it is interim, of each bucket from `start` on and before `end`, in the order of time.
     pub async fn bucket_scores(
         &self,
@@ -200,25 +187,6 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         Ok(scores)
-    }
-
-    /// Deletes the results of every kind that are older than `timestamp_ms`, and says how many they were.
-    pub async fn delete_results_before(&self, job_id: &str, timestamp_ms: i64) -> Result<i64> {
-        self.write_for(job_id, move |conn, job_id| {
-            Box::pin(async move {
-                // Naming the kinds makes each a range of the primary key.
-                let done = sqlx::query(
-                    "DELETE FROM results
-                     WHERE job_id = ? AND kind IN (0, 1, 2, 3) AND timestamp < ?",
-                )
-                .bind(job_id)
-                .bind(timestamp_ms)
-                .execute(conn)
-                .await?;
-                Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
-            })
-        })
-        .await
     }
 }
 
@@ -285,7 +253,11 @@ fn insert_sql(rows: usize) -> String {
     )
 }
 
-async fn insert(conn: &mut SqliteConnection, job_id: &str, rows: Vec<ResultRow>) -> Result<()> {
+pub(crate) async fn insert(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    rows: Vec<ResultRow>,
+) -> Result<()> {
     let mut rows = rows.into_iter();
     for (size, sql) in INSERTS.iter() {
         while rows.len() >= *size {

@@ -1,6 +1,6 @@
 //! Model snapshots: the ones that users see, keep and go back to
 
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 
 use crate::Store;
 use crate::blob;
@@ -45,19 +45,7 @@ impl Store {
                 .bind(row.doc)
                 .execute(&mut *conn)
                 .await?;
-                for (part, bytes) in blob::chunks(&state) {
-                    sqlx::query(
-                        "INSERT INTO snapshot_chunks (job_id, snapshot_id, part, bytes)
-                         VALUES (?, ?, ?, ?)",
-                    )
-                    .bind(&job_id)
-                    .bind(&row.snapshot_id)
-                    .bind(part)
-                    .bind(bytes)
-                    .execute(&mut *conn)
-                    .await?;
-                }
-                Ok(())
+                save_state(conn, &job_id, &row.snapshot_id, &state).await
             })
         })
         .await
@@ -97,6 +85,15 @@ impl Store {
         Ok(rows)
     }
 
+    /// When the newest snapshot of a job was taken, in milliseconds.
+    pub async fn newest_snapshot(&self, job_id: &str) -> Result<Option<i64>> {
+        let timestamp = sqlx::query_scalar("SELECT MAX(timestamp) FROM snapshots WHERE job_id = ?")
+            .bind(job_id)
+            .fetch_one(self.readers())
+            .await?;
+        Ok(timestamp)
+    }
+
     /// The state of a snapshot.
     pub async fn load_snapshot_state(
         &self,
@@ -115,27 +112,101 @@ impl Store {
         Ok(blob::collect(rows).await?.map(|(_, state)| state))
     }
 
-    /// Deletes a snapshot and its state. `false`: there is no such snapshot.
-    pub async fn delete_snapshot(&self, job_id: &str, snapshot_id: &str) -> Result<bool> {
-        let snapshot_id = snapshot_id.to_owned();
+    /// Replaces the state of a snapshot and what is said of it. `false`: there is no such snapshot any more.
+    pub async fn replace_snapshot(&self, snapshot: &SnapshotRow, state: Vec<u8>) -> Result<bool> {
+        let row = snapshot.clone();
+        self.write_for(&snapshot.job_id, move |conn, job_id| {
+            Box::pin(async move {
+                let done = sqlx::query(
+                    "UPDATE snapshots SET size = ?3, doc = ?4 WHERE job_id = ?1 AND snapshot_id = ?2",
+                )
+                .bind(&job_id)
+                .bind(&row.snapshot_id)
+                .bind(i64::try_from(state.len()).unwrap_or(i64::MAX))
+                .bind(row.doc)
+                .execute(&mut *conn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                sqlx::query("DELETE FROM snapshot_chunks WHERE job_id = ? AND snapshot_id = ?")
+                    .bind(&job_id)
+                    .bind(&row.snapshot_id)
+                    .execute(&mut *conn)
+                    .await?;
+                save_state(conn, &job_id, &row.snapshot_id, &state).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Deletes a snapshot, its state and the annotation that told of it, unless it is to be retained and `retained` ones
+    /// are to stay. `false`: nothing was deleted.
+    pub async fn delete_snapshot(
+        &self,
+        job_id: &str,
+        snapshot_id: &str,
+        annotation_id: &str,
+        retained: Retained,
+    ) -> Result<bool> {
+        let (snapshot_id, annotation_id) = (snapshot_id.to_owned(), annotation_id.to_owned());
         self.write_for(job_id, move |conn, job_id| {
             Box::pin(async move {
-                let done =
-                    sqlx::query("DELETE FROM snapshots WHERE job_id = ? AND snapshot_id = ?")
-                        .bind(job_id)
-                        .bind(snapshot_id)
-                        .execute(conn)
-                        .await?;
-                Ok(done.rows_affected() == 1)
+                let done = sqlx::query(
+                    "DELETE FROM snapshots WHERE job_id = ? AND snapshot_id = ? AND retain <= ?",
+                )
+                .bind(&job_id)
+                .bind(snapshot_id)
+                .bind(retained == Retained::Go)
+                .execute(&mut *conn)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                sqlx::query("DELETE FROM annotations WHERE job_id = ? AND annotation_id = ?")
+                    .bind(job_id)
+                    .bind(annotation_id)
+                    .execute(conn)
+                    .await?;
+                Ok(true)
             })
         })
         .await
     }
 }
 
+/// What a deletion makes of snapshots that are to be retained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retained {
+    Stay,
+    Go,
+}
+
+async fn save_state(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    snapshot_id: &str,
+    state: &[u8],
+) -> Result<()> {
+    for (part, bytes) in blob::chunks(state) {
+        sqlx::query(
+            "INSERT INTO snapshot_chunks (job_id, snapshot_id, part, bytes) VALUES (?, ?, ?, ?)",
+        )
+        .bind(job_id)
+        .bind(snapshot_id)
+        .bind(part)
+        .bind(bytes)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notes::AnnotationRow;
     use crate::testing::{open_with_job, tempdir};
 
     fn snapshot(snapshot_id: &str, timestamp: i64) -> SnapshotRow {
@@ -176,6 +247,8 @@ mod tests {
             Some(vec![1, 2])
         );
         assert_eq!(store.load_snapshot_state("j", "c").await.unwrap(), None);
+        assert_eq!(store.newest_snapshot("j").await.unwrap(), Some(20));
+        assert_eq!(store.newest_snapshot("none").await.unwrap(), None);
 
         // A shorter state leaves nothing of the longer one.
         store
@@ -203,8 +276,37 @@ mod tests {
             Some(vec![3])
         );
 
-        assert!(store.delete_snapshot("j", "b").await.unwrap());
-        assert!(!store.delete_snapshot("j", "b").await.unwrap());
+        let told = snapshot("a", 25);
+        assert!(store.replace_snapshot(&told, vec![4; 3]).await.unwrap());
+        assert!(
+            !store
+                .replace_snapshot(&snapshot("c", 1), vec![])
+                .await
+                .unwrap()
+        );
+        assert_eq!(
+            store.load_snapshot_state("j", "a").await.unwrap(),
+            Some(vec![4; 3])
+        );
+
+        let annotation = AnnotationRow {
+            job_id: "j".into(),
+            annotation_id: "b stored".into(),
+            timestamp: 30,
+            doc: "{}".into(),
+        };
+        store.annotate(&annotation).await.unwrap();
+        let delete = async |retained| {
+            store
+                .delete_snapshot("j", "b", "b stored", retained)
+                .await
+                .unwrap()
+        };
+        assert!(!delete(Retained::Stay).await);
+        assert_eq!(store.annotations("j").await.unwrap().len(), 1);
+        assert!(delete(Retained::Go).await);
+        assert!(!delete(Retained::Go).await);
+        assert!(store.annotations("j").await.unwrap().is_empty());
         assert_eq!(store.snapshots("j").await.unwrap(), [snapshot("a", 20)]);
         let chunks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM snapshot_chunks")
             .fetch_one(store.readers())

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use sqlx::sqlite::SqliteQueryResult;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 
@@ -204,6 +205,11 @@ impl Writer {
         }
         execute(conn, "COMMIT").await
     }
+}
+
+/// How many rows a statement has changed.
+pub(crate) fn rows(done: &SqliteQueryResult) -> i64 {
+    i64::try_from(done.rows_affected()).unwrap_or(i64::MAX)
 }
 
 async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<()> {

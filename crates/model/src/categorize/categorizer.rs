@@ -237,6 +237,11 @@ impl Categorizer {
         }
     }
 
+    pub fn definitions(&self, partition: Option<&str>) -> impl Iterator<Item = CategoryDefinition> {
+        let categories = self.categories.iter();
+        categories.map(move |category| category.definition(partition))
+    }
+
     /// Appends the definitions that changed since they were last taken, with `counts` also those whose number of
     /// messages did.
     pub fn take_changed(

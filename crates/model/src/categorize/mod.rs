@@ -228,6 +228,14 @@ impl Categorizers {
         changed
     }
 
+    /// All definitions.
+    pub fn definitions(&self) -> Vec<CategoryDefinition> {
+        let partitions = self.state.partitions.iter();
+        partitions
+            .flat_map(|p| p.categorizer.definitions(p.value.as_deref()))
+            .collect()
+    }
+
     /// Partitions whose status is another than when this was last asked.
     pub fn take_statuses(&mut self) -> Vec<(Option<String>, CategorizationStatus)> {
         let mut statuses = Vec::new();

@@ -91,6 +91,12 @@ impl Engine {
         categories.map_or(Vec::new(), |c| c.categorizers.take_changed(counts))
     }
 
+    /// The definitions of all categories, as they are now.
+    pub fn categories(&self) -> Vec<CategoryDefinition> {
+        let categories = self.categories.as_ref();
+        categories.map_or(Vec::new(), |c| c.categorizers.definitions())
+    }
+
     /// Partition values, where partitions have categories of their own, whose status is another than when this was last
     /// asked.
     pub fn take_category_statuses(&mut self) -> Vec<(Option<String>, CategorizationStatus)> {
@@ -236,6 +242,7 @@ mod tests {
         );
         assert_eq!(engine.take_categories(false).len(), 3);
         assert_eq!(engine.take_categories(true), []);
+        assert_eq!(engine.categories().len(), 3);
     }
 
     #[test]

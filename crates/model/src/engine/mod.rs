@@ -90,7 +90,13 @@ pub enum StateError {
     OtherAnalysis,
 }
 
+/// The format in which states are written.
 const FORMAT: u16 = 2;
+
+/// Whether a saved state is of the format in which states are written now.
+pub fn is_current(state: &[u8]) -> bool {
+    postcard::take_from_bytes::<u16>(state).is_ok_and(|(format, _)| format == FORMAT)
+}
 
 #[derive(Debug, Clone)]
 pub struct Engine {

@@ -76,7 +76,7 @@ mod tests {
             ..ResultWrite::default()
         };
         store.write_results("j", write).await.unwrap();
-        store.delete_results_before("j", i64::MAX).await.unwrap();
+        store.delete_results_before("j", i64::MAX, 9).await.unwrap();
         let all = CategoryQuery {
             job_id: "j".into(),
             size: 100,

@@ -285,14 +285,14 @@ async fn interim_rows_come_and_go() {
     interim.is_interim = true;
     let write = rows(vec![row(ResultKind::Bucket, 100, 0, 1.0, "{}"), interim]);
     store.write_results("j", write).await.unwrap();
-    assert_eq!(store.latest_bucket("j").await.unwrap(), Some(100));
+    assert_eq!(store.newest_bucket("j").await.unwrap(), Some(200));
     let write = ResultWrite {
         delete_interim: true,
         ..ResultWrite::default()
     };
     store.write_results("j", write).await.unwrap();
     assert_eq!(docs(&store, &all(ResultKind::Bucket)).await.len(), 1);
-    assert_eq!(store.latest_bucket("none").await.unwrap(), None);
+    assert_eq!(store.newest_bucket("j").await.unwrap(), Some(100));
 }
 
 #[tokio::test]
@@ -345,8 +345,8 @@ async fn retention_deletes_what_is_strictly_older() {
             .collect(),
     );
     store.write_results("j", write).await.unwrap();
-    assert_eq!(store.delete_results_before("j", 200).await.unwrap(), 3);
-    assert_eq!(store.delete_results_before("j", 200).await.unwrap(), 0);
+    assert_eq!(store.delete_results_before("j", 200, 99).await.unwrap(), 3);
+    assert_eq!(store.delete_results_before("j", 200, 99).await.unwrap(), 0);
     for kind in [Bucket, Record, Influencer] {
         assert_eq!(store.results(&all(kind)).await.unwrap().count, 2);
     }
