@@ -117,7 +117,7 @@ test('errors are the client\'s own', async () => {
   await refused(client.ml.getJobs({ job_id: 'nobody' }), 404, 'resource_not_found_exception')
   await refused(client.ml.openJob({ job_id: JOB }), 409, 'status_exception')
   await refused(client.ml.deleteJob({ job_id: JOB }), 409, 'status_exception')
-  await refused(client.ml.putFilter({ filter_id: 'Upper', items: [] }), 400, 'illegal_argument_exception')
+  await refused(client.ml.putFilter({ filter_id: 'Upper', items: [] }), 400, 'status_exception')
   await refused(client.ml.getBuckets({ job_id: JOB, timestamp: '0', size: 1 }), 400, 'illegal_argument_exception')
 })
 
