@@ -253,6 +253,10 @@ pub async fn sign(request: Request, next: Next) -> Response {
         );
         response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, told);
     }
+    // The routes have done so to theirs.
+    if method == Method::HEAD {
+        *response.body_mut() = Body::empty();
+    }
     response
         .headers_mut()
         .insert("x-elastic-product", HeaderValue::from_static(PRODUCT));

@@ -35,9 +35,9 @@ pub async fn state(directory: &std::path::Path) -> ApiState {
 }
 
 /// Begins with a request, and gives it up where it first waits.
-async fn give_up<T>(request: impl Future<Output = T>) {
+async fn give_up<T: std::fmt::Debug>(request: impl Future<Output = T>) {
     let answer = tokio::time::timeout(Duration::ZERO, request).await;
-    assert!(answer.is_err(), "it was answered at once");
+    assert!(answer.is_err(), "it was answered at once: {answer:?}");
 }
 
 /// Whether the job comes to be there, or not to be there any more.

@@ -50,13 +50,10 @@ impl Params {
 
     /// A parameter of tidewatch's own, which may stand beside a body.
     pub fn flag(&mut self, name: &'static str) -> Result<bool> {
-        self.known.push(name);
         match self.take(name).as_deref() {
             None | Some("false") => Ok(false),
             Some("true" | "") => Ok(true),
-            Some(other) => Err(ApiError::illegal_argument(format!(
-                "Failed to parse value [{other}] as only [true] or [false] are allowed."
-            ))),
+            Some(other) => Err(ApiError::no_bool(other)),
         }
     }
 
