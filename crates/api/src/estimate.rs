@@ -8,7 +8,7 @@ use axum::routing::post;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 use tidewatch_jobs::JobError;
-use tidewatch_model::config::{AnalysisConfig, ConfigError, given};
+use tidewatch_model::config::{AnalysisConfig, ConfigError, new_analysis};
 use tidewatch_model::estimate::{Cardinality, estimate};
 
 use crate::ApiState;
@@ -26,7 +26,7 @@ pub fn routes() -> Router<ApiState> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "new_analysis")]
     analysis_config: Option<AnalysisConfig>,
     #[serde(default, deserialize_with = "overall")]
     overall_cardinality: Cardinality,

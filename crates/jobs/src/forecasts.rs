@@ -499,7 +499,13 @@ impl Jobs {
     /// Forecasts that a stop of the server has cut short.
     pub(crate) async fn fail_forecasts(&self) -> Result<()> {
         for row in self.0.store.running_forecasts().await? {
-            let mut stats = RequestStats::of(&row)?;
+            let mut stats = match RequestStats::of(&row) {
+                Ok(stats) => stats,
+                Err(error) => {
+                    tracing::error!(job_id = row.job_id, %error, "a forecast was left alone");
+                    continue;
+                }
+            };
             stats.forecast_status = Status::Failed;
             let message = "The forecast was cut short by a stop of the server";
             stats.forecast_messages.push(message.to_owned());

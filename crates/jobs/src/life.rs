@@ -183,7 +183,11 @@ impl Jobs {
         let (applied, state) = match store.load_checkpoint(&job.job_id).await? {
             Some((applied, state)) => (applied, Some(state)),
             None => match &job.model_snapshot_id {
-                Some(id) => (0, store.load_snapshot_state(&job.job_id, id).await?),
+                Some(id) => {
+                    let state = store.load_snapshot_state(&job.job_id, id).await?;
+                    // Another engine's snapshot has no state here.
+                    (0, state.filter(|state| !state.is_empty()))
+                }
                 None => (0, None),
             },
         };

@@ -47,12 +47,12 @@ async fn persist_due(jobs: &Jobs) {
     for job_id in jobs.running() {
         let due = async {
             let job = jobs.get(&job_id)?;
-            let last = jobs.store().newest_snapshot(&job_id).await?;
-            let last = last.unwrap_or(job.create_time);
+            let newest = jobs.store().newest_snapshot(&job_id).await?;
             let interval = persist_interval(&job, jobs.settings().background_persist_interval);
             // One that has learnt nothing since has nothing to save.
             let learnt = jobs.entry(&job_id)?.live.read().log_time;
-            Result::Ok(learnt > last && jobs.now() - last >= interval)
+            let has_learnt = newest.is_none_or(|newest| learnt > newest);
+            Result::Ok(has_learnt && jobs.now() - newest.unwrap_or(job.create_time) >= interval)
         };
         let outcome = match due.await {
             Ok(true) => jobs.persist(&job_id).await,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tidewatch_model::config::CustomRule;
+use tidewatch_model::config::{ConfigError, CustomRule};
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
@@ -34,7 +34,7 @@ pub(crate) struct Inner {
     pub jobs: RwLock<BTreeMap<String, Arc<Entry>>>,
     /// Held while room is looked for and taken.
     pub room: Mutex<()>,
-    /// Held while filters and calendars change, or what rules lean on them.
+    /// Held while filters and calendars change, or what rules lean on them, and while names of jobs and groups are taken.
     pub resources: Mutex<()>,
     pub upgrades: Upgrades,
 }
@@ -120,7 +120,9 @@ impl Jobs {
 
     async fn take_up(&self, row: &JobRow) -> Result<Entry> {
         let damaged = |error: serde_json::Error| {
-            JobError::internal(format!("job [{}] can't be read: {error}", row.job_id))
+            let text = error.to_string();
+            let why = ConfigError::from_display(&text).map_or(text, |error| error.reason);
+            JobError::internal(format!("job [{}] can't be read: {why}", row.job_id))
         };
         let job: Job = serde_json::from_str(&row.config).map_err(damaged)?;
         let mut live = Live::new(&row.job_id);
@@ -145,6 +147,7 @@ impl Jobs {
                 "The job cannot be created with the Id '{job_id}'. The Id is already used."
             ))
         };
+        let _resources = self.0.resources.lock().await;
         if self.0.jobs.read().contains_key(job_id) {
             return Err(taken());
         }

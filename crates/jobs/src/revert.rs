@@ -28,7 +28,7 @@ pub struct RevertRequest {
     pub force: bool,
 }
 
-/// What a snapshot's state knows beside the models.
+/// What a snapshot knows beside the models.
 #[derive(Default)]
 struct Learnt {
     counts: DataCounts,
@@ -38,7 +38,8 @@ struct Learnt {
 impl Jobs {
     /// Takes a job back to a snapshot, which becomes the active one; later ones are kept. Counts, model size and
     /// categories are those of the snapshot; results are kept, unless it is asked otherwise, until new ones take their
-    /// place. `empty` is the snapshot of a job that has learnt nothing. The task's answer is the snapshot.
+    /// place. `empty` is the snapshot of a job that has learnt nothing; one without state, of another engine, leaves the models
+    /// empty and says so. The task's answer is the snapshot.
     pub fn revert(&self, job_id: &str, snapshot_id: &str, request: RevertRequest) -> Arc<Task> {
         let new = NewTask {
             kind: Kind::Transport,
@@ -72,6 +73,7 @@ impl Jobs {
         let outcome = self.take_back(&entry, snapshot_id, request, task).await;
         if outcome.is_err() {
             self.unblock(&entry, &task.id).await?;
+            self.let_in_waiting();
         }
         outcome
     }
@@ -119,17 +121,27 @@ impl Jobs {
         }
         let is_empty = snapshot_id == EMPTY;
         let (snapshot, learnt) = match is_empty {
-            true => (ModelSnapshot::empty(job_id, self.now()), Learnt::default()),
+            true => {
+                let snapshot = ModelSnapshot::empty(job_id, self.now());
+                (snapshot, Some(Learnt::default()))
+            }
             false => {
                 let snapshot = self.snapshot(job_id, snapshot_id).await?;
                 let learnt = self.learnt(&job, &snapshot).await?;
                 (snapshot, learnt)
             }
         };
+        let has_state = learnt.is_some();
         job.model_snapshot_id = (!is_empty).then(|| snapshot.snapshot_id.clone());
         job.model_snapshot_min_version = (!is_empty).then(|| snapshot.min_version.clone());
         job.block(None);
         let mut live = entry.live.read().clone();
+        let learnt = learnt.unwrap_or_else(|| {
+            let mut counts = live.counts.clone();
+            counts.latest_record_timestamp = snapshot.latest_record_time_stamp;
+            let categories = Vec::new();
+            Learnt { counts, categories }
+        });
         live.counts = learnt.counts;
         live.size = snapshot.model_size_stats.size.clone();
         live.basis = Basis::default();
@@ -149,19 +161,31 @@ impl Jobs {
         self.store().revert_job(job_id, to).await?;
         *entry.live.write() = live;
         let message = format!("Job model snapshot reverted to '{}'", snapshot.description);
-        self.notify(job_id, "info", &message).await;
         *entry.job.write() = job;
+        self.notify(&snapshot.job_id, "info", &message).await;
+        if !has_state {
+            let message = format!(
+                "Model snapshot [{snapshot_id}] has no model state that can be used here: the job begins with empty models"
+            );
+            self.notify(&snapshot.job_id, "warning", &message).await;
+        }
+        // One that waited for room has it perhaps.
+        self.let_in_waiting();
         Ok(snapshot)
     }
 
-    /// Reads the state of a snapshot: one that can't be taken up is no way back.
-    async fn learnt(&self, job: &Job, snapshot: &ModelSnapshot) -> Result<Learnt> {
+    /// Reads the state of a snapshot: one that can't be taken up is no way back. None: it has no state, as those that
+    /// another engine stored.
+    async fn learnt(&self, job: &Job, snapshot: &ModelSnapshot) -> Result<Option<Learnt>> {
         let (job_id, snapshot_id) = (&job.job_id, &snapshot.snapshot_id);
         let state = self
             .store()
             .load_snapshot_state(job_id, snapshot_id)
             .await?
             .unwrap_or_default();
+        if state.is_empty() {
+            return Ok(None);
+        }
         let analysis = job.analysis_config.clone();
         let learnt = self.0.pool.run(move || {
             Engine::restore(analysis, &state)
@@ -172,10 +196,8 @@ impl Jobs {
             .map_err(|error| JobError::internal(error.to_string()))?
             .map_err(|error| no_state(job_id, snapshot_id, &error))?;
         let partition = job.analysis_config.category_partition();
-        Ok(Learnt {
-            counts,
-            categories: categories::rows(job_id, partition, definitions),
-        })
+        let categories = categories::rows(job_id, partition, definitions);
+        Ok(Some(Learnt { counts, categories }))
     }
 }
 

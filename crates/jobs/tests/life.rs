@@ -10,7 +10,7 @@ use tidewatch_jobs::update::JobUpdate;
 use tidewatch_jobs::{Clock, ExpiredRequest, FlushRequest, Jobs, Opening, Settings, State};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
-use tidewatch_store::{AnnotationRow, ResultKind, ResultQuery, Sort, Store};
+use tidewatch_store::{AnnotationRow, JobRow, ResultKind, ResultQuery, Sort, Store};
 
 fn settings() -> Settings {
     Settings {
@@ -342,5 +342,33 @@ async fn annotations_go_with_the_results_of_their_time() {
     jobs.update("j", update).await.expect("updated");
     assert_eq!(expire().await, Ok(true));
     assert_eq!(told().await, [false, true, true]);
+    jobs.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_damaged_job_keeps_no_other_from_starting() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "sound").await;
+    jobs.shut_down().await;
+    let store = Store::open(directory.path())
+        .await
+        .expect("the store opens");
+    let row = JobRow {
+        job_id: "damaged".into(),
+        config: "{}".into(),
+        state: "opened".into(),
+        reason: None,
+        opened_order: Some(1),
+    };
+    assert!(store.insert_job(&row).await.expect("stored"));
+    store.close().await;
+
+    let jobs = start(&directory).await;
+    assert_eq!(jobs.running(), ["sound"]);
+    assert_eq!(jobs.get("damaged").expect_err("not read").status, 404);
+    let told = jobs.store().notifications(Some("damaged")).await;
+    let told = told.expect("read");
+    assert!(told[0].message.contains("can't be taken up"), "{told:?}");
     jobs.shut_down().await;
 }

@@ -283,6 +283,38 @@ async fn an_old_snapshot_is_written_in_the_present_format() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_without_state_is_a_way_back_to_empty_models() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    create(&jobs, "j", series()).await;
+    run(&jobs, "j", 0..30).await;
+    let mut adopted = jobs.snapshots("j").await.expect("read")[0].clone();
+    adopted.snapshot_id = "adopted".to_owned();
+    adopted.latest_record_time_stamp = Some(NOON - 70 * DAY);
+    adopted.model_size_stats.size.model_bytes = 12_345;
+    let row = adopted.row();
+    jobs.store()
+        .save_snapshot(&row, vec![])
+        .await
+        .expect("saved");
+    revert(&jobs, "j", "adopted", false)
+        .await
+        .expect("reverted");
+    let job = jobs.get("j").expect("there");
+    assert_eq!(job.model_snapshot_id.as_deref(), Some("adopted"));
+    let stats = &jobs.stats("j", false).expect("there")[0];
+    assert_eq!(stats.model_size_stats.size.model_bytes, 12_345);
+    let counts = &stats.data_counts.counts;
+    assert_eq!(counts.latest_record_timestamp, Some(NOON - 70 * DAY));
+    let told = notifications(&jobs, "j").await;
+    assert!(told[told.len() - 1].ends_with("the job begins with empty models"));
+    run(&jobs, "j", 0..30).await;
+    let stats = &jobs.stats("j", false).expect("there")[0];
+    assert_eq!(stats.data_counts.counts.processed_record_count, 120);
+    jobs.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_clock_stores_snapshots_and_deletes_at_night() {
     let directory = tempfile::tempdir().expect("a directory");
     let jobs = start(&directory).await;

@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tidewatch_model::config::AnalysisConfig;
-use tidewatch_model::config::given;
+use tidewatch_model::config::{AnalysisConfig, given, new_analysis};
 use tidewatch_model::units::{Memory, TimeSpan};
 
 use super::{AnalysisLimits, DataDescription, JOB_VERSION, Job, ModelPlotConfig, NewLimits};
@@ -22,7 +21,7 @@ pub struct NewJob {
     pub groups: Option<Vec<String>>,
     /// A null is no description.
     pub description: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "new_analysis")]
     pub analysis_config: Option<AnalysisConfig>,
     #[serde(default, deserialize_with = "given")]
     pub analysis_limits: Option<NewLimits>,

@@ -1,8 +1,8 @@
 //! The analysis as a whole: bucket span, detectors and what they share.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::categorization::RawCategorization;
+use super::categorization::{RawCategorization, check_one_partition};
 use super::detector::check_field_name;
 use super::given::given;
 use super::{AnalyzerConfig, CategorizationConfig, ConfigError, Detector, PerPartition};
@@ -101,15 +101,6 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         for (index, detector) in detectors.iter_mut().enumerate() {
             detector.detector_index = index;
         }
-        for name in [
-            &raw.summary_count_field_name,
-            &raw.categorization_field_name,
-        ]
-        .into_iter()
-        .flatten()
-        {
-            check_field_name(name)?;
-        }
         let categorization = RawCategorization {
             field_name: raw.categorization_field_name,
             filters: raw.categorization_filters,
@@ -138,6 +129,31 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
         config.check_nested_names()?;
         Ok(config)
     }
+}
+
+impl AnalysisConfig {
+    /// What is asked of new analyses only: jobs of former versions were not asked, and are read from their stores.
+    fn check_new(&self) -> Result<(), ConfigError> {
+        let categorized = self.categorization.as_ref();
+        let of_categories = categorized.map(|categorization| &categorization.field_name);
+        let names = self.summary_count_field_name.iter().chain(of_categories);
+        names
+            .into_iter()
+            .try_for_each(|name| check_field_name(name))?;
+        match categorized.is_some_and(|categorization| categorization.per_partition.enabled) {
+            true => check_one_partition(&self.detectors),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Reads an analysis that a client sends. The field may be left out, with `default`, but not be null.
+pub fn new_analysis<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<AnalysisConfig>, D::Error> {
+    let config = AnalysisConfig::deserialize(deserializer)?;
+    config.check_new().map_err(serde::de::Error::custom)?;
+    Ok(Some(config))
 }
 
 /// Refuses a span that is no whole number of seconds.

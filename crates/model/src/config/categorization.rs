@@ -191,33 +191,45 @@ fn check_filters(filters: &[String]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// One partition field for all detectors that have one; those that use categories must.
+/// Detectors that use categories have a partition, one for all of them.
 fn check_partitions(detectors: &[Detector]) -> Result<(), ConfigError> {
-    let mut field: Option<&str> = None;
-    for detector in detectors {
-        let partition = detector.partition_field_name.as_deref();
-        if detector.uses_mlcategory() {
-            if partition == Some(MLCATEGORY) {
-                refuse!(
-                    "mlcategory cannot be used as a partition_field_name when per-partition categorization is enabled"
-                );
-            }
-            if partition.is_none() {
-                refuse!(
-                    "partition_field_name must be set for detectors that reference mlcategory when per-partition \
-                     categorization is enabled"
-                );
-            }
-        }
-        match (field, partition) {
-            (Some(before), Some(partition)) if before != partition => refuse!(
-                "partition_field_name cannot vary between detectors when per-partition categorization is enabled: \
-                 [{before}] and [{partition}] are used"
+    let categorized = || {
+        detectors
+            .iter()
+            .filter(|detector| detector.uses_mlcategory())
+    };
+    for detector in categorized() {
+        match detector.partition_field_name.as_deref() {
+            Some(MLCATEGORY) => refuse!(
+                "mlcategory cannot be used as a partition_field_name when per-partition categorization is enabled"
             ),
-            _ => field = partition.or(field),
+            Some(_) => {}
+            None => refuse!(
+                "partition_field_name must be set for detectors that reference mlcategory when per-partition \
+                 categorization is enabled"
+            ),
         }
     }
-    Ok(())
+    check_one_partition(categorized())
+}
+
+/// Detectors that have a partition have all the same.
+pub(super) fn check_one_partition<'a>(
+    detectors: impl IntoIterator<Item = &'a Detector>,
+) -> Result<(), ConfigError> {
+    let names = detectors
+        .into_iter()
+        .flat_map(|detector| &detector.partition_field_name);
+    let names: Vec<&String> = names.collect();
+    match names.windows(2).find(|pair| pair[0] != pair[1]) {
+        Some(pair) => refuse!(
+            "partition_field_name cannot vary between detectors when per-partition categorization is enabled: \
+             [{}] and [{}] are used",
+            pair[0],
+            pair[1]
+        ),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -385,7 +397,7 @@ mod tests {
             (
                 by_category(json!({
                     "per_partition_categorization": per_partition,
-                    "detectors": [detector(Some("a")), {"function": "count", "partition_field_name": "b"}]
+                    "detectors": [detector(Some("a")), detector(Some("b"))]
                 })),
                 "partition_field_name cannot vary between detectors when per-partition categorization is enabled: [a] \
                  and [b] are used",

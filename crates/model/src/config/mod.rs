@@ -20,7 +20,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-pub use analysis::{AnalysisConfig, check_prune_window, check_whole_seconds};
+pub use analysis::{AnalysisConfig, check_prune_window, check_whole_seconds, new_analysis};
 pub use analyzer::{AnalyzerConfig, CustomAnalyzer, default_analyzer};
 pub use categorization::{CategorizationConfig, MLCATEGORY, PerPartition};
 pub use detector::Detector;

@@ -190,15 +190,37 @@ fn checks_have_their_order() {
         reason(json!({"bucket_span": "0", "detectors": []})),
         "bucket_span cannot be less or equal than 0. Value = 0s"
     );
-    assert_eq!(
-        reason(json!({"summary_count_field_name": ".", "detectors": [{"function": "count"}]})),
-        "Invalid field name '.'. Field names including over, by and partition fields cannot be '.'"
-    );
-    assert_eq!(
-        reason(json!({"summary_count_field_name": "a\\b", "detectors": [{"function": "count"}]})),
-        "Invalid field name 'a\\b'. Field names including over, by and partition fields cannot contain any of these \
-         characters: \",\\"
-    );
+}
+
+#[test]
+fn what_is_new_to_be_refused_is_still_read_from_stores() {
+    for (config, told) in [
+        (
+            json!({"summary_count_field_name": ".", "detectors": [{"function": "count"}]}),
+            "Invalid field name '.'. Field names including over, by and partition fields cannot be '.'",
+        ),
+        (
+            json!({"summary_count_field_name": "a\\b", "detectors": [{"function": "count"}]}),
+            "Invalid field name 'a\\b'. Field names including over, by and partition fields cannot contain any of \
+             these characters: \",\\",
+        ),
+        (
+            json!({
+                "categorization_field_name": "m", "per_partition_categorization": {"enabled": true},
+                "detectors": [
+                    {"function": "count", "by_field_name": "mlcategory", "partition_field_name": "a"},
+                    {"function": "count", "partition_field_name": "b"}
+                ]
+            }),
+            "partition_field_name cannot vary between detectors when per-partition categorization is enabled: [a] and \
+             [b] are used",
+        ),
+    ] {
+        let refused = new_analysis(&config).expect_err("refused").to_string();
+        let refused = ConfigError::from_display(&refused).map(|error| error.reason);
+        assert_eq!(refused.as_deref(), Some(told));
+        parse(config).expect("readable");
+    }
 }
 
 #[test]
