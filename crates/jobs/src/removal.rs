@@ -266,7 +266,11 @@ mod tests {
                     format!("Cannot open job [j] because it is executing [{name}]")
                 )
             );
-            let refused = jobs.reset("j", Annotations::Own).ended().await.expect_err("refused");
+            let refused = jobs
+                .reset("j", Annotations::Own)
+                .ended()
+                .await
+                .expect_err("refused");
             assert_eq!(
                 (refused.status, refused.reason),
                 (
