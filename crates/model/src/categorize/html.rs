@@ -91,7 +91,8 @@ fn markup<'a>(text: &'a str, kept: &[String], out: &mut String) -> &'a str {
     if text.starts_with("<!") {
         return text.split_once('>').map_or_else(|| none(out), |(_, r)| r);
     }
-    let inside = text[1..].trim_start_matches('/').trim_start();
+    let inside = &text[1..];
+    let inside = inside.strip_prefix('/').map_or(inside, str::trim_start);
     let of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-' | '.');
     let name = &inside[..inside.find(|c| !of_name(c)).unwrap_or(inside.len())];
     let begins = |c: char| c.is_alphabetic() || c == '_' || c == ':';
