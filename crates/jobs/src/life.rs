@@ -37,6 +37,14 @@ impl Jobs {
                 "Cannot open job [{job_id}] because it has already been opened"
             )));
         }
+        self.may_assign()?;
+        let job = entry.job.read().clone();
+        self.filter_items(&job).await?;
+        self.let_in(&entry).await
+    }
+
+    /// Refuses to open a job where none may be opened.
+    fn may_assign(&self) -> Result<()> {
         if self.0.cluster.upgrade_mode() {
             return Err(JobError::no_room(
                 "Cannot perform cluster:admin/xpack/ml/job/open action while upgrade mode is enabled",
@@ -48,9 +56,7 @@ impl Jobs {
                  [cluster.persistent_tasks.allocation.enable] setting",
             ));
         }
-        let job = entry.job.read().clone();
-        self.filter_items(&job).await?;
-        self.let_in(&entry).await
+        Ok(())
     }
 
     /// Finds room for a job and runs it. Its life is locked. One that waits goes on waiting where there is none.
@@ -63,8 +69,12 @@ impl Jobs {
             };
             let order = order.unwrap_or_else(|| self.next_order());
             let cluster = &self.0.cluster;
-            if cluster.upgrade_mode() || (waits && !cluster.may_assign()) {
-                return Ok(Opening::Waiting);
+            match self.may_assign() {
+                // Its deletion may have begun since it waits.
+                Ok(()) if waits && entry.blocked().is_some() => return Ok(Opening::Waiting),
+                Ok(()) => {}
+                Err(_) if waits => return Ok(Opening::Waiting),
+                Err(refused) => return Err(refused),
             }
             if let Some(explanation) = self.lack_of_room(entry) {
                 if !(waits || cluster.is_lazy() || entry.job.read().allow_lazy_open) {
@@ -105,14 +115,16 @@ impl Jobs {
                 .read_journal(&job.job_id, 0, 1)
                 .await?
                 .is_empty();
-        if left && let Err(error) = self.start_runner(entry, &job).await {
+        let mut started = self.start_runner(entry, &job).await;
+        if left && let Err(error) = started {
             let message = format!(
                 "What the job had taken since its last model snapshot can't be applied and is dropped: {error}"
             );
             self.notify(&job.job_id, "error", &message).await;
             self.0.store.drop_checkpoint(&job.job_id).await?;
+            started = self.start_runner(entry, &job).await;
         }
-        self.run(entry).await
+        self.run_with(entry, started).await
     }
 
     /// The first commands of a run: a replay begins with the settings that this run begins with.
@@ -146,12 +158,17 @@ impl Jobs {
     /// Takes up the state of a job, starts its actor, and gives it the settings of now.
     pub(crate) async fn run(&self, entry: &Arc<Entry>) -> Result<()> {
         let job = entry.job.read().clone();
-        let started = async {
-            let runner = self.start_runner(entry, &job).await?;
+        let started = self.start_runner(entry, &job).await;
+        self.run_with(entry, started).await
+    }
+
+    async fn run_with(&self, entry: &Arc<Entry>, started: Result<Arc<Runner>>) -> Result<()> {
+        let configured = async {
+            let runner = started?;
             *entry.runner.write() = Some(runner.clone());
             self.configure(entry, &runner).await
         };
-        if let Err(error) = started.await {
+        if let Err(error) = configured.await {
             self.fail(entry, &error.reason).await;
             return Err(error);
         }
@@ -229,6 +246,8 @@ impl Jobs {
         }
         self.notify(&job_id, "error", &format!("job failed: {reason}"))
             .await;
+        // It takes no room any more.
+        self.let_in_waiting();
     }
 
     /// Closes jobs. Closing a closed one is no error.
@@ -348,21 +367,24 @@ impl Jobs {
             return Ok(());
         }
         let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, self.now());
-        let state_row = snapshot.row();
-        self.0.store.save_snapshot(&state_row, saved.state).await?;
-        self.0
-            .store
-            .annotate(&snapshots::stored_annotation(&snapshot))
-            .await?;
         job.model_snapshot_id = Some(snapshot.snapshot_id.clone());
         job.model_snapshot_min_version = Some(snapshot.min_version.clone());
-        self.0.store.save_config(&job.job_id, &json(&job)).await?;
+        self.0
+            .store
+            .take_snapshot(
+                &snapshot.row(),
+                saved.state,
+                snapshots::stored_annotation(&snapshot),
+                json(&job),
+            )
+            .await?;
+        let job_id = job.job_id.clone();
+        *entry.job.write() = job;
         let message = format!(
             "Job model snapshot with id [{}] stored",
             snapshot.snapshot_id
         );
-        self.notify(&job.job_id, "info", &message).await;
-        *entry.job.write() = job;
+        self.notify(&job_id, "info", &message).await;
         Ok(())
     }
 

@@ -49,10 +49,10 @@ async fn persist_due(jobs: &Jobs) {
             let job = jobs.get(&job_id)?;
             let last = jobs.store().newest_snapshot(&job_id).await?;
             let last = last.unwrap_or(job.create_time);
-            Result::Ok(
-                jobs.now() - last
-                    >= persist_interval(&job, jobs.settings().background_persist_interval),
-            )
+            let interval = persist_interval(&job, jobs.settings().background_persist_interval);
+            // One that has learnt nothing since has nothing to save.
+            let learnt = jobs.entry(&job_id)?.live.read().log_time;
+            Result::Ok(learnt > last && jobs.now() - last >= interval)
         };
         let outcome = match due.await {
             Ok(true) => jobs.persist(&job_id).await,

@@ -76,7 +76,16 @@ impl Jobs {
         jobs.fail_forecasts().await?;
         let mut active = Vec::new();
         for row in jobs.0.store.jobs().await? {
-            let entry = jobs.take_up(&row).await?;
+            // The others are not to wait for one that is damaged.
+            let entry = match jobs.take_up(&row).await {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let message = format!("The job can't be taken up and is left alone: {error}");
+                    tracing::error!(job_id = row.job_id, message);
+                    jobs.notify(&row.job_id, "error", &message).await;
+                    continue;
+                }
+            };
             if let Some(order) = row.opened_order {
                 active.push((order, row.job_id.clone(), State::parse(&row.state)));
             }
@@ -101,7 +110,9 @@ impl Jobs {
                 }
             }
             if state == State::Closing && entry.status.read().state == State::Opened {
-                jobs.close_entry(&entry, false).await?;
+                if let Err(error) = jobs.close_entry(&entry, false).await {
+                    tracing::error!(job_id, %error, "the job could not be closed");
+                }
             }
         }
         Ok(jobs)

@@ -227,6 +227,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::life::Opening;
     use crate::settings::Settings;
 
     async fn jobs_in(directory: &Path, clock: Clock) -> Jobs {
@@ -306,6 +307,43 @@ mod tests {
         assert!(jobs.get("deleted").is_err());
         for job_id in ["reset", "reverted"] {
             assert_eq!(jobs.entry(job_id).expect("is there").blocked(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_lets_in_a_job_that_is_being_deleted() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let jobs = jobs_in(directory.path(), Clock::default()).await;
+        let set = async |name: &str, value: &str| {
+            let transient = [(name.to_owned(), Some(value.to_owned()))].into();
+            let changed = jobs.change_settings([].into(), transient).await;
+            changed.expect("set");
+        };
+        set("xpack.ml.max_open_jobs", "1").await;
+        set("xpack.ml.max_lazy_ml_nodes", "2").await;
+        let (runs, waits) = (create(&jobs, "runs").await, create(&jobs, "waits").await);
+        assert_eq!(jobs.open("runs").await, Ok(Opening::Opened));
+        assert_eq!(jobs.open("waits").await, Ok(Opening::Waiting));
+        let turns = (runs.blocking.lock().await, waits.blocking.lock().await);
+        let deletions = ["waits", "runs"].map(|job_id| jobs.delete(job_id, true));
+        for (entry, task) in [&waits, &runs].into_iter().zip(&deletions) {
+            while !entry.is_blocked_by(&task.id) || entry.runner.read().is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+        // There is room for both now.
+        set("xpack.ml.max_open_jobs", "5").await;
+        {
+            let _life = waits.life.lock().await;
+            assert_eq!(jobs.let_in(&waits).await, Ok(Opening::Waiting));
+        }
+        for enabled in [true, false] {
+            jobs.set_upgrade_mode(enabled).await.expect("set");
+        }
+        assert!(waits.runner.read().is_none() && runs.runner.read().is_none());
+        drop(turns);
+        for task in deletions {
+            task.ended().await.expect("deleted");
         }
     }
 

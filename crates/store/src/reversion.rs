@@ -2,7 +2,7 @@
 
 use crate::Store;
 use crate::error::Result;
-use crate::jobs::must_exist;
+use crate::jobs::set_config;
 use crate::results::{ResultRow, insert};
 
 /// What a job is after it has been taken back.
@@ -37,12 +37,7 @@ impl Store {
     pub async fn revert_job(&self, job_id: &str, to: Reversion) -> Result<()> {
         self.write_for(job_id, move |conn, job_id| {
             Box::pin(async move {
-                let done = sqlx::query("UPDATE jobs SET config = ?2 WHERE job_id = ?1")
-                    .bind(&job_id)
-                    .bind(to.config)
-                    .execute(&mut *conn)
-                    .await?;
-                must_exist(done.rows_affected(), job_id.clone())?;
+                set_config(conn, &job_id, &to.config).await?;
                 for sql in [
                     "DELETE FROM checkpoints WHERE job_id = ?",
                     "DELETE FROM journal WHERE job_id = ?",

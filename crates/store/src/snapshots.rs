@@ -5,6 +5,8 @@ use sqlx::{FromRow, SqliteConnection};
 use crate::Store;
 use crate::blob;
 use crate::error::Result;
+use crate::jobs::set_config;
+use crate::notes::{AnnotationRow, save_annotation};
 
 /// A model snapshot without its state.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -26,26 +28,30 @@ impl Store {
     /// [`NoSuchJob`](crate::StoreError::NoSuchJob)
     pub async fn save_snapshot(&self, snapshot: &SnapshotRow, state: Vec<u8>) -> Result<()> {
         let row = snapshot.clone();
+        self.write_for(&snapshot.job_id, move |conn, _| {
+            Box::pin(async move { insert(conn, row, &state).await })
+        })
+        .await
+    }
+
+    /// Saves a snapshot as [`save_snapshot`](Self::save_snapshot) does, with the annotation that tells of it and the
+    /// job's configuration, which names it. One transaction: after a crash all of it is there, or nothing.
+    ///
+    /// # Errors
+    /// [`NoSuchJob`](crate::StoreError::NoSuchJob)
+    pub async fn take_snapshot(
+        &self,
+        snapshot: &SnapshotRow,
+        state: Vec<u8>,
+        annotation: AnnotationRow,
+        config: String,
+    ) -> Result<()> {
+        let row = snapshot.clone();
         self.write_for(&snapshot.job_id, move |conn, job_id| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM snapshots WHERE job_id = ? AND snapshot_id = ?")
-                    .bind(&job_id)
-                    .bind(&row.snapshot_id)
-                    .execute(&mut *conn)
-                    .await?;
-                sqlx::query(
-                    "INSERT INTO snapshots (job_id, snapshot_id, timestamp, retain, size, doc)
-                     VALUES (?, ?, ?, ?, ?, ?)",
-                )
-                .bind(&job_id)
-                .bind(&row.snapshot_id)
-                .bind(row.timestamp)
-                .bind(row.retain)
-                .bind(i64::try_from(state.len()).unwrap_or(i64::MAX))
-                .bind(row.doc)
-                .execute(&mut *conn)
-                .await?;
-                save_state(conn, &job_id, &row.snapshot_id, &state).await
+                set_config(conn, &job_id, &config).await?;
+                insert(conn, row, &state).await?;
+                save_annotation(conn, annotation).await
             })
         })
         .await
@@ -183,6 +189,28 @@ pub enum Retained {
     Go,
 }
 
+/// A snapshot over one of the same id, with its state.
+async fn insert(conn: &mut SqliteConnection, row: SnapshotRow, state: &[u8]) -> Result<()> {
+    sqlx::query("DELETE FROM snapshots WHERE job_id = ? AND snapshot_id = ?")
+        .bind(&row.job_id)
+        .bind(&row.snapshot_id)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query(
+        "INSERT INTO snapshots (job_id, snapshot_id, timestamp, retain, size, doc)
+         VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&row.job_id)
+    .bind(&row.snapshot_id)
+    .bind(row.timestamp)
+    .bind(row.retain)
+    .bind(i64::try_from(state.len()).unwrap_or(i64::MAX))
+    .bind(row.doc)
+    .execute(&mut *conn)
+    .await?;
+    save_state(conn, &row.job_id, &row.snapshot_id, state).await
+}
+
 async fn save_state(
     conn: &mut SqliteConnection,
     job_id: &str,
@@ -206,7 +234,6 @@ async fn save_state(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notes::AnnotationRow;
     use crate::testing::{open_with_job, tempdir};
 
     fn snapshot(snapshot_id: &str, timestamp: i64) -> SnapshotRow {

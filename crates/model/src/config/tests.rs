@@ -178,7 +178,7 @@ fn checks_have_their_order() {
     );
     assert_eq!(
         reason(
-            json!({"bucket_span": "15m", "model_prune_window": "29m", "latency": "-2s", "detectors": []})
+            json!({"bucket_span": "15m", "model_prune_window": "29m", "latency": "1500ms", "detectors": []})
         ),
         "model_prune_window [29m] must be a multiple of bucket_span [15m]"
     );
