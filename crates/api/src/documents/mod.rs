@@ -69,6 +69,8 @@ pub fn routes() -> Router<ApiState> {
                 .put(indices::create)
                 .delete(indices::delete),
         )
+        .route("/{index}/_close", post(indices::close))
+        .route("/{index}/_open", post(indices::open))
         .route("/{index}/_mapping", get(indices::mapping))
         .route(
             "/{index}/_mapping/field/{fields}",
@@ -97,6 +99,7 @@ impl From<Named> for Reading {
             allow_no_indices: named.allow_no_indices.unwrap_or(true),
             hidden: has("hidden"),
             wildcards: !states.split(',').any(|one| one == "none"),
+            closed: false,
         }
     }
 }
