@@ -152,6 +152,7 @@ impl Jobs {
             return Err(taken());
         }
         self.check_names(&job)?;
+        self.check_left_over(&job).await?;
         let row = JobRow {
             job_id: job_id.to_owned(),
             config: json(&job),
