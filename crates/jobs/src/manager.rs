@@ -109,10 +109,11 @@ impl Jobs {
                     }
                 }
             }
-            if state == State::Closing && entry.status.read().state == State::Opened {
-                if let Err(error) = jobs.close_entry(&entry, false).await {
-                    tracing::error!(job_id, %error, "the job could not be closed");
-                }
+            if state == State::Closing
+                && entry.status.read().state == State::Opened
+                && let Err(error) = jobs.close_entry(&entry, false).await
+            {
+                tracing::error!(job_id, %error, "the job could not be closed");
             }
         }
         Ok(jobs)
