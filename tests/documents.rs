@@ -736,6 +736,55 @@ fn indices_tell_their_names_and_fields() {
 }
 
 #[test]
+fn a_job_is_not_made_over_what_another_left_and_peoples_notes_outlive_it() {
+    let server = Server::start(&[]);
+    let old = json!({"job_id": JOB, "result_type": "bucket", "timestamp": T, "bucket_span": 3600});
+    // The index where the results of the job are going to be.
+    let config = traffic::job_config();
+    let index_name = match config["results_index_name"].as_str() {
+        Some(name) => format!(".ml-anomalies-custom-{name}"),
+        None => ".ml-anomalies-shared".to_owned(),
+    };
+    index(&server, &index_name, "old", &old);
+    index(
+        &server,
+        ".ml-state",
+        &format!("{JOB}_quantiles"),
+        &json!({}),
+    );
+    let put = || server.call("PUT", &Client::job_path(JOB, ""), &config);
+    put().assert_error(
+        409,
+        "status_exception",
+        &format!(
+            "[1] result and [1] state documents exist for a prior job with Id [{JOB}]. Please create the job with a \
+             different Id"
+        ),
+    );
+    assert_eq!(server.delete(&format!("/{index_name}/_doc/old")).0, 200);
+    let state = format!("/.ml-state/_doc/{JOB}_quantiles");
+    assert_eq!(server.delete(&state).0, 200);
+    assert_eq!(put().status, 200);
+
+    for (id, by) in [("own", "_xpack"), ("ann's", "ann")] {
+        let note = json!({"job_id": JOB, "annotation": id, "timestamp": T, "create_username": by, "type": "annotation"});
+        index(&server, ".ml-annotations-write", id, &note);
+    }
+    let left = || {
+        let found = server.ok("GET", "/.ml-annotations-read/_count", &Value::Null);
+        found["count"].as_i64()
+    };
+    assert_eq!(left(), Some(2));
+    server.ok("DELETE", &Client::job_path(JOB, ""), &Value::Null);
+    assert_eq!(left(), Some(1));
+    assert_eq!(server.get("/.ml-annotations-read/_doc/ann's").0, 200);
+    assert_eq!(put().status, 200, "notes are no results");
+    let path = Client::job_path(JOB, "?delete_user_annotations=true");
+    server.ok("DELETE", &path, &Value::Null);
+    assert_eq!(left(), Some(0));
+}
+
+#[test]
 fn texts_are_analyzed() {
     let server = Server::start(&[]);
     let body = json!({

@@ -105,8 +105,8 @@ struct DeleteAsked {
     force: bool,
     #[serde(default = "body::yes")]
     wait_for_completion: bool,
-    #[serde(default, rename = "delete_user_annotations")]
-    _delete_user_annotations: bool,
+    #[serde(default)]
+    delete_user_annotations: bool,
 }
 
 pub async fn delete(
@@ -116,8 +116,20 @@ pub async fn delete(
 ) -> Result<Response> {
     let params = Params::new(&uri)?.ignore(&["timeout", "master_timeout"]);
     let asked: DeleteAsked = params.read()?;
-    let task = state.jobs.delete(&job_id, asked.force);
+    let task = state.jobs.delete(
+        &job_id,
+        asked.force,
+        annotations(asked.delete_user_annotations),
+    );
     task_answer(&task, asked.wait_for_completion).await
+}
+
+/// Which annotations go with a job's data.
+fn annotations(delete_users: bool) -> Annotations {
+    match delete_users {
+        true => Annotations::All,
+        false => Annotations::Own,
+    }
 }
 
 /// What a task gave at its end, or only its id.
@@ -345,10 +357,7 @@ pub async fn reset(
     uri: Uri,
 ) -> Result<Response> {
     let asked: ResetAsked = Params::new(&uri)?.read()?;
-    let annotations = match asked.delete_user_annotations {
-        true => Annotations::All,
-        false => Annotations::Own,
-    };
+    let annotations = annotations(asked.delete_user_annotations);
     let task = state.jobs.reset(&job_id, annotations);
     task_answer(&task, asked.wait_for_completion).await
 }

@@ -17,7 +17,8 @@ const ROWS: u32 = 2_000;
 
 impl Jobs {
     /// Deletes a job with all that it left, an open one only by force. A deletion that runs already is joined.
-    pub fn delete(&self, job_id: &str, force: bool) -> Arc<Task> {
+    /// Annotations that people wrote go only where that is asked.
+    pub fn delete(&self, job_id: &str, force: bool, annotations: Annotations) -> Arc<Task> {
         let new = NewTask {
             kind: Kind::Transport,
             action: "cluster:admin/xpack/ml/job/delete",
@@ -26,7 +27,7 @@ impl Jobs {
         };
         let (jobs, job_id) = (self.clone(), job_id.to_owned());
         self.tasks().run(new, |task| async move {
-            jobs.delete_for(&job_id, force, &task).await
+            jobs.delete_for(&job_id, force, annotations, &task).await
         })
     }
 
@@ -45,7 +46,13 @@ impl Jobs {
         })
     }
 
-    async fn delete_for(&self, job_id: &str, force: bool, task: &Task) -> Result<Value> {
+    async fn delete_for(
+        &self,
+        job_id: &str,
+        force: bool,
+        annotations: Annotations,
+        task: &Task,
+    ) -> Result<Value> {
         let entry = self.entry(job_id)?;
         let (runner, other) = {
             let _life = entry.life.lock().await;
@@ -76,7 +83,7 @@ impl Jobs {
         }
         // A reset or a revert sees that the job is no longer its own, and ends.
         let _turn = entry.blocking.lock().await;
-        if let Err(error) = self.remove(job_id).await {
+        if let Err(error) = self.remove(job_id, annotations).await {
             let message = format!("Error deleting job: {error}");
             self.notify(job_id, "error", &message).await;
             return Err(error);
@@ -87,17 +94,11 @@ impl Jobs {
         Ok(json!({"acknowledged": true}))
     }
 
-    async fn remove(&self, job_id: &str) -> Result<()> {
-        while self
-            .0
-            .store
-            .clear_some(job_id, ROWS, Annotations::All)
-            .await?
-            > 0
-        {}
+    async fn remove(&self, job_id: &str, annotations: Annotations) -> Result<()> {
+        while self.0.store.clear_some(job_id, ROWS, annotations).await? > 0 {}
         // No calendar that is just being changed gets its name back.
         let _resources = self.0.resources.lock().await;
-        Ok(self.0.store.delete_job(job_id).await?)
+        Ok(self.0.store.delete_job(job_id, annotations).await?)
     }
 
     async fn reset_for(
@@ -199,7 +200,7 @@ impl Jobs {
                 "going on with what was cut short"
             );
             match reason {
-                BlockReason::Delete => drop(self.delete(&job_id, true)),
+                BlockReason::Delete => drop(self.delete(&job_id, true, Annotations::Own)),
                 BlockReason::Reset => drop(self.reset(&job_id, Annotations::Own)),
                 BlockReason::Revert => {
                     // It changes the job in one step: it has happened, or it hasn't.
@@ -325,7 +326,7 @@ mod tests {
         assert_eq!(jobs.open("runs").await, Ok(Opening::Opened));
         assert_eq!(jobs.open("waits").await, Ok(Opening::Waiting));
         let turns = (runs.blocking.lock().await, waits.blocking.lock().await);
-        let deletions = ["waits", "runs"].map(|job_id| jobs.delete(job_id, true));
+        let deletions = ["waits", "runs"].map(|job_id| jobs.delete(job_id, true, Annotations::Own));
         for (entry, task) in [&waits, &runs].into_iter().zip(&deletions) {
             while !entry.is_blocked_by(&task.id) || entry.runner.read().is_some() {
                 tokio::task::yield_now().await;
@@ -354,11 +355,11 @@ mod tests {
         let entry = create(&jobs, "j").await;
         // As if a revert were at work.
         let turn = entry.blocking.lock().await;
-        let first = jobs.delete("j", false);
+        let first = jobs.delete("j", false, Annotations::Own);
         while !entry.is_blocked_by(&first.id) {
             tokio::task::yield_now().await;
         }
-        let second = jobs.delete("j", true);
+        let second = jobs.delete("j", true, Annotations::Own);
         tokio::task::yield_now().await;
         assert!(first.end().is_none() && second.end().is_none());
         drop(turn);
@@ -366,7 +367,7 @@ mod tests {
             assert_eq!(task.ended().await, Ok(json!({"acknowledged": true})));
         }
         assert_eq!(
-            jobs.delete("j", true)
+            jobs.delete("j", true, Annotations::Own)
                 .ended()
                 .await
                 .expect_err("gone")

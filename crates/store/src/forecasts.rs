@@ -438,7 +438,10 @@ mod tests {
                 .await
                 .unwrap();
         assert_eq!(points, [3, 3]);
-        store.delete_job("j").await.unwrap();
+        store
+            .delete_job("j", crate::Annotations::All)
+            .await
+            .unwrap();
         assert!(store.forecasts(None).await.unwrap().is_empty());
         assert!(matches!(
             store.insert_forecast(&gone).await,

@@ -90,12 +90,12 @@ impl Store {
         .await
     }
 
-    /// Deletes a job and every row about it except notifications, its name in calendars too, in one transaction. No
-    /// job, no error.
-    pub async fn delete_job(&self, job_id: &str) -> Result<()> {
-        self.write_for(job_id, |conn, job_id| {
+    /// Deletes a job and every row about it except notifications, its name in calendars too, in one transaction. What
+    /// users have annotated goes only by `annotations`. No job, no error.
+    pub async fn delete_job(&self, job_id: &str, annotations: Annotations) -> Result<()> {
+        self.write_for(job_id, move |conn, job_id| {
             Box::pin(async move {
-                clear(conn, &job_id, Annotations::All).await?;
+                clear(conn, &job_id, annotations).await?;
                 sqlx::query("DELETE FROM calendar_jobs WHERE job_id = ?")
                     .bind(&job_id)
                     .execute(&mut *conn)
@@ -181,11 +181,20 @@ impl Store {
     }
 }
 
-pub(crate) fn must_exist(rows: u64, job_id: String) -> Result<()> {
+fn must_exist(rows: u64, job_id: String) -> Result<()> {
     match rows {
         0 => Err(StoreError::NoSuchJob { job_id }),
         _ => Ok(()),
     }
+}
+
+/// Fails with [`StoreError::NoSuchJob`].
+pub(crate) async fn must_be_there(conn: &mut SqliteConnection, job_id: &str) -> Result<()> {
+    let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM jobs WHERE job_id = ?")
+        .bind(job_id)
+        .fetch_optional(conn)
+        .await?;
+    must_exist(there.map_or(0, |_| 1), job_id.to_owned())
 }
 
 /// Fails with [`StoreError::NoSuchJob`].
@@ -334,7 +343,7 @@ mod tests {
             ..ResultWrite::default()
         };
         assert!(is_gone(store.write_results("gone", write).await));
-        store.delete_job("gone").await.unwrap();
+        store.delete_job("gone", Annotations::All).await.unwrap();
     }
 
     /// Puts a row of the job into every table there is.
@@ -443,7 +452,7 @@ mod tests {
             "{full:?}"
         );
 
-        store.delete_job("j").await.unwrap();
+        store.delete_job("j", Annotations::All).await.unwrap();
         for (table, rows) in census(&store, "j").await {
             assert_eq!(rows, i64::from(table == "notifications"), "{table}");
         }
@@ -512,7 +521,10 @@ mod tests {
             }
             assert_eq!(left().await, ["b"]);
         }
-        store.clear_job("j", "{}", Annotations::All).await.unwrap();
+        store.delete_job("j", own).await.unwrap();
+        assert_eq!(left().await, ["b"]);
+        store.annotate(&note("d", "_xpack")).await.unwrap_err();
+        store.delete_job("j", Annotations::All).await.unwrap();
         assert!(left().await.is_empty());
     }
 }

@@ -4,6 +4,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::Store;
 use crate::error::Result;
+use crate::jobs::must_be_there;
 
 /// An audit message about a job, or about the system as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -80,8 +81,11 @@ impl Store {
     /// [`NoSuchJob`](crate::StoreError::NoSuchJob)
     pub async fn annotate(&self, annotation: &AnnotationRow) -> Result<()> {
         let row = annotation.clone();
-        self.write_for(&annotation.job_id, move |conn, _| {
-            Box::pin(async move { save_annotation(conn, row).await })
+        self.write_for(&annotation.job_id, move |conn, job_id| {
+            Box::pin(async move {
+                must_be_there(conn, &job_id).await?;
+                save_annotation(conn, row).await
+            })
         })
         .await
     }
@@ -125,7 +129,10 @@ mod tests {
         store.notify(Some("j"), "info", "second", 2).await.unwrap();
         store.notify(None, "warning", "first", 1).await.unwrap();
         // Committed after them.
-        store.delete_job("j").await.unwrap();
+        store
+            .delete_job("j", crate::Annotations::All)
+            .await
+            .unwrap();
         let all = store.notifications(None).await.unwrap();
         let messages: Vec<_> = all.iter().map(|n| n.message.as_str()).collect();
         assert_eq!(messages, ["first", "second"]);

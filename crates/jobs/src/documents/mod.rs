@@ -17,6 +17,7 @@ use tidewatch_store::{
     NotificationRow, ResultKind, SnapshotRow, Written, names,
 };
 
+use crate::config::Job;
 use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
@@ -94,6 +95,19 @@ impl Jobs {
         Ok(outcomes)
     }
 
+    /// Refuses a new job of whose id there are documents: they are another's.
+    pub(crate) async fn check_left_over(&self, job: &Job) -> Result<()> {
+        let index = indices::of_results(&job.results_index_name);
+        match self.store().left_over(&job.job_id, &index).await? {
+            (0, 0) => Ok(()),
+            (results, states) => Err(JobError::conflict(format!(
+                "[{results}] result and [{states}] state documents exist for a prior job with Id [{}]. Please create the \
+                 job with a different Id",
+                job.job_id
+            ))),
+        }
+    }
+
     /// Makes a job that doesn't run say what is stored of it.
     async fn take_stats(&self, job_id: &str) -> Result<()> {
         let Ok(entry) = self.entry(job_id) else {
@@ -145,10 +159,14 @@ impl Jobs {
         if index.family == Family::Notifications {
             return notification(source.clone());
         }
-        let of_job = text(source, "job_id").and_then(|job_id| self.results_index(job_id));
+        let job_id = text(source, "job_id").ok_or(Unreadable::Missing("job_id"))?;
+        if index.family == Family::Annotations {
+            // It may outlive its job.
+            return annotation(id, source.clone());
+        }
+        let of_job = self.results_index(job_id);
         let of_job = of_job.ok_or(Unreadable::Missing("job_id"))?;
         match index.family {
-            Family::Annotations => annotation(id, source.clone()),
             Family::Results if index.name == of_job => result(id, source.clone()),
             _ => Err(Unreadable::Missing("job_id")),
         }

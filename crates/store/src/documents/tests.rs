@@ -307,20 +307,29 @@ async fn a_document_of_an_id_is_one() {
 async fn documents_of_a_job_that_is_gone_are_not_written() {
     let dir = tempdir();
     let store = open_with_job(dir.path(), "a").await;
-    let note = |job_id: &str| NewDocument {
+    let new = |row: DocumentRow| NewDocument {
         id: "note".to_owned(),
         only_new: false,
-        row: DocumentRow::Annotation(AnnotationRow {
-            job_id: job_id.to_owned(),
-            annotation_id: "note".to_owned(),
-            timestamp: 1,
-            doc: "{}".to_owned(),
-        }),
+        row,
     };
-    let written = store
-        .write_documents(vec![note("gone"), note("a")])
-        .await
-        .unwrap();
-    assert_eq!(written, [Written::NoJob, Written::Created]);
-    assert_eq!(store.annotations("a").await.unwrap().len(), 1);
+    let counts = |job_id: &str| DocumentRow::Stats {
+        job_id: job_id.to_owned(),
+        kind: "data_counts".to_owned(),
+        doc: "{}".to_owned(),
+    };
+    // What people write may outlive the job.
+    let note = DocumentRow::Annotation(AnnotationRow {
+        job_id: "gone".to_owned(),
+        annotation_id: "note".to_owned(),
+        timestamp: 1,
+        doc: "{}".to_owned(),
+    });
+    let documents = [counts("gone"), counts("a"), note].map(new);
+    let written = store.write_documents(documents.into()).await.unwrap();
+    assert_eq!(
+        written,
+        [Written::NoJob, Written::Created, Written::Created]
+    );
+    assert_eq!(store.stats("a").await.unwrap().len(), 1);
+    assert_eq!(store.annotations("gone").await.unwrap().len(), 1);
 }

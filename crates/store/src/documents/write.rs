@@ -20,7 +20,7 @@ pub struct NewDocument {
     pub row: DocumentRow,
 }
 
-/// What a document is, and so where it is kept. All but the last kind belong to a job that must be there.
+/// What a document is, and so where it is kept. Results, and what is known of a job, need a job that is there.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DocumentRow {
     Result(AdoptedResult),
@@ -68,9 +68,8 @@ impl DocumentRow {
             Self::Result(row) => Some(&row.job_id),
             Self::Stats { job_id, .. } => Some(job_id),
             Self::Snapshot(row) => Some(&row.job_id),
-            Self::Annotation(row) => Some(&row.job_id),
             Self::Forecast(row) | Self::ForecastPoint { forecast: row, .. } => Some(&row.job_id),
-            Self::Notification(_) | Self::Other { .. } => None,
+            Self::Annotation(_) | Self::Notification(_) | Self::Other { .. } => None,
         }
     }
 }
@@ -80,6 +79,23 @@ impl Store {
     pub async fn write_documents(&self, documents: Vec<NewDocument>) -> Result<Vec<Written>> {
         self.write(move |conn| Box::pin(async move { write(conn, documents).await }))
             .await
+    }
+}
+
+impl Store {
+    /// How many documents are left of a former job: its results in an index, and its states.
+    pub async fn left_over(&self, job_id: &str, results_index: &str) -> Result<(i64, i64)> {
+        let counts = sqlx::query_as(
+            "SELECT COUNT(*) FILTER (WHERE index_name = ?2),
+                    COUNT(*) FILTER (WHERE substr(index_name, 1, 9) = '.ml-state'
+                                     AND id IN (?1 || '_quantiles', ?1 || '_categorizer_state#1'))
+             FROM documents WHERE job_id = ?1",
+        )
+        .bind(job_id)
+        .bind(results_index)
+        .fetch_one(self.readers())
+        .await?;
+        Ok(counts)
     }
 }
 
