@@ -592,6 +592,15 @@ fn what_was_broken_off_goes_on() {
 }
 
 #[test]
+fn a_server_takes_nothing_from_itself() {
+    let server = Server::start(&[]);
+    let output = import(&server, &url(&server), &[]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.contains("are one server"), "{told}");
+}
+
+#[test]
 fn results_of_its_own_are_kept() {
     let cluster = Elasticsearch::start("7.17", Vec::new());
     let server = Server::start(&[]);

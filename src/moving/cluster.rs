@@ -21,12 +21,13 @@ pub struct Cluster {
     remote: Remote,
     name: String,
     is_tidewatch: bool,
+    uuid: Option<String>,
 }
 
 impl Cluster {
     /// Asks who is there.
     pub fn meet(remote: Remote) -> anyhow::Result<Self> {
-        let (product, is_tidewatch) = match remote.greet() {
+        let (product, is_tidewatch, uuid) = match remote.greet() {
             Ok(root) => {
                 let is_tidewatch = root["name"] == NODE_NAME && root["cluster_name"] == NODE_NAME;
                 let product = if is_tidewatch {
@@ -41,17 +42,24 @@ impl Cluster {
                 } else {
                     format!(" {version}")
                 };
-                (format!("{product}{version}"), is_tidewatch)
+                let uuid = root["cluster_uuid"].as_str().map(str::to_owned);
+                (format!("{product}{version}"), is_tidewatch, uuid)
             }
             // A key for machine learning alone may not ask.
-            Err(Failure::Refused { status: 403, .. }) => ("Elasticsearch".to_owned(), false),
+            Err(Failure::Refused { status: 403, .. }) => ("Elasticsearch".to_owned(), false, None),
             Err(failure) => return Err(failure.into()),
         };
         Ok(Self {
             name: format!("{product} at {}", remote.url()),
             remote,
             is_tidewatch,
+            uuid,
         })
+    }
+
+    /// Whether both are one, by whatever addresses.
+    pub fn is(&self, other: &Self) -> bool {
+        self.uuid.is_some() && self.uuid == other.uuid
     }
 
     pub fn is_tidewatch(&self) -> bool {

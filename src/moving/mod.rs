@@ -130,13 +130,20 @@ pub struct Export {
 
 impl Import {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
-        let source: Box<dyn Source> = if is_url(&self.from) {
-            Box::new(self.access.to(&self.from)?)
-        } else {
-            Box::new(files::Files::open(self.from.as_ref())?)
+        let target = || {
+            Cluster::meet(Remote::new(&self.to, None, Trust::Public)?)
+                .context("the server to import into")
         };
-        let target = Cluster::meet(Remote::new(&self.to, None, Trust::Public)?)
-            .context("the server to import into")?;
+        let (source, target): (Box<dyn Source>, Cluster) = if is_url(&self.from) {
+            let (source, target) = (self.access.to(&self.from)?, target()?);
+            // Its annotations would be there twice.
+            if source.is(&target) {
+                bail!("{} and {} are one server", self.from, self.to);
+            }
+            (Box::new(source), target)
+        } else {
+            (Box::new(files::Files::open(self.from.as_ref())?), target()?)
+        };
         if !target.is_tidewatch() {
             bail!("{} isn't tidewatch; only tidewatch is written to", self.to);
         }
