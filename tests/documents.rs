@@ -518,6 +518,37 @@ fn results_are_added_up() {
         (&found["airlines"]["value"], &found["late"]["doc_count"]),
         (&json!(2), &json!(2))
     );
+    let days = |histogram: Value| {
+        let mut histogram = histogram;
+        histogram["field"] = "timestamp".into();
+        histogram["fixed_interval"] = "1d".into();
+        let body = json!({
+            "size": 0, "query": {"range": {"timestamp": {"gte": T, "lt": T + 3 * DAY}}},
+            "aggs": {"days": {"date_histogram": histogram}}
+        });
+        let found = search(&server, ".ml-anomalies-*", &body);
+        let days = found["aggregations"]["days"]["buckets"].as_array().cloned();
+        let day = |one: Value| (one["key"].as_i64().expect("a time") - T) / DAY;
+        days.expect("days").into_iter().map(day).collect::<Vec<_>>()
+    };
+    let there = days(json!({"min_doc_count": 1}));
+    let newest_first: Vec<i64> = there.iter().rev().copied().collect();
+    assert!(there.len() > 1 && there.is_sorted());
+    assert_eq!(
+        days(json!({"min_doc_count": 1, "order": {"_key": "desc"}})),
+        newest_first
+    );
+    // Dashboards want the whole of the time that is shown.
+    let bounds = json!({"min": T - 2 * DAY, "max": "2016-06-06T12:00:00Z"});
+    assert_eq!(
+        days(json!({"extended_bounds": bounds})),
+        (-2..=5).collect::<Vec<_>>()
+    );
+    let text = json!({"size": 0, "aggs": {"a": {"date_histogram": {
+        "field": "timestamp", "calendar_interval": "month", "format": "epoch_millis"
+    }}}});
+    let found = search(&server, ".ml-anomalies-*", &text)["aggregations"]["a"]["buckets"].clone();
+    assert_eq!(found[0]["key_as_string"], T.to_string());
     let refused = json!({"aggs": {"a": {"geo_bounds": {"field": "x"}}}});
     let reply = server.call("POST", "/.ml-anomalies-*/_search", &refused);
     reply.assert_error(
@@ -525,6 +556,59 @@ fn results_are_added_up() {
         "parsing_exception",
         "Unknown aggregation type [geo_bounds]",
     );
+}
+
+#[test]
+fn objects_within_a_document_are_searched_one_by_one() {
+    let server = filled();
+    let influencer = |name: &str, value: &str| json!({"influencer_field_name": name, "influencer_field_values": [value]});
+    let document = json!({
+        "job_id": "moved", "result_type": "record", "timestamp": T + 40 * DAY, "bucket_span": DAY / 1000,
+        "detector_index": 0, "record_score": 1.0, "function": "mean",
+        "influencers": [influencer("airline", "AAL"), influencer("host", "h1")]
+    });
+    let reply = index(&server, ".ml-anomalies-shared", "nested", &document);
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    let count = |name: &str, value: &str| {
+        let all = json!({"filter": [
+            {"term": {"influencers.influencer_field_name": name}},
+            {"term": {"influencers.influencer_field_values": value}}
+        ]});
+        let query = json!({"nested": {"path": "influencers", "query": {"bool": all}}});
+        let query =
+            json!({"bool": {"filter": [query, {"range": {"timestamp": {"gte": T + 40 * DAY}}}]}});
+        search(&server, ".ml-anomalies-*", &json!({"query": query}))["hits"]["total"]["value"]
+            .clone()
+    };
+    assert_eq!(count("airline", "AAL"), 1);
+    assert_eq!(count("airline", "h1"), 0);
+}
+
+#[test]
+fn many_searches_go_in_one_request() {
+    let server = filled();
+    let records = json!({"size": 0, "query": {"term": {"result_type": "record"}}});
+    let lines = [
+        json!({"index": ".ml-anomalies-*"}),
+        records.clone(),
+        json!({"index": ["nope"]}),
+        records.clone(),
+        json!({"index": ["nope"], "ignore_unavailable": true}),
+        json!({}),
+    ];
+    let reply = bulk(&server, "/_msearch", &lines);
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let responses = &reply.body["responses"];
+    let alone = search(&server, ".ml-anomalies-*", &records);
+    assert_eq!(responses[0]["hits"], alone["hits"]);
+    assert_eq!(responses[0]["status"], 200);
+    assert_eq!(responses[1]["error"]["type"], "index_not_found_exception");
+    assert_eq!(
+        (&responses[1]["status"], &responses[2]["status"]),
+        (&json!(404), &json!(200))
+    );
+    let reply = bulk(&server, "/.ml-anomalies-*/_msearch", &[json!({}), records]);
+    assert_eq!(reply.body["responses"][0]["hits"], alone["hits"]);
 }
 
 #[test]

@@ -28,9 +28,6 @@ use suite::Suite;
 /// A case mostly waits for its server.
 const THREADS: usize = 4;
 
-/// Cases whose endpoints are still being built: `file: case`, one a line.
-const PENDING: &str = include_str!("rest/pending.txt");
-
 #[test]
 fn every_case_holds() {
     let given = std::env::var_os("TIDEWATCH_REST_CASES").map(PathBuf::from);
@@ -39,15 +36,12 @@ fn every_case_holds() {
     let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|(_, o)| wanted(o)).count();
     let mut failed = 0;
     for (name, outcome) in &outcomes {
-        let pending = given.is_none() && PENDING.lines().any(|line| line == name);
         match outcome {
-            Outcome::Failed(reason) if pending => println!("pending  {name}\n    {reason}"),
             Outcome::Failed(reason) => {
                 failed += 1;
                 println!("FAILED   {name}\n    {reason}");
             }
             Outcome::Skipped(reason) => println!("skipped  {name}: {reason}"),
-            Outcome::Passed if pending => println!("passes now, no longer pending: {name}"),
             Outcome::Passed if given.is_some() => println!("passed   {name}"),
             Outcome::Passed => {}
         }

@@ -287,7 +287,7 @@ fn several_jobs_on_one_time_line() {
 
     get("?bucket_span=30m").assert_error(
         400,
-        "illegal_argument_exception",
+        "status_exception",
         "Param [bucket_span] must be greater or equal to the max bucket_span [1h]",
     );
     get("?top_n=0").assert_error(

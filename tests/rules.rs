@@ -73,7 +73,7 @@ fn tells(server: &Client, number: i64) -> bool {
     send_day(server, JOB, number, 10.0);
     let bucket = peak_bucket(server, JOB, number);
     let told = bucket["anomaly_score"].as_f64().expect("a score") > 10.0;
-    assert_eq!(told, bucket["records"] != json!([]), "{bucket}");
+    assert_eq!(told, bucket["records"].is_array(), "{bucket}");
     told
 }
 
@@ -181,7 +181,7 @@ fn what_happens_under_an_event_changes_nothing_after_it() {
             let peak = if number == 10 { peak } else { 1.0 };
             send_day(&server, job, number, peak);
         }
-        assert_eq!(peak_bucket(&server, job, 10)["records"], json!([]));
+        assert_eq!(peak_bucket(&server, job, 10)["records"], Value::Null);
     }
     let buckets = |job: &str| {
         let path = Client::job_path(job, "/results/buckets?size=1000&expand=true");

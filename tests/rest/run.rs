@@ -121,9 +121,13 @@ impl Run<'_> {
             body.map(str::as_bytes),
         );
         let checked = check_status(call, &request.method, &reply)
-            .and_then(|()| match self.warnings {
-                true => check_warnings(call, &reply),
-                false => Ok(()),
+            .and_then(|()| {
+                // What comes with a refusal need not be told of.
+                let matters = call.catch.is_none() || !call.warnings.is_empty();
+                match self.warnings && matters {
+                    true => check_warnings(call, &reply),
+                    false => Ok(()),
+                }
             })
             .map_err(|e| format!("{e}\n      {} {}", request.method, request.path));
         self.stash.keep("body", self::body(&reply));

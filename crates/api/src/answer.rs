@@ -234,10 +234,25 @@ pub async fn no_handler(method: Method, uri: Uri) -> Response {
     }
 }
 
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri
+        .path()
+        .strip_suffix('/')
+        .filter(|path| !path.is_empty())?;
+    match uri.query() {
+        Some(query) => format!("{path}?{query}").parse().ok(),
+        None => path.parse().ok(),
+    }
+}
+
 /// Says in every answer what clients look for before they believe the rest, and why there is none from a handler. It
 /// stands outside of the routes: only there is it known which methods a path has.
-pub async fn sign(request: Request, next: Next) -> Response {
+pub async fn sign(mut request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    // A slash at the end of a path says nothing.
+    if let Some(uri) = without_slash(&uri) {
+        *request.uri_mut() = uri;
+    }
     let encoding = request.headers().get(header::CONTENT_ENCODING).cloned();
     let mut response = next.run(request).await;
     if response.status() == StatusCode::METHOD_NOT_ALLOWED

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Uri;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
@@ -44,12 +44,18 @@ pub async fn post(
     Path(job_id): Path<String>,
     uri: Uri,
     body: Body,
-) -> Result<Response> {
-    let asked: Asked = Params::new(&uri)?.read()?;
+) -> Response {
+    let mut response = posted(&state, &job_id, &uri, body).await.into_response();
+    media::warn(&mut response, DEPRECATED);
+    response
+}
+
+async fn posted(state: &ApiState, job_id: &str, uri: &Uri, body: Body) -> Result<Response> {
+    let asked: Asked = Params::new(uri)?.read()?;
     let reset = dates::range(asked.reset_start, asked.reset_end)?;
-    let job = state.jobs.open_job(&job_id)?;
+    let job = state.jobs.open_job(job_id)?;
     if let (Some(start), Some(end)) = reset {
-        state.jobs.forget(&job_id, start, end).await?;
+        state.jobs.forget(job_id, start, end).await?;
     }
     let mut upload = Upload::new(state.jobs.clone(), &job)?;
     let outcome = upload.take(body).await;
@@ -57,10 +63,8 @@ pub async fn post(
     let counts = upload.finish().await?;
     outcome?;
     let now = chrono::Utc::now().timestamp_millis();
-    let document = DataCountsDoc::new(&job_id, &counts, Some(now), now);
-    let mut response = accepted(&json!(document));
-    media::warn(&mut response, DEPRECATED);
-    Ok(response)
+    let document = DataCountsDoc::new(job_id, &counts, Some(now), now);
+    Ok(accepted(&json!(document)))
 }
 
 /// One upload on its way.

@@ -64,6 +64,20 @@ impl ApiError {
     pub fn parse(reason: impl Into<String>) -> Self {
         Self(JobError::parse(reason))
     }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// `error` and `status`, as an answer has them.
+    pub fn envelope(&self) -> Value {
+        let mut envelope = json!({"root_cause": [brief(root(&self.0))]});
+        if let (Value::Object(envelope), Value::Object(details)) = (&mut envelope, details(&self.0))
+        {
+            envelope.extend(details);
+        }
+        json!({"error": envelope, "status": self.status().as_u16()})
+    }
 }
 
 /// Exceptions of Java's or of a library, not of Elasticsearch's own kind: they are not told as the root of a failure.
@@ -113,18 +127,7 @@ pub fn details(error: &JobError) -> Value {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self(error) = self;
-        let status =
-            StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut envelope = json!({"root_cause": [brief(root(&error))]});
-        if let (Value::Object(envelope), Value::Object(details)) = (&mut envelope, details(&error))
-        {
-            envelope.extend(details);
-        }
-        json_response(
-            status,
-            json!({"error": envelope, "status": status.as_u16()}).to_string(),
-        )
+        json_response(self.status(), self.envelope().to_string())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidewatch_jobs::config::{Job, NewJob};
@@ -280,19 +280,24 @@ pub async fn flush(
     Path(job_id): Path<String>,
     uri: Uri,
     body: Body,
-) -> Result<Response> {
-    let asked = Params::new(&uri)?
+) -> Response {
+    let flushed = flushed(&state, &job_id, &uri, body).await;
+    let mut response = flushed.into_response();
+    media::warn(&mut response, FLUSH_DEPRECATED);
+    response
+}
+
+async fn flushed(state: &ApiState, job_id: &str, uri: &Uri, body: Body) -> Result<Response> {
+    let asked = Params::new(uri)?
         .body_or(body, "cluster:admin/xpack/ml/job/flush")
         .await?;
     let request = flush_request(asked)?;
-    let end = state.jobs.flush(&job_id, request).await?;
+    let end = state.jobs.flush(job_id, request).await?;
     let mut answer = json!({"flushed": true});
     if let Some(end) = end {
         answer["last_finalized_bucket_end"] = end.into();
     }
-    let mut response = ok(&answer);
-    media::warn(&mut response, FLUSH_DEPRECATED);
-    Ok(response)
+    Ok(ok(&answer))
 }
 
 fn flush_request(asked: FlushAsked) -> Result<FlushRequest> {
@@ -387,6 +392,8 @@ pub async fn stats(
 ) -> Result<Response> {
     let asked: StatsAsked = Params::new(&uri)?.read()?;
     let stats = state.jobs.stats(&expression, asked.allow_no_match)?;
+    let ids = stats.iter().map(|stats| stats.job_id.as_str());
+    state.jobs.check_results_open(ids).await?;
     let forecasts = state.jobs.forecast_stats().await?;
     let none = ForecastStats::default();
     let jobs: Vec<Value> = stats

@@ -37,6 +37,7 @@ impl Jobs {
             )));
         }
         self.may_assign()?;
+        self.check_results_open(std::iter::once(job_id)).await?;
         let job = entry.job.read().clone();
         self.filter_items(&job).await?;
         self.let_in(&entry).await

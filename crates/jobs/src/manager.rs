@@ -153,6 +153,7 @@ impl Jobs {
             return Err(taken());
         }
         self.check_names(&job)?;
+        self.check_room_for_results(job_id).await?;
         self.check_left_over(&job).await?;
         let row = JobRow {
             job_id: job_id.to_owned(),

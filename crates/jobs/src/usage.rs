@@ -59,8 +59,14 @@ fn created_by(job: &Job) -> String {
 }
 
 impl Jobs {
-    /// All jobs, as `_all`, and those of each state that there is one in.
+    /// All jobs, as `_all`, and those of each state that there is one in. Nothing where their results cannot be read:
+    /// the use of the rest is told all the same.
     pub async fn usage(&self) -> Result<BTreeMap<String, JobsUsage>> {
+        let ids: Vec<String> = self.0.jobs.read().keys().cloned().collect();
+        let ids = ids.iter().map(String::as_str);
+        if self.check_results_open(ids).await.is_err() {
+            return Ok(BTreeMap::new());
+        }
         let mut forecasts = self.forecast_stats().await?;
         let mut counted: Vec<(&str, One)> = Vec::new();
         for entry in self.0.jobs.read().values() {

@@ -15,6 +15,7 @@ use tidewatch_store::{AnnotationRow, JobRow, ResultKind, ResultQuery, Sort, Stor
 fn settings() -> Settings {
     Settings {
         max_open_jobs: 10,
+        // 30 of them are taken once, by the first open job.
         node_memory: Memory::mebibytes(130),
         max_model_memory_limit: None,
         threads: 2,

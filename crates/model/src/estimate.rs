@@ -242,7 +242,7 @@ mod tests {
             // 200 / 100^0.494 * 2 / 3 = 13.7
             (mean(Some("host"), None, Some("part")), "76mb"), // 48 * 14 * 100
             // 300 / 100^0.494 = 30.8
-            (mean(None, Some("user"), Some("part")), "18mb"), // (48 + 23.25) * 100
+            (mean(None, Some("user"), Some("part")), "17mb"), // (48 + 23.25) * 100
             (mean(None, Some("many"), None), "47mb"),         // 48 + 37500
             (mean(Some("none"), None, None), "10mb"),
             (mean(None, None, Some("none")), "11mb"),
@@ -265,7 +265,7 @@ mod tests {
                 ),
                 "244mb",
             ),
-            (mean(Some("all"), None, Some("all")), "8796093022207mb"),
+            (mean(Some("host"), None, Some("all")), "8796093022207mb"),
             (
                 json!({
                     "bucket_span": "5m", "influencers": ["part", "host"],

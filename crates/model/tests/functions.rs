@@ -277,12 +277,12 @@ impl Workers for Two {
 #[test]
 fn shared_work_gives_the_same_results() {
     for function in ["count", "mean"] {
-        let field = (function == "mean").then_some("value");
-        let config = json!({
-            "bucket_span": "15m",
-            "detectors": [{"function": function, "field_name": field, "partition_field_name": "host"}],
-            "influencers": ["host"]
-        });
+        let mut detector = json!({"function": function, "partition_field_name": "host"});
+        if function == "mean" {
+            detector["field_name"] = "value".into();
+        }
+        let config =
+            json!({"bucket_span": "15m", "detectors": [detector], "influencers": ["host"]});
         let analysis: AnalysisConfig = serde_json::from_value(config).expect("valid");
         let run = |workers: Option<Arc<dyn Workers>>| {
             let mut engine = Engine::new(analysis.clone(), Options::default());

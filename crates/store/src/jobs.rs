@@ -482,24 +482,8 @@ mod tests {
             ),
             (0, 0, 0, 0)
         );
-        let config = job("j").config;
-        let note = |id: &str, by: &str| AnnotationRow {
-            job_id: "j".into(),
-            annotation_id: id.into(),
-            timestamp: 1,
-            doc: format!(r#"{{"create_username":"{by}"}}"#),
-        };
-        store.annotate(&note("a", "_xpack")).await.unwrap();
-        store.annotate(&note("b", "ann")).await.unwrap();
         store
-            .clear_job("j", &config, Annotations::Own)
-            .await
-            .unwrap();
-        let users = store.annotations("j").await.unwrap();
-        assert_eq!(users.len(), 1, "{users:?}");
-        assert_eq!(users[0].annotation_id, "b");
-        store
-            .clear_job("j", &config, Annotations::All)
+            .clear_job("j", &job("j").config, Annotations::All)
             .await
             .unwrap();
         for (table, rows) in census(&store, "j").await {

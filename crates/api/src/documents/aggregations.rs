@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::http::StatusCode;
-use chrono::{DateTime, Datelike, Months, NaiveDate};
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::documents::type_of;
 use tidewatch_store::query::{Document, FieldType, Query, values};
 
 use super::fields::iso;
+use super::interval::Interval;
+use super::search;
 use crate::error::{ApiError, Result};
 
 /// Parts of one answer.
@@ -39,6 +40,11 @@ enum Kind {
         field: String,
         interval: Interval,
         min_doc_count: u64,
+        order: (Order, bool),
+        /// Times between which there are parts even without a document.
+        bounds: [Option<i64>; 2],
+        /// Keys are told as milliseconds in their text too.
+        is_epoch: bool,
     },
     Filter(Query),
 }
@@ -59,13 +65,6 @@ enum Order {
     Count,
     Key,
     Sub(String),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Interval {
-    Millis(i64),
-    Weeks,
-    Months(u32),
 }
 
 fn refuse<T>(kind: &'static str, reason: String) -> Result<T> {
@@ -163,6 +162,8 @@ impl Kind {
                 "min_doc_count",
                 "time_zone",
                 "format",
+                "order",
+                "extended_bounds",
             ],
             "cardinality" => &["field", "precision_threshold"],
             "filter" => return query(body).map(Self::Filter),
@@ -209,7 +210,7 @@ impl Kind {
                 size: usize::try_from(size)
                     .unwrap_or(MOST_BUCKETS)
                     .min(MOST_BUCKETS),
-                order: order(said.get("order")),
+                order: order(said.get("order"), (Order::Count, true)),
                 min_doc_count: number("min_doc_count", 1),
             });
         }
@@ -238,11 +239,16 @@ impl Kind {
             field,
             interval,
             min_doc_count: number("min_doc_count", 0),
+            order: order(said.get("order"), (Order::Key, false)),
+            bounds: bounds(said.get("extended_bounds"))?,
+            is_epoch: said
+                .get("format")
+                .is_some_and(|format| format == "epoch_millis"),
         })
     }
 }
 
-fn order(said: Option<&Value>) -> (Order, bool) {
+fn order(said: Option<&Value>, default: (Order, bool)) -> (Order, bool) {
     let said = match said {
         Some(Value::Array(keys)) => keys.first(),
         said => said,
@@ -251,7 +257,7 @@ fn order(said: Option<&Value>) -> (Order, bool) {
         .and_then(Value::as_object)
         .and_then(|said| said.iter().next());
     match first {
-        None => (Order::Count, true),
+        None => default,
         Some((by, direction)) => {
             let by = match by.as_str() {
                 "_count" => Order::Count,
@@ -263,68 +269,29 @@ fn order(said: Option<&Value>) -> (Order, bool) {
     }
 }
 
-impl Interval {
-    fn parse(text: &str) -> Option<Self> {
-        const DAY: i64 = 86_400_000;
-        let named = match text {
-            "second" | "1s" => Self::Millis(1_000),
-            "minute" | "1m" => Self::Millis(60_000),
-            "hour" | "1h" => Self::Millis(3_600_000),
-            "day" | "1d" => Self::Millis(DAY),
-            "week" | "1w" => Self::Weeks,
-            "month" | "1M" => Self::Months(1),
-            "quarter" | "1q" => Self::Months(3),
-            "year" | "1y" => Self::Months(12),
-            _ => {
-                let digits =
-                    text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-                let unit = match &text[digits..] {
-                    "ms" => 1,
-                    "s" => 1_000,
-                    "m" => 60_000,
-                    "h" => 3_600_000,
-                    "d" => DAY,
-                    _ => return None,
-                };
-                let millis = text[..digits].parse::<i64>().ok()?.checked_mul(unit)?;
-                return (millis > 0).then_some(Self::Millis(millis));
-            }
-        };
-        Some(named)
-    }
-
-    /// The start of the part that a time is in.
-    fn start(self, time: i64) -> i64 {
-        const WEEK: i64 = 7 * 86_400_000;
-        // The epoch began on a Thursday.
-        const MONDAY: i64 = 4 * 86_400_000;
-        match self {
-            Self::Millis(millis) => time.div_euclid(millis) * millis,
-            Self::Weeks => (time - MONDAY).div_euclid(WEEK) * WEEK + MONDAY,
-            Self::Months(months) => {
-                let date = DateTime::from_timestamp_millis(time)
-                    .unwrap_or_default()
-                    .date_naive();
-                let month = date.month0() / months * months + 1;
-                let start = NaiveDate::from_ymd_opt(date.year(), month, 1).unwrap_or_default();
-                start
-                    .and_hms_opt(0, 0, 0)
-                    .unwrap_or_default()
-                    .and_utc()
-                    .timestamp_millis()
-            }
-        }
-    }
-
-    /// The start of the next part.
-    fn next(self, start: i64) -> i64 {
-        match self {
-            Self::Millis(millis) => start.saturating_add(millis),
-            Self::Weeks => start.saturating_add(7 * 86_400_000),
-            Self::Months(months) => DateTime::from_timestamp_millis(start)
-                .and_then(|start| start.checked_add_months(Months::new(months)))
-                .map_or(i64::MAX, |next| next.timestamp_millis()),
-        }
+/// `min` and `max`, as milliseconds.
+fn bounds(said: Option<&Value>) -> Result<[Option<i64>; 2]> {
+    let end = |name: &str| match said.and_then(|said| said.get(name)) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(time)) => Ok(time.as_i64()),
+        Some(Value::String(text)) => match search::date(text, false) {
+            Ok(time) => Ok(Some(time)),
+            Err(reason) => refuse("parse_exception", reason),
+        },
+        Some(other) => refuse(
+            "x_content_parse_exception",
+            format!("[1:1] [extended_bounds] {name} doesn't support values of type: {other}"),
+        ),
+    };
+    let bounds = [end("min")?, end("max")?];
+    match bounds {
+        [Some(min), Some(max)] if min > max => refuse(
+            "illegal_argument_exception",
+            format!(
+                "[extended_bounds.min][{min}] cannot be greater than [extended_bounds.max][{max}]"
+            ),
+        ),
+        bounds => Ok(bounds),
     }
 }
 
@@ -649,15 +616,7 @@ fn arranged(
             min_doc_count,
         } => {
             parts.retain(|(_, count, _)| count >= min_doc_count);
-            // They stand in the order of their keys, which decides among equals.
-            parts.sort_by(|a, b| {
-                let order = match by {
-                    Order::Count => a.1.cmp(&b.1),
-                    Order::Key => a.0.cmp(&b.0),
-                    Order::Sub(path) => within(&a.2, path).total_cmp(&within(&b.2, path)),
-                };
-                if *descending { order.reverse() } else { order }
-            });
+            sort(&mut parts, by, *descending);
             let all: u64 = parts.iter().map(|(_, count, _)| count).sum();
             parts.truncate(*size);
             let shown: u64 = parts.iter().map(|(_, count, _)| count).sum();
@@ -673,34 +632,78 @@ fn arranged(
         Kind::DateHistogram {
             interval,
             min_doc_count,
+            order: (by, descending),
+            bounds,
+            is_epoch,
             ..
         } => {
-            let mut told: Vec<Value> = Vec::new();
-            let mut next = None;
-            for (key, count, inner) in parts {
-                let PartKey::Whole(start) = key else {
-                    continue;
-                };
-                // Where parts without a document are told of, those between are.
-                while *min_doc_count == 0 && next.is_some_and(|next| next < start) {
-                    *buckets += 1;
-                    if *buckets > MOST_BUCKETS {
-                        return Err(too_many());
-                    }
-                    let empty = next.unwrap_or(start);
-                    let inner = answer(subs, &fresh(subs), buckets)?;
-                    told.push(bucket((PartKey::Whole(empty), 0, inner), true));
-                    next = Some(interval.next(empty));
-                }
-                next = Some(interval.next(start));
-                if count >= *min_doc_count {
-                    told.push(bucket((PartKey::Whole(start), count, inner), true));
-                }
+            if *min_doc_count == 0 {
+                parts = without_gaps(parts, *interval, *bounds, subs, buckets)?;
             }
-            Ok(json!({"buckets": told}))
+            parts.retain(|(_, count, _)| count >= min_doc_count);
+            sort(&mut parts, by, *descending);
+            let tell = |part: Told| {
+                let millis = part.0.value().to_string();
+                let mut told = bucket(part, true);
+                if *is_epoch {
+                    told["key_as_string"] = millis.into();
+                }
+                told
+            };
+            Ok(json!({"buckets": parts.into_iter().map(tell).collect::<Vec<_>>()}))
         }
         Kind::Metric(..) | Kind::Filter(_) => Ok(Value::Null),
     }
+}
+
+/// Orders parts that stand in the order of their keys, which decides among equals.
+fn sort(parts: &mut [Told], by: &Order, descending: bool) {
+    parts.sort_by(|a, b| {
+        let order = match by {
+            Order::Count => a.1.cmp(&b.1),
+            Order::Key => a.0.cmp(&b.0),
+            Order::Sub(path) => within(&a.2, path).total_cmp(&within(&b.2, path)),
+        };
+        if descending { order.reverse() } else { order }
+    });
+}
+
+/// The parts with those of no document between them, and as far as the bounds go.
+fn without_gaps(
+    parts: Vec<Told>,
+    interval: Interval,
+    bounds: [Option<i64>; 2],
+    subs: &[Aggregation],
+    buckets: &mut usize,
+) -> Result<Vec<Told>> {
+    let mut at = bounds[0].map(|min| interval.start(min));
+    let mut all: Vec<Told> = Vec::new();
+    let mut fill = |all: &mut Vec<Told>, at: &mut Option<i64>, end: i64| {
+        while let Some(start) = at.filter(|at| *at < end) {
+            *buckets += 1;
+            if *buckets > MOST_BUCKETS {
+                return Err(too_many());
+            }
+            let inner = answer(subs, &fresh(subs), buckets)?;
+            all.push((PartKey::Whole(start), 0, inner));
+            *at = Some(interval.next(start));
+        }
+        Ok(())
+    };
+    for (key, count, inner) in parts {
+        let PartKey::Whole(start) = key else {
+            continue;
+        };
+        fill(&mut all, &mut at, start)?;
+        all.push((PartKey::Whole(start), count, inner));
+        at = Some(at.unwrap_or(start).max(interval.next(start)));
+    }
+    if let Some(max) = bounds[1] {
+        // Without any part and a first bound, there is only the last.
+        at = at.or(Some(interval.start(max)));
+        fill(&mut all, &mut at, interval.next(interval.start(max)))?;
+    }
+    Ok(all)
 }
 
 /// The number that a path leads to within a part: `sub` or `sub.value`.

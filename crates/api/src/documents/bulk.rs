@@ -157,6 +157,11 @@ impl Bulk {
             "index" => "index",
             "create" => "create",
             "delete" => "delete",
+            "update" => {
+                return Err(ApiError::illegal_argument(format!(
+                    "[update] in line [{number}] is not supported: send the whole document by [index]"
+                )));
+            }
             other => {
                 return Err(malformed(&format!(
                     "field [create], [delete], [index] or [update] but found [{other}]"

@@ -32,7 +32,11 @@ fn ok(value: &Value) -> Response {
 /// The indices that are meant, each with the name that it answers under.
 async fn meant(state: &ApiState, expression: &str, uri: &Uri) -> Result<Vec<(String, Index)>> {
     let named: Named = Params::new(uri)?.ignore(&IGNORED).read()?;
-    let indices = state.jobs.indices_to_read(expression, named.into()).await?;
+    let reading = Reading {
+        closed: true,
+        ..named.into()
+    };
+    let indices = state.jobs.indices_to_read(expression, reading).await?;
     let mut meant: Vec<(String, Index)> = Vec::new();
     for index in indices {
         // By the name that indices had before there were numbers, one answers under it.
@@ -134,6 +138,34 @@ pub async fn delete(
         state.jobs.delete_index(&index).await?;
     }
     Ok(ok(&json!({"acknowledged": true})))
+}
+
+pub async fn close(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    let mut closed = Map::new();
+    for (name, index) in meant(&state, &expression, &uri).await? {
+        state.jobs.close_index(&index, &name).await?;
+        closed.insert(name, json!({"closed": true}));
+    }
+    Ok(ok(
+        &json!({"acknowledged": true, "shards_acknowledged": true, "indices": closed}),
+    ))
+}
+
+pub async fn open(
+    State(state): State<ApiState>,
+    Path(expression): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    for (_, index) in meant(&state, &expression, &uri).await? {
+        state.jobs.open_index(&index).await?;
+    }
+    Ok(ok(
+        &json!({"acknowledged": true, "shards_acknowledged": true}),
+    ))
 }
 
 pub async fn mapping(

@@ -7,6 +7,8 @@ mod bulk;
 mod fields;
 mod get;
 mod indices;
+mod interval;
+mod msearch;
 mod one;
 mod search;
 mod sort;
@@ -36,6 +38,15 @@ pub fn routes() -> Router<ApiState> {
         )
         .route("/{index}/_create/{id}", put(one::create).post(one::create))
         .route("/{index}/_source/{id}", get(get::source))
+        .route("/_search", get(search::everywhere).post(search::everywhere))
+        .route(
+            "/_msearch",
+            get(msearch::everywhere).post(msearch::everywhere),
+        )
+        .route(
+            "/{index}/_msearch",
+            get(msearch::within).post(msearch::within),
+        )
         .route("/{index}/_search", get(search::search).post(search::search))
         .route("/{index}/_count", get(search::count).post(search::count))
         .route("/{index}/_delete_by_query", post(search::delete))
@@ -58,6 +69,8 @@ pub fn routes() -> Router<ApiState> {
                 .put(indices::create)
                 .delete(indices::delete),
         )
+        .route("/{index}/_close", post(indices::close))
+        .route("/{index}/_open", post(indices::open))
         .route("/{index}/_mapping", get(indices::mapping))
         .route(
             "/{index}/_mapping/field/{fields}",
@@ -86,6 +99,7 @@ impl From<Named> for Reading {
             allow_no_indices: named.allow_no_indices.unwrap_or(true),
             hidden: has("hidden"),
             wildcards: !states.split(',').any(|one| one == "none"),
+            closed: false,
         }
     }
 }

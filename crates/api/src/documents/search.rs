@@ -51,21 +51,21 @@ const IGNORED: [&str; 15] = [
 /// Parameters of a search; a body says the rest.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Parameters {
-    ignore_unavailable: bool,
-    allow_no_indices: Option<bool>,
-    expand_wildcards: Option<String>,
-    q: Option<String>,
-    df: Option<String>,
-    default_operator: Option<String>,
-    from: Option<i64>,
-    size: Option<i64>,
-    sort: Option<String>,
-    track_total_hits: Option<String>,
-    rest_total_hits_as_int: bool,
-    _source: Option<String>,
-    _source_includes: Option<String>,
-    _source_excludes: Option<String>,
+pub struct Parameters {
+    pub ignore_unavailable: bool,
+    pub allow_no_indices: Option<bool>,
+    pub expand_wildcards: Option<String>,
+    pub q: Option<String>,
+    pub df: Option<String>,
+    pub default_operator: Option<String>,
+    pub from: Option<i64>,
+    pub size: Option<i64>,
+    pub sort: Option<String>,
+    pub track_total_hits: Option<String>,
+    pub rest_total_hits_as_int: bool,
+    pub _source: Option<String>,
+    pub _source_includes: Option<String>,
+    pub _source_excludes: Option<String>,
 }
 
 impl Parameters {
@@ -346,17 +346,32 @@ impl Search {
     }
 }
 
+pub async fn everywhere(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
+    search(state, Path("_all".to_owned()), uri, body).await
+}
+
 pub async fn search(
     State(state): State<ApiState>,
     Path(expression): Path<String>,
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let started = Instant::now();
-    let mut parameters = Parameters::read(&uri)?;
+    let parameters = Parameters::read(&uri)?;
     let body = object(body).await?;
+    let answer = found(&state, &expression, parameters, body).await?;
+    Ok(json_response(StatusCode::OK, answer.to_string()))
+}
+
+/// The answer to a search.
+pub async fn found(
+    state: &ApiState,
+    expression: &str,
+    mut parameters: Parameters,
+    body: Map<String, Value>,
+) -> Result<Value> {
+    let started = Instant::now();
     let search = Search::read(&parameters, body)?;
-    let indices = parameters.indices(&state, &expression).await?;
+    let indices = parameters.indices(state, expression).await?;
     let most = usize::try_from(search.from + search.size).unwrap_or_default();
     let mut page = Page::new(search.sort.clone(), search.after.clone(), most)?;
     let mut tally = Tally::new(&search.aggregations);
@@ -400,7 +415,7 @@ pub async fn search(
     if !search.aggregations.is_empty() {
         answer["aggregations"] = tally.answer()?;
     }
-    Ok(json_response(StatusCode::OK, answer.to_string()))
+    Ok(answer)
 }
 
 /// The query of a body that holds nothing else.

@@ -1,6 +1,7 @@
 //! Documents of Elasticsearch's internal indices: results, statistics and notes as an old cluster has them, taken up
 //! to where the server's own are.
 
+mod closed;
 mod indices;
 mod mapping;
 mod read;
@@ -49,7 +50,12 @@ impl Jobs {
             .iter()
             .map(|document| document.id.clone())
             .collect();
+        let closed = self.closed_names().await?;
         for document in documents {
+            if closed.contains(&document.index.name) {
+                outcomes.push(Err(closed::index_closed()));
+                continue;
+            }
             match self.row(document) {
                 Ok(row) => {
                     if let DocumentRow::Stats { job_id, .. } = &row.row {

@@ -3,6 +3,7 @@
 use tidewatch_store::query::{Bounds, Document, Query};
 use tidewatch_store::{Found, Holds, Source};
 
+use super::closed::index_closed;
 use super::indices::{self, Family, Index};
 use crate::error::{JobError, Result};
 use crate::expression::matches;
@@ -19,6 +20,8 @@ pub struct Reading {
     pub hidden: bool,
     /// Whether patterns mean anything.
     pub wildcards: bool,
+    /// Whether closed indices are meant too.
+    pub closed: bool,
 }
 
 impl Default for Reading {
@@ -28,6 +31,7 @@ impl Default for Reading {
             allow_no_indices: true,
             hidden: false,
             wildcards: true,
+            closed: false,
         }
     }
 }
@@ -107,9 +111,16 @@ impl Jobs {
     /// The indices that an expression means: names, aliases and patterns between commas.
     ///
     /// # Errors
-    /// `index_not_found_exception`
+    /// `index_not_found_exception`, `index_closed_exception`
     pub async fn indices_to_read(&self, expression: &str, reading: Reading) -> Result<Vec<Index>> {
-        let all = self.indices().await?;
+        let mut all = self.indices().await?;
+        let mut closed = Vec::new();
+        if !reading.closed {
+            let names = self.closed_names().await?;
+            (closed, all) = all
+                .into_iter()
+                .partition(|index| names.contains(&index.name));
+        }
         let mut found: Vec<Index> = Vec::new();
         for part in expression.split(',').map(str::trim) {
             let pattern = if matches!(part, "_all" | "") {
@@ -131,6 +142,9 @@ impl Jobs {
                 match self.named(&all, pattern) {
                     Some(index) => found.push(index),
                     None if reading.ignore_unavailable => {}
+                    None if self.named(&closed, pattern).is_some() => {
+                        return Err(index_closed());
+                    }
                     None => return Err(no_such_index(part)),
                 }
             }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use regex::Regex;
 use serde_json::Value;
 
+use super::classic::Classic;
+use super::html;
 use super::pattern;
 use super::skeleton;
 use super::tokenizer::{Span, Tokenizer};
@@ -23,6 +25,8 @@ pub struct Analyzer {
 enum CharFilter {
     FirstLineWithLetters,
     FirstNonBlankLine,
+    /// But for the tags of these elements.
+    HtmlStrip(Vec<String>),
     PatternReplace(Regex, String),
 }
 
@@ -117,7 +121,8 @@ impl Analysis {
         (0..self.len()).map(|index| self.token(index))
     }
 
-    /// The tokens' places in the message that was given. They are exact as long as no pattern was replaced.
+    /// The tokens' places in the message that was given. They are exact as long as no pattern was replaced
+    /// and no markup stripped.
     pub fn spans(&self) -> impl ExactSizeIterator<Item = Span> {
         self.spans.iter().map(|span| Span {
             start: span.start + self.cut,
@@ -208,6 +213,12 @@ impl Analyzer {
                 }
                 CharFilter::FirstNonBlankLine => {
                     first_line(&text, |line| line.contains(|c: char| !c.is_whitespace()))
+                }
+                CharFilter::HtmlStrip(kept) => {
+                    if let Cow::Owned(stripped) = html::strip(&text, kept) {
+                        text = Cow::Owned(stripped);
+                    }
+                    continue;
                 }
                 CharFilter::PatternReplace(pattern, with) => {
                     if let Cow::Owned(replaced) = pattern.replace_all(&text, with) {
@@ -310,6 +321,19 @@ fn setting<'a>(component: &'a Value, name: &str) -> Option<&'a str> {
     component.get(name).and_then(Value::as_str)
 }
 
+/// A list, which may stand in one text with commas.
+fn list(component: &Value, name: &str) -> Vec<String> {
+    match component.get(name) {
+        Some(Value::Array(items)) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        Some(Value::String(items)) => items.split(',').map(|i| i.trim().to_owned()).collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn number(component: &Value, name: &str, default: usize) -> Result<usize, String> {
     let Some(text) = setting(component, name) else {
         return Ok(default);
@@ -336,7 +360,8 @@ fn char_filter(component: &Value) -> Result<CharFilter, String> {
             let replacement = setting(component, "replacement").unwrap_or_default();
             CharFilter::PatternReplace(pattern, pattern::replacement(replacement))
         }
-        other => return Err(unknown("char_filter", other, &["html_strip", "mapping"])),
+        "html_strip" => CharFilter::HtmlStrip(list(component, "escaped_tags")),
+        other => return Err(unknown("char_filter", other, &["mapping"])),
     })
 }
 
@@ -347,6 +372,7 @@ fn tokenizer(component: &Value) -> Result<(Tokenizer, bool), String> {
         "ml_standard" => Tokenizer::MlStandard,
         "ml_classic" => Tokenizer::MlClassic,
         "standard" => Tokenizer::Standard,
+        "classic" => Tokenizer::Classic(Classic::new()?),
         "whitespace" => Tokenizer::Whitespace,
         "letter" | "lowercase" => Tokenizer::Letter,
         "keyword" => Tokenizer::Keyword,
@@ -371,7 +397,6 @@ fn tokenizer(component: &Value) -> Result<(Tokenizer, bool), String> {
         other => {
             let known = [
                 "char_group",
-                "classic",
                 "edge_ngram",
                 "ngram",
                 "path_hierarchy",
@@ -528,6 +553,10 @@ mod tests {
                 json!({"tokenizer": "ml_classic", "filter": [{"type": "stop", "stopwords": ["THE", "no"], "ignore_case": true},
                       {"type": "limit", "max_token_count": 2}]}),
                 vec!["user", "Bob42"],
+            ),
+            (
+                json!({"char_filter": ["html_strip"], "tokenizer": "classic", "filter": ["stop"]}),
+                vec!["The", "user", "Bob42", "said"],
             ),
             (
                 json!({"char_filter": [{"type": "pattern_replace", "pattern": "(\\w+)(\\d\\d)", "replacement": "$2_$1"}],

@@ -6,6 +6,8 @@
 mod analyzer;
 mod categorizer;
 mod category;
+mod classic;
+mod html;
 mod pattern;
 mod skeleton;
 mod tokenizer;

@@ -2,6 +2,8 @@
 
 use regex::Regex;
 
+use super::classic::Classic;
+
 /// A token: where it stands in its text, in bytes, and its place among the tokens, those that were left out counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -18,6 +20,7 @@ pub enum Tokenizer {
     MlClassic,
     /// Words and numbers as Unicode's text segmentation has them, but for scripts that write no blanks.
     Standard,
+    Classic(Classic),
     Whitespace,
     Letter,
     Keyword,
@@ -34,6 +37,13 @@ impl Tokenizer {
             Self::MlStandard => ml(text, true, spans),
             Self::MlClassic => ml(text, false, spans),
             Self::Standard => standard(text, spans),
+            Self::Classic(classic) => {
+                let mut from = 0;
+                while let Some((start, end)) = classic.next(text, from) {
+                    push(spans, start, end);
+                    from = end;
+                }
+            }
             Self::Whitespace => runs(text, |c| !c.is_whitespace(), spans),
             Self::Letter => runs(text, char::is_alphabetic, spans),
             Self::Keyword if text.is_empty() => {}

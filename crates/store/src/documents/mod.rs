@@ -1,5 +1,6 @@
 //! The documents of Elasticsearch's internal indices: written as such, each to where its like is kept.
 
+mod closed;
 mod delete;
 pub mod names;
 mod results;

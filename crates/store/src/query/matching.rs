@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{How, Limit, Query};
 
@@ -62,6 +62,14 @@ impl Query {
             }),
             Self::Ids(ids) => ids.iter().any(|id| id == document.id),
             Self::Words { field, words, how } => has_words(document, field.as_deref(), words, *how),
+            Self::Nested { path, query } => values(document.source, path, &mut |object| {
+                let alone = Map::from_iter([(path.clone(), object.clone())]);
+                object.is_object()
+                    && query.matches(Document {
+                        source: &alone.into(),
+                        ..document
+                    })
+            }),
             Self::Bool {
                 must,
                 should,

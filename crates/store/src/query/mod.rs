@@ -47,6 +47,11 @@ pub enum Query {
         words: Vec<String>,
         how: How,
     },
+    /// One of the objects at a path, taken alone.
+    Nested {
+        path: String,
+        query: Box<Query>,
+    },
     Bool {
         must: Vec<Query>,
         should: Vec<Query>,

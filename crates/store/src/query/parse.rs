@@ -139,11 +139,34 @@ impl Parser<'_> {
                 Some(filter) => self.query(filter),
                 None => refuse("[constant_score] requires a 'filter' element"),
             },
+            "nested" => self.nested(object(body, kind)?),
             "match" | "match_phrase" => self.matching(kind, body),
             "query_string" => words::parse_query_string(object(body, kind)?, self.context),
             "simple_query_string" => words::parse_simple(object(body, kind)?, self.context),
             other => refuse(format!("unknown query [{other}]")),
         }
+    }
+
+    fn nested(&mut self, said: &Map<String, Value>) -> Result<Query> {
+        let known = [
+            "path",
+            "query",
+            "score_mode",
+            "ignore_unmapped",
+            "boost",
+            "_name",
+        ];
+        if let Some(other) = said.keys().find(|name| !known.contains(&name.as_str())) {
+            return refuse(format!("[nested] query does not support [{other}]"));
+        }
+        let Some(query) = said.get("query") else {
+            return refuse("[nested] requires 'query' field");
+        };
+        let Some(path) = said.get("path").and_then(text) else {
+            return refuse("[nested] requires 'path' field");
+        };
+        let query = Box::new(self.query(query)?);
+        Ok(Query::Nested { path, query })
     }
 
     /// A value as documents have it: of a date, milliseconds.

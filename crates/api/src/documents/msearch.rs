@@ -1,0 +1,162 @@
+//! `_msearch`: many searches in one request, two lines each: where, and what.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tidewatch_jobs::JobError;
+
+use super::bad_request;
+use super::search::{self, Parameters};
+use crate::ApiState;
+use crate::error::{ApiError, Result, json_response};
+use crate::params::Params;
+
+/// Searches of one request.
+const MOST: usize = 1_000;
+
+/// Parameters that change nothing of what is found here.
+const IGNORED: [&str; 6] = [
+    "ccs_minimize_roundtrips",
+    "max_concurrent_searches",
+    "max_concurrent_shard_requests",
+    "pre_filter_shard_size",
+    "search_type",
+    "typed_keys",
+];
+
+/// How index names are read where a search doesn't say.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Asked {
+    ignore_unavailable: bool,
+    allow_no_indices: Option<bool>,
+    expand_wildcards: Option<String>,
+    rest_total_hits_as_int: bool,
+}
+
+pub async fn everywhere(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
+    within(state, Path("_all".to_owned()), uri, body).await
+}
+
+pub async fn within(
+    State(state): State<ApiState>,
+    Path(index): Path<String>,
+    uri: Uri,
+    body: Body,
+) -> Result<Response> {
+    let started = Instant::now();
+    let asked: Asked = Params::new(&uri)?.ignore(&IGNORED).read()?;
+    let searches = searches(&crate::body::read(body).await?)?;
+    let mut responses = Vec::with_capacity(searches.len());
+    for (header, body) in searches {
+        let answer = one(&state, &index, &asked, header, body).await;
+        responses.push(match answer {
+            Ok(mut answer) => {
+                answer["status"] = StatusCode::OK.as_u16().into();
+                answer
+            }
+            Err(error) => error.envelope(),
+        });
+    }
+    let answer = json!({"took": started.elapsed().as_millis() as u64, "responses": responses});
+    Ok(json_response(StatusCode::OK, answer.to_string()))
+}
+
+type Object = Map<String, Value>;
+
+/// The searches of a body. A header may be an empty line.
+fn searches(bytes: &[u8]) -> Result<Vec<(Object, Object)>> {
+    let Some(bytes) = bytes.strip_suffix(b"\n") else {
+        return Err(match bytes {
+            [] => JobError::invalid_request(&["no requests added"]).into(),
+            _ => ApiError::illegal_argument(
+                "The msearch request must be terminated by a newline [\\n]",
+            ),
+        });
+    };
+    let mut lines = bytes.split(|byte| *byte == b'\n').enumerate();
+    let mut searches = Vec::new();
+    while let Some((number, header)) = lines.next() {
+        let header = object(number, header)?;
+        let Some((number, body)) = lines.next() else {
+            return Err(bad_request(
+                "parsing_exception",
+                format!("the search of line [{}] has no body", number + 1),
+            ));
+        };
+        searches.push((header, object(number, body)?));
+        if searches.len() > MOST {
+            return Err(ApiError::illegal_argument(format!(
+                "at most [{MOST}] searches are taken in one request"
+            )));
+        }
+    }
+    Ok(searches)
+}
+
+fn object(number: usize, line: &[u8]) -> Result<Object> {
+    if line.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Object::new());
+    }
+    serde_json::from_slice(line).map_err(|error| {
+        bad_request(
+            "parsing_exception",
+            format!("line [{}] is no JSON object: {error}", number + 1),
+        )
+    })
+}
+
+async fn one(
+    state: &ApiState,
+    index: &str,
+    asked: &Asked,
+    header: Object,
+    body: Object,
+) -> Result<Value> {
+    let mut index = index.to_owned();
+    let mut parameters = Parameters {
+        ignore_unavailable: asked.ignore_unavailable,
+        allow_no_indices: asked.allow_no_indices,
+        expand_wildcards: asked.expand_wildcards.clone(),
+        rest_total_hits_as_int: asked.rest_total_hits_as_int,
+        ..Parameters::default()
+    };
+    for (name, value) in header {
+        match name.as_str() {
+            "index" | "indices" => index = list(&value),
+            "ignore_unavailable" => parameters.ignore_unavailable = is_true(&value),
+            "allow_no_indices" => parameters.allow_no_indices = Some(is_true(&value)),
+            "expand_wildcards" => parameters.expand_wildcards = Some(list(&value)),
+            known if IGNORED.contains(&known) => {}
+            "preference"
+            | "routing"
+            | "request_cache"
+            | "allow_partial_search_results"
+            | "ignore_throttled" => {}
+            other => {
+                return Err(ApiError::illegal_argument(format!(
+                    "key [{other}] is not supported in the metadata section"
+                )));
+            }
+        }
+    }
+    search::found(state, &index, parameters, body).await
+}
+
+/// One text, or many: a comma list.
+fn list(value: &Value) -> String {
+    match value {
+        Value::Array(all) => all.iter().map(list).collect::<Vec<_>>().join(","),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn is_true(value: &Value) -> bool {
+    value == &Value::Bool(true) || value == "true"
+}
