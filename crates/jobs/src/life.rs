@@ -9,8 +9,7 @@ use crate::entry::{Entry, State};
 use crate::error::{JobError, Result};
 use crate::live::json;
 use crate::manager::Jobs;
-use crate::runner::{Command, Runner, Saved, Start, not_open};
-use crate::snapshots::{self, ModelSnapshot};
+use crate::runner::{Command, Runner, Start};
 use crate::tasks::{Kind, NewTask};
 
 /// How an opening went: there was room, or the job waits for it.
@@ -357,54 +356,6 @@ impl Jobs {
             self.0.store.drop_checkpoint(&job_id).await?;
         }
         Ok(())
-    }
-
-    /// Stores a model snapshot and makes it the active one, if data were seen since the last.
-    async fn keep_snapshot(&self, entry: &Arc<Entry>, saved: Saved, cause: &str) -> Result<()> {
-        let _configuration = entry.configuration.lock().await;
-        let mut job = entry.job.read().clone();
-        let former = self.snapshots(&job.job_id).await?;
-        let active = former
-            .iter()
-            .find(|snapshot| Some(&snapshot.snapshot_id) == job.model_snapshot_id.as_ref());
-        let latest = saved.live.counts.latest_record_timestamp;
-        if latest.is_none() || active.is_some_and(|active| active.covers(&saved.live)) {
-            return Ok(());
-        }
-        let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, self.now());
-        job.model_snapshot_id = Some(snapshot.snapshot_id.clone());
-        job.model_snapshot_min_version = Some(snapshot.min_version.clone());
-        self.0
-            .store
-            .take_snapshot(
-                &snapshot.row(),
-                saved.state,
-                snapshots::stored_annotation(&snapshot),
-                json(&job),
-            )
-            .await?;
-        let job_id = job.job_id.clone();
-        *entry.job.write() = job;
-        let message = format!(
-            "Job model snapshot with id [{}] stored",
-            snapshot.snapshot_id
-        );
-        self.notify(&job_id, "info", &message).await;
-        Ok(())
-    }
-
-    /// Stores a snapshot of an open job that goes on.
-    pub async fn persist(&self, job_id: &str) -> Result<()> {
-        let entry = self.entry(job_id)?;
-        // Not beside a closing or a reset: their word on the snapshots is the last.
-        let _life = entry.life.lock().await;
-        let runner = entry
-            .runner
-            .read()
-            .clone()
-            .ok_or_else(|| not_open(job_id))?;
-        let saved = runner.checkpoint().await?;
-        self.keep_snapshot(&entry, saved, "background").await
     }
 
     async fn finished_time(&self, entry: &Arc<Entry>, time: Option<i64>) -> Result<()> {

@@ -1,14 +1,18 @@
 //! Model snapshots as clients see them.
 
+use std::sync::Arc;
+
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tidewatch_store::{AnnotationRow, Retained, SnapshotRow};
 
 use crate::config::SNAPSHOT_MIN_VERSION;
+use crate::entry::Entry;
 use crate::error::{JobError, Result};
 use crate::live::{self, Live};
 use crate::manager::Jobs;
+use crate::runner::{Saved, not_open};
 use crate::stats::ModelSizeDoc;
 
 /// The id of the snapshot of a job that has learnt nothing.
@@ -118,6 +122,59 @@ impl Jobs {
             .into_iter()
             .find(|snapshot| snapshot.snapshot_id == snapshot_id);
         found.ok_or_else(|| no_snapshot(job_id, snapshot_id))
+    }
+
+    /// Stores a model snapshot and makes it the active one, if data were seen since the last.
+    pub(crate) async fn keep_snapshot(
+        &self,
+        entry: &Arc<Entry>,
+        saved: Saved,
+        cause: &str,
+    ) -> Result<()> {
+        let _configuration = entry.configuration.lock().await;
+        let mut job = entry.job.read().clone();
+        let former = self.snapshots(&job.job_id).await?;
+        let active = former
+            .iter()
+            .find(|snapshot| Some(&snapshot.snapshot_id) == job.model_snapshot_id.as_ref());
+        let latest = saved.live.counts.latest_record_timestamp;
+        if latest.is_none() || active.is_some_and(|active| active.covers(&saved.live)) {
+            return Ok(());
+        }
+        let snapshot = ModelSnapshot::new(&job.job_id, &former, cause, &saved.live, self.now());
+        job.model_snapshot_id = Some(snapshot.snapshot_id.clone());
+        job.model_snapshot_min_version = Some(snapshot.min_version.clone());
+        self.0
+            .store
+            .take_snapshot(
+                &snapshot.row(),
+                saved.state,
+                stored_annotation(&snapshot),
+                live::json(&job),
+            )
+            .await?;
+        let job_id = job.job_id.clone();
+        *entry.job.write() = job;
+        let message = format!(
+            "Job model snapshot with id [{}] stored",
+            snapshot.snapshot_id
+        );
+        self.notify(&job_id, "info", &message).await;
+        Ok(())
+    }
+
+    /// Stores a snapshot of an open job that goes on.
+    pub async fn persist(&self, job_id: &str) -> Result<()> {
+        let entry = self.entry(job_id)?;
+        // Not beside a closing or a reset: their word on the snapshots is the last.
+        let _life = entry.life.lock().await;
+        let runner = entry
+            .runner
+            .read()
+            .clone()
+            .ok_or_else(|| not_open(job_id))?;
+        let saved = runner.checkpoint().await?;
+        self.keep_snapshot(&entry, saved, "background").await
     }
 
     /// Changes the description of a snapshot, or whether it is kept whatever its age.
