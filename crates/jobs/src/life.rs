@@ -1,4 +1,5 @@
-//! The life of jobs: opening with or without room, closing, failing, deletion, and the stop of the server.
+//! The life of jobs: opening with or without room, closing, failing, and the stop of the server. Deletion is in
+//! `removal`.
 
 use std::sync::Arc;
 
@@ -108,15 +109,10 @@ impl Jobs {
     /// applied, it starts again from its last model snapshot, as in Elasticsearch.
     async fn run_afresh(&self, entry: &Arc<Entry>) -> Result<()> {
         let job = entry.job.read().clone();
-        let left = self.0.store.load_checkpoint(&job.job_id).await?.is_some()
-            || !self
-                .0
-                .store
-                .read_journal(&job.job_id, 0, 1)
-                .await?
-                .is_empty();
         let mut started = self.start_runner(entry, &job).await;
-        if left && let Err(error) = started {
+        if let Err(error) = &started
+            && self.0.store.has_checkpoint(&job.job_id).await?
+        {
             let message = format!(
                 "What the job had taken since its last model snapshot can't be applied and is dropped: {error}"
             );

@@ -372,3 +372,23 @@ async fn a_damaged_job_keeps_no_other_from_starting() {
     assert!(told[0].message.contains("can't be taken up"), "{told:?}");
     jobs.shut_down().await;
 }
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_applied_gives_way_to_the_snapshot() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "j").await;
+    append(&jobs, "j", 0..100).await;
+    jobs.close("j", false, false).await.expect("closed");
+    // The journal of a closed job is empty: this is all that is in it.
+    let damaged = jobs.store().append_journal("j", 1, vec![255; 20]);
+    damaged.await.expect("written");
+    assert_eq!(jobs.open("j").await, Ok(Opening::Opened));
+    let stats = jobs.stats("j", false).expect("there");
+    assert_eq!(stats[0].data_counts.counts.processed_record_count, 100);
+    jobs.store().set_meta("after", "").await.expect("committed");
+    let told = jobs.store().notifications(Some("j")).await.expect("read");
+    let dropped = |message: &str| message.contains("can't be applied and is dropped");
+    assert!(told.iter().any(|note| dropped(&note.message)), "{told:?}");
+    jobs.shut_down().await;
+}

@@ -97,6 +97,18 @@ impl Store {
         blob::collect(rows).await
     }
 
+    /// Whether a job has a checkpoint, or commands in its journal.
+    pub async fn has_checkpoint(&self, job_id: &str) -> Result<bool> {
+        let has = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM checkpoints WHERE job_id = ?1)
+                 OR EXISTS (SELECT 1 FROM journal WHERE job_id = ?1)",
+        )
+        .bind(job_id)
+        .fetch_one(self.readers())
+        .await?;
+        Ok(has)
+    }
+
     /// Deletes the checkpoint and the journal of a job.
     pub async fn drop_checkpoint(&self, job_id: &str) -> Result<()> {
         self.write_for(job_id, |conn, job_id| {

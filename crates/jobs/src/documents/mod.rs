@@ -10,7 +10,7 @@ mod shapes;
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tidewatch_model::results::Echoed;
 use tidewatch_store::{
     AdoptedResult, AnnotationRow, DocumentRow, ForecastPoint, ForecastRow, NewDocument,
@@ -385,10 +385,8 @@ fn forecast_point(source: Source) -> Row {
     let series = read(shapes::FORECAST_SERIES, source.clone())?;
     let point = read(shapes::FORECAST_POINT, source)?;
     let number = |name: &str| point[name].as_f64().unwrap_or_default();
-    let of = json!({"job_id": point["job_id"], "forecast_id": point["forecast_id"]});
-    let Value::Object(of) = of else {
-        unreachable!("an object was written")
-    };
+    let of = ["job_id", "forecast_id"].map(|name| (name.to_owned(), point[name].clone()));
+    let of = Source::from_iter(of);
     Ok(DocumentRow::ForecastPoint {
         forecast: forecast(of)?,
         series: Value::Object(series).to_string(),
