@@ -16,6 +16,7 @@ pub mod ndjson;
 pub mod projection;
 mod row;
 mod scanner;
+pub mod source;
 
 pub use file::{FileKind, FileReader, FileSource};
 pub use ndjson::NdjsonReader;
