@@ -5,9 +5,17 @@
 //! must be known to go on, and nothing is read twice. Records of the same time always come in the same order, since
 //! sums depend on it.
 
+mod settings;
+pub mod sources;
+mod wanted;
+
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use tidewatch_model::record::RecordBatch;
+
+pub use settings::{Directory, Endpoint, Secret, SourceSettings, Urls};
+pub use sources::{InvalidSource, Sources};
+pub use wanted::Wanted;
 
 /// From `start` up to, not including, `end`: epoch milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
