@@ -22,6 +22,7 @@ mod rescore;
 mod results;
 mod retention;
 mod reversion;
+pub mod script;
 mod snapshots;
 mod writer;
 
