@@ -11,17 +11,28 @@ pub struct JobError {
     pub kind: &'static str,
     pub reason: String,
     pub cause: Option<Box<JobError>>,
+    /// The index that it is about, where that is told.
+    pub about: Option<Box<About>>,
+}
+
+/// An index, as errors name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    pub name: String,
+    /// `_na_` where there is no such index.
+    pub uuid: String,
 }
 
 pub type Result<T> = std::result::Result<T, JobError>;
 
 impl JobError {
-    fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Self {
+    pub fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Self {
         Self {
             status,
             kind,
             reason: reason.into(),
             cause: None,
+            about: None,
         }
     }
 
@@ -83,6 +94,14 @@ impl JobError {
 
     pub fn internal(reason: impl Into<String>) -> Self {
         Self::new(500, "exception", reason)
+    }
+
+    pub fn about(mut self, name: &str, uuid: &str) -> Self {
+        self.about = Some(Box::new(About {
+            name: name.to_owned(),
+            uuid: uuid.to_owned(),
+        }));
+        self
     }
 
     pub fn because(mut self, cause: Self) -> Self {

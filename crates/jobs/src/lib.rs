@@ -41,7 +41,7 @@ pub mod usage;
 
 pub use clock::Clock;
 pub use entry::{BlockReason, Blocked, State};
-pub use error::{JobError, Result};
+pub use error::{About, JobError, Result};
 pub use expire::ExpiredRequest;
 pub use expression::matches;
 pub use forecasts::{Figures, ForecastFigures, ForecastRequest, ForecastStats, ModelForecast};
