@@ -68,7 +68,7 @@ impl Jobs {
                 .into_iter()
                 .for_each(|name| add(name.to_owned(), family));
         }
-        for name in self.store().indices().await? {
+        for name in self.store().internal_indices().await? {
             if let Some(family) = Family::of(&name) {
                 add(name, family);
             }
