@@ -9,6 +9,7 @@
 
 mod blob;
 mod calendars;
+pub mod dates;
 mod documents;
 mod error;
 mod filters;
