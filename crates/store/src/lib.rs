@@ -10,6 +10,7 @@
 mod blob;
 mod calendars;
 pub mod dates;
+mod datafeeds;
 mod documents;
 mod error;
 mod filters;
@@ -39,6 +40,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 pub use calendars::{CalendarRow, EventRow};
+pub use datafeeds::DatafeedRow;
 pub use documents::{
     AdoptedResult, DocumentRow, Found, Holds, NewDocument, Source, Written, names,
 };
