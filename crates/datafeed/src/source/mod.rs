@@ -7,6 +7,8 @@
 
 pub mod flatten;
 mod http;
+mod prometheus;
+mod remote;
 mod settings;
 pub mod sources;
 mod wanted;
