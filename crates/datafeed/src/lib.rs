@@ -15,6 +15,7 @@ mod json;
 pub mod ndjson;
 pub mod projection;
 mod row;
+pub mod run;
 mod scanner;
 pub mod source;
 
