@@ -70,7 +70,7 @@ impl Plan {
         }
     }
 
-    fn floor(&self, time: i64) -> i64 {
+    pub(crate) fn floor(&self, time: i64) -> i64 {
         match self.interval {
             Some(interval) => time.div_euclid(interval) * interval,
             None => time,
