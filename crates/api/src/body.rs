@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tidewatch_jobs::JobError;
-use tidewatch_model::config::ConfigError;
 use tidewatch_model::units::UNNAMED;
 
 use crate::content::{Content, Failure};
@@ -60,10 +59,7 @@ pub const fn yes() -> bool {
 
 /// What serde says, as the exception that it was before serde made text of it.
 pub fn cause(text: &str) -> JobError {
-    match ConfigError::from_display(text) {
-        Some(error) => error.into(),
-        None => JobError::illegal_argument(text),
-    }
+    JobError::from_carried(text).unwrap_or_else(|| JobError::illegal_argument(text))
 }
 
 /// A refusal of a value, with the name of its field where that is to be told.

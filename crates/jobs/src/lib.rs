@@ -2,6 +2,7 @@
 //! snapshots and their retention. It knows nothing of HTTP.
 
 mod actor;
+mod attached;
 pub mod calendars;
 mod categories;
 mod clock;
@@ -40,11 +41,12 @@ pub mod update;
 mod upgrade;
 pub mod usage;
 
+pub use attached::Attached;
 pub use clock::Clock;
 pub use entry::{BlockReason, Blocked, State};
 pub use error::{JobError, Result};
 pub use expire::ExpiredRequest;
-pub use expression::matches;
+pub use expression::{matches, pick};
 pub use feeding::{Position, Standing};
 pub use forecasts::{Figures, ForecastFigures, ForecastRequest, ForecastStats, ModelForecast};
 pub use life::Opening;

@@ -9,6 +9,7 @@
 
 mod blob;
 mod calendars;
+mod datafeeds;
 mod documents;
 mod error;
 mod filters;
@@ -37,6 +38,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 pub use calendars::{CalendarRow, EventRow};
+pub use datafeeds::DatafeedRow;
 pub use documents::{
     AdoptedResult, DocumentRow, Found, Holds, NewDocument, Source, Written, names,
 };
