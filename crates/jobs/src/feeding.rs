@@ -1,5 +1,6 @@
 //! What a datafeed must know of its job: whether it runs, and how far it has come.
 
+use tidewatch_model::engine::Engine;
 use tokio::sync::watch;
 
 use crate::entry::State;
@@ -15,6 +16,13 @@ pub struct Position {
 }
 
 impl Position {
+    pub(crate) fn of(engine: &Engine) -> Self {
+        Self {
+            final_bucket_end: engine.last_finalized_bucket_end(),
+            latest_record: engine.counts().latest_record_timestamp,
+        }
+    }
+
     /// The first moment that the job has not seen: nothing from there on is in it, and all before is, or can't be any
     /// more. None of a job that has seen nothing.
     pub fn next(self) -> Option<i64> {
@@ -37,11 +45,7 @@ impl Jobs {
     /// How far an open job has come, once all that was submitted before has been applied.
     pub async fn position(&self, job_id: &str) -> Result<Position> {
         let runner = self.runner(job_id)?;
-        let position = runner.look(|engine| Position {
-            final_bucket_end: engine.last_finalized_bucket_end(),
-            latest_record: engine.counts().latest_record_timestamp,
-        });
-        position.await
+        runner.look(Position::of).await
     }
 
     pub fn standing(&self, job_id: &str) -> Result<Standing> {

@@ -1,6 +1,7 @@
 //! A run from its beginning to its end: the past, then cycle after cycle.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tidewatch_jobs::{FlushRequest, JobError, Jobs, State, iso};
 use tokio::sync::watch;
@@ -33,6 +34,8 @@ pub(super) struct Life {
     /// Records of the look-back, over all of its tries.
     looked_back_on: u64,
     was_start_told: bool,
+    /// Searches of the timing stats that are stored.
+    searches_kept: AtomicU64,
 }
 
 /// Why a run ends.
@@ -44,7 +47,10 @@ pub(super) enum Halt {
     /// The job is no longer open.
     JobGone,
     /// It can't go on, or has no reason to.
-    Because { reason: String, close_job: bool },
+    Because {
+        reason: String,
+        close_job: bool,
+    },
 }
 
 /// Why a search came to nothing.
@@ -87,6 +93,7 @@ impl Life {
             has_seen_any: false,
             looked_back_on: 0,
             was_start_told: false,
+            searches_kept: AtomicU64::new(0),
             jobs,
             source,
             plan,
@@ -286,6 +293,7 @@ impl Life {
                 break;
             }
             let (read, sent) = tokio::join!(reader.next(), sender.send(page));
+            self.keep_timing(false).await;
             match sent.map_err(Trouble::from).and(read.map_err(Trouble::from)) {
                 Ok(page) => next = page,
                 Err(trouble) => {
@@ -397,6 +405,28 @@ impl Life {
                 _ = steps.changed() => {}
                 _ = self.asked.changed() => {}
             }
+        }
+    }
+
+    /// Keeps how long searches took, once that has become more by a tenth; `all` in any case.
+    async fn keep_timing(&self, all: bool) {
+        let (timing, stored) = {
+            let status = self.shown.status.borrow();
+            let stored = self.searches_kept.load(Relaxed);
+            let searches = status.timing_stats.search_count;
+            if searches == stored || !(all || searches * 10 > stored * 11) {
+                return;
+            }
+            (status.timing_stats.clone(), searches)
+        };
+        let kept = tidewatch_jobs::json(&timing);
+        let kept = self
+            .jobs
+            .store()
+            .save_datafeed_timing(&self.plan.datafeed_id, &kept);
+        match kept.await {
+            Ok(_) => self.searches_kept.store(stored, Relaxed),
+            Err(error) => tracing::warn!(%error, "the timing stats could not be stored"),
         }
     }
 

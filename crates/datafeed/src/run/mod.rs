@@ -4,17 +4,24 @@
 //! where the engine is, and a page is one command in the job's journal: so wherever a run is cut, by a stop or a
 //! SIGKILL, the next goes on from exactly there.
 
+mod delayed;
 mod life;
 mod plan;
+mod problems;
+mod reader;
+mod reading;
+mod sender;
 mod status;
 mod timing;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use tidewatch_jobs::Jobs;
+use tidewatch_model::counts::DataCounts;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -22,7 +29,7 @@ pub use plan::{Chunks, Plan};
 pub use status::{DatafeedState, RunningState, SearchInterval, Status};
 pub use timing::{HourlyAverage, Shown as ShownTimingStats, TimingStats};
 
-use crate::source::Source;
+use crate::source::{Source, Window};
 use life::Life;
 
 /// How a run ended.
@@ -75,6 +82,39 @@ pub struct Run {
 struct Shown {
     status: watch::Sender<Status>,
     figures: RwLock<Figures>,
+}
+
+impl Shown {
+    fn searches(&self, window: Window) {
+        self.status.send_modify(|status| {
+            if let Some(running) = &mut status.running_state {
+                running.search_interval = Some(window.into());
+            }
+        });
+    }
+
+    fn searched(&self, took: Duration) {
+        self.status
+            .send_modify(|status| status.timing_stats.searched(took));
+    }
+
+    /// What the analysis of a page added to the counts of the job.
+    fn analysed(&self, counts: &DataCounts) {
+        self.status.send_modify(|status| {
+            let latest = counts.latest_record_timestamp;
+            status.timing_stats.analysed(counts.bucket_count, latest);
+        });
+        self.figures.write().records += counts.processed_record_count;
+    }
+
+    fn read_until(&self, time: i64) {
+        let mut figures = self.figures.write();
+        figures.read_until = figures.read_until.max(Some(time));
+    }
+
+    fn failed(&self) {
+        self.figures.write().errors += 1;
+    }
 }
 
 impl Run {

@@ -20,6 +20,8 @@ pub enum Chunks {
 pub struct Plan {
     pub datafeed_id: String,
     pub job_id: String,
+    /// When it was started: a run that goes on after a restart of the server keeps it.
+    pub started_at: i64,
     /// Where to begin, if the job has not come further.
     pub start: i64,
     /// Where to end; none for what goes on in real time.
@@ -91,6 +93,7 @@ pub(crate) mod tests {
         Plan {
             datafeed_id: "d".to_owned(),
             job_id: "j".to_owned(),
+            started_at: 0,
             start: 0,
             end: None,
             frequency: 60_000,

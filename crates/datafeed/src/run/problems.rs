@@ -99,11 +99,25 @@ mod tests {
         let told = problems.failed("Datafeed is encountering errors extracting data", "gone");
         let text = "Datafeed is encountering errors extracting data: gone";
         assert_eq!(told, Some(("error", text.to_owned())));
-        assert_eq!(problems.failed("Datafeed is encountering errors extracting data", "gone"), None);
-        assert!(problems.failed("Datafeed is encountering errors extracting data", "late").is_some());
+        assert_eq!(
+            problems.failed("Datafeed is encountering errors extracting data", "gone"),
+            None
+        );
+        assert!(
+            problems
+                .failed("Datafeed is encountering errors extracting data", "late")
+                .is_some()
+        );
         let seconds = |problems: &mut Problems| problems.pause().as_secs();
-        assert_eq!([(); 8].map(|()| seconds(&mut problems)), [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert!(problems.succeeded().is_some_and(|(level, _)| level == "info"));
+        assert_eq!(
+            [(); 8].map(|()| seconds(&mut problems)),
+            [1, 2, 4, 8, 16, 32, 60, 60]
+        );
+        assert!(
+            problems
+                .succeeded()
+                .is_some_and(|(level, _)| level == "info")
+        );
         assert_eq!(problems.succeeded(), None);
         assert_eq!(seconds(&mut problems), 1);
     }
@@ -111,7 +125,9 @@ mod tests {
     #[test]
     fn long_silence_is_told_once_a_day() {
         let mut problems = Problems::new(24);
-        let told: Vec<u64> = (1..=60).filter(|_| problems.found_nothing().is_some()).collect();
+        let told: Vec<u64> = (1..=60)
+            .filter(|_| problems.found_nothing().is_some())
+            .collect();
         assert_eq!(told, [10, 24, 48]);
         assert_eq!(problems.empty_searches(), 60);
         assert!(problems.found_some().is_some());

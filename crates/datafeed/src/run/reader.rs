@@ -28,7 +28,12 @@ struct Chunk {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(source: &'a Arc<dyn Source>, plan: &'a Plan, shown: &'a Shown, window: Window) -> Self {
+    pub fn new(
+        source: &'a Arc<dyn Source>,
+        plan: &'a Plan,
+        shown: &'a Shown,
+        window: Window,
+    ) -> Self {
         let length = window.end.saturating_sub(window.start);
         let is_short = plan.chunks == Chunks::Off || length <= SHORTEST;
         Self {
