@@ -11,6 +11,16 @@ pub struct JobError {
     pub kind: &'static str,
     pub reason: String,
     pub cause: Option<Box<JobError>>,
+    /// The index that it is about, where that is told.
+    pub about: Option<Box<About>>,
+}
+
+/// An index, as errors name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    pub name: String,
+    /// `_na_` where there is no such index.
+    pub uuid: String,
 }
 
 /// Between kind and reason, as in [`ConfigError`]'s display, and before a cause.
@@ -31,12 +41,13 @@ const CARRIED: [&str; 7] = [
 pub type Result<T> = std::result::Result<T, JobError>;
 
 impl JobError {
-    fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Self {
+    pub fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Self {
         Self {
             status,
             kind,
             reason: reason.into(),
             cause: None,
+            about: None,
         }
     }
 
@@ -98,6 +109,14 @@ impl JobError {
 
     pub fn internal(reason: impl Into<String>) -> Self {
         Self::new(500, "exception", reason)
+    }
+
+    pub fn about(mut self, name: &str, uuid: &str) -> Self {
+        self.about = Some(Box::new(About {
+            name: name.to_owned(),
+            uuid: uuid.to_owned(),
+        }));
+        self
     }
 
     /// The error and its causes as one text: serde carries errors as text alone, and the wire needs their parts again

@@ -45,7 +45,7 @@ pub mod usage;
 pub use attached::Attached;
 pub use clock::{Clock, iso};
 pub use entry::{BlockReason, Blocked, State};
-pub use error::{JobError, Result};
+pub use error::{About, JobError, Result};
 pub use expire::ExpiredRequest;
 pub use expression::{matches, pick};
 pub use feeding::{Position, Standing};

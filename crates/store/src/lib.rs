@@ -9,6 +9,7 @@
 
 mod blob;
 mod calendars;
+pub mod dates;
 mod datafeeds;
 mod documents;
 mod error;
@@ -23,6 +24,7 @@ mod rescore;
 mod results;
 mod retention;
 mod reversion;
+pub mod script;
 mod snapshots;
 mod writer;
 
