@@ -23,6 +23,7 @@ mod rescore;
 mod results;
 mod retention;
 mod reversion;
+pub mod search;
 mod snapshots;
 mod writer;
 
