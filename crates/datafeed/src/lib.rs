@@ -17,6 +17,7 @@ mod json;
 pub mod ndjson;
 pub mod projection;
 mod row;
+pub mod run;
 mod scanner;
 pub mod source;
 

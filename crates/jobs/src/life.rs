@@ -444,6 +444,8 @@ impl Jobs {
             status.since = self.now();
         }
         (status.state, status.reason, status.order) = (state, reason, order);
+        drop(status);
+        self.0.steps.send_replace(());
         Ok(())
     }
 }
