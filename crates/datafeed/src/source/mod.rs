@@ -11,6 +11,8 @@ mod prometheus;
 mod remote;
 mod settings;
 pub mod sources;
+#[cfg(test)]
+mod standin;
 mod wanted;
 
 use futures_util::future::BoxFuture;

@@ -5,6 +5,8 @@ mod answer;
 mod documents;
 mod fields;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -74,7 +74,7 @@ impl Server {
         })
     }
 
-    pub async fn version(&self) -> Outcome<&Version> {
+    pub(super) async fn version(&self) -> Outcome<&Version> {
         let ask = async {
             let body = self.ask(Method::GET, "/", None).await?;
             Version::read(&body).ok_or_else(|| {
@@ -87,13 +87,18 @@ impl Server {
         self.version.get_or_try_init(|| ask).await
     }
 
-    pub async fn hold(&self) -> Outcome<Hold> {
+    pub(super) async fn hold(&self) -> Outcome<Hold> {
         let hold = self.version().await?.hold();
         Ok(if self.scroll { Hold::Scroll } else { hold })
     }
 
     /// Sends a request; the answer's body.
-    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Outcome<Vec<u8>> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Outcome<Vec<u8>> {
         let body = body.map(|body| body.to_string().into_bytes());
         let sent = self.http.send(method, path, JSON, body.unwrap_or_default());
         let answer = sent.await.map_err(Failure::Source)?;
