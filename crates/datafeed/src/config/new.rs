@@ -234,6 +234,7 @@ pub(super) fn script_fields<'de, D: Deserializer<'de>>(
                 kind: "parsing_exception",
                 reason,
                 cause: None,
+                about: None,
             };
             Error::custom(error.carried())
         };

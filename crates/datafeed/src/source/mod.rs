@@ -5,6 +5,8 @@
 //! must be known to go on, and nothing is read twice. Records of the same time always come in the same order, since
 //! sums depend on it.
 
+pub mod flatten;
+mod http;
 mod settings;
 pub mod sources;
 mod wanted;
@@ -55,6 +57,20 @@ pub enum SourceError {
         kind: &'static str,
         reason: String,
     },
+}
+
+impl SourceError {
+    /// A request that can't succeed, in the words of Elasticsearch's machine learning.
+    pub(crate) fn refused(status: u16, reason: impl Into<String>) -> Self {
+        Self::Refused {
+            status,
+            kind: match status {
+                404 => "resource_not_found_exception",
+                _ => "status_exception",
+            },
+            reason: reason.into(),
+        }
+    }
 }
 
 pub type Result<T> = std::result::Result<T, SourceError>;
