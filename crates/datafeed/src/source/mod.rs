@@ -5,6 +5,8 @@
 //! must be known to go on, and nothing is read twice. Records of the same time always come in the same order, since
 //! sums depend on it.
 
+pub mod files;
+
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use tidewatch_model::record::RecordBatch;
