@@ -252,6 +252,32 @@ impl Jobs {
 
     /// Closes jobs. Closing a closed one is no error.
     pub async fn close(&self, expression: &str, allow_no_match: bool, force: bool) -> Result<()> {
+        for entry in self.closable(expression, allow_no_match, force)? {
+            let _life = entry.life.lock().await;
+            self.close_entry(&entry, force).await?;
+        }
+        self.let_in_waiting();
+        Ok(())
+    }
+
+    /// Ids of the jobs that [`close`](Self::close) would close, refused as it would be.
+    pub fn to_close(
+        &self,
+        expression: &str,
+        allow_no_match: bool,
+        force: bool,
+    ) -> Result<Vec<String>> {
+        let entries = self.closable(expression, allow_no_match, force)?;
+        let ids = entries.iter().map(|entry| entry.job.read().job_id.clone());
+        Ok(ids.collect())
+    }
+
+    fn closable(
+        &self,
+        expression: &str,
+        allow_no_match: bool,
+        force: bool,
+    ) -> Result<Vec<Arc<Entry>>> {
         let entries = self.select(expression, allow_no_match)?;
         if !force {
             let failed: Vec<String> = entries
@@ -273,12 +299,7 @@ impl Jobs {
                 }
             }
         }
-        for entry in entries {
-            let _life = entry.life.lock().await;
-            self.close_entry(&entry, force).await?;
-        }
-        self.let_in_waiting();
-        Ok(())
+        Ok(entries)
     }
 
     /// Closes the open jobs that have had no data for as long as the cluster's settings allow.
@@ -299,11 +320,11 @@ impl Jobs {
                 .last_data_time
                 .unwrap_or_default()
                 .max(opened_at);
-            if self.now().saturating_sub(last) < patience {
+            let job_id = entry.job.read().job_id.clone();
+            if self.now().saturating_sub(last) < patience || self.is_fed(&job_id) {
                 continue;
             }
             if let Err(error) = self.close_entry(&entry, false).await {
-                let job_id = entry.job.read().job_id.clone();
                 tracing::warn!(job_id, %error, "an idle job could not be closed");
             }
         }
@@ -423,6 +444,8 @@ impl Jobs {
             status.since = self.now();
         }
         (status.state, status.reason, status.order) = (state, reason, order);
+        drop(status);
+        self.0.steps.send_replace(());
         Ok(())
     }
 }

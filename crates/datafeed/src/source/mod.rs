@@ -6,10 +6,19 @@
 //! sums depend on it.
 
 pub mod files;
+pub mod flatten;
+mod http;
+mod settings;
+pub mod sources;
+mod wanted;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use tidewatch_model::record::RecordBatch;
+
+pub use settings::{Directory, Endpoint, Secret, SourceSettings, Urls};
+pub use sources::{InvalidSource, Sources};
+pub use wanted::Wanted;
 
 /// From `start` up to, not including, `end`: epoch milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +58,20 @@ pub enum SourceError {
         kind: &'static str,
         reason: String,
     },
+}
+
+impl SourceError {
+    /// A request that can't succeed, in the words of Elasticsearch's machine learning.
+    pub(crate) fn refused(status: u16, reason: impl Into<String>) -> Self {
+        Self::Refused {
+            status,
+            kind: match status {
+                404 => "resource_not_found_exception",
+                _ => "status_exception",
+            },
+            reason: reason.into(),
+        }
+    }
 }
 
 pub type Result<T> = std::result::Result<T, SourceError>;

@@ -227,6 +227,7 @@ impl Jobs {
             true => self.stand_still().await,
             false => self.let_in_waiting(),
         }
+        self.0.steps.send_replace(());
         Ok(())
     }
 }

@@ -1,12 +1,11 @@
 //! The query of a datafeed, on the records of files.
 
 use serde_json::{Map, Value};
-use tidewatch_model::time_format::TimeFormat;
-use tidewatch_store::query::{self, Context, Document, FieldType, Query};
+use tidewatch_store::query::{Context, Document, Dsl, Field, FieldType, Query, Schema};
 
 use crate::source::{Result, SourceError};
 
-/// What records are asked for. There is no mapping: a field is what its value in a record is, the time a date.
+/// What records are asked for.
 #[derive(Debug)]
 pub(super) struct Filter {
     query: Query,
@@ -15,22 +14,43 @@ pub(super) struct Filter {
     time_field: String,
 }
 
+/// There is no mapping: a field is what its value in a record is, the time a date.
+struct Unmapped<'a> {
+    time_field: &'a str,
+}
+
+impl Schema for Unmapped<'_> {
+    fn field(&self, path: &str) -> Option<Field> {
+        Some(match path == self.time_field {
+            true => Field::new(FieldType::Date, "date"),
+            false => Field::new(FieldType::Keyword, "keyword"),
+        })
+    }
+
+    fn matching(&self, pattern: &str) -> Vec<String> {
+        vec![pattern.to_owned()]
+    }
+
+    fn has_loose_texts(&self) -> bool {
+        true
+    }
+}
+
 impl Filter {
     /// None when all records are asked for.
-    pub fn new(query: &Value, index: &str, time_field: &str) -> Result<Option<Self>> {
-        let type_of = |field: &str| match field == time_field {
-            true => FieldType::Date,
-            false => FieldType::Keyword,
-        };
-        let context = Context {
-            type_of: &type_of,
-            date: &|text, _| date(text),
-        };
-        let query = query::parse(query, &context).map_err(|error| SourceError::Refused {
+    pub fn new(query: &Map<String, Value>, index: &str, time_field: &str) -> Result<Option<Self>> {
+        let refused = |error: tidewatch_store::query::QueryError| SourceError::Refused {
             status: 400,
             kind: error.kind,
             reason: error.reason,
-        })?;
+        };
+        if query.is_empty() {
+            return Ok(None);
+        }
+        let query = Dsl::new(Value::Object(query.clone())).map_err(refused)?;
+        let query = query
+            .read(&Context::new(&Unmapped { time_field }))
+            .map_err(refused)?;
         Ok((query != Query::All).then(|| Self {
             query,
             index: index.to_owned(),
@@ -44,6 +64,7 @@ impl Filter {
             index: &self.index,
             id: "",
             source: &Value::Object(document),
+            schema: None,
         })
     }
 }
@@ -57,16 +78,4 @@ fn put(document: &mut Map<String, Value>, field: &str, value: Value) {
         return put(object, inner, value);
     }
     document.insert(field.to_owned(), value);
-}
-
-/// Epoch milliseconds, or ISO 8601. A time that depends on now would give other records each time it is asked.
-fn date(text: &str) -> std::result::Result<i64, String> {
-    if let Ok(millis) = text.parse() {
-        return Ok(millis);
-    }
-    TimeFormat::Iso8601.parse(text).ok_or_else(|| {
-        format!(
-            "failed to parse date field [{text}]: on files it is epoch milliseconds or ISO 8601"
-        )
-    })
 }

@@ -14,7 +14,7 @@ use super::layout::Layout;
 use super::listing::{ListError, Pattern, list};
 use super::parquet;
 use super::records::{FileInfo, HEAD_BYTES, Records, Step, open};
-use super::settings::FilesSettings;
+use super::settings::Directory;
 use super::twins;
 use crate::projection::Projection;
 
@@ -32,7 +32,7 @@ const STILL: Duration = Duration::from_secs(60);
 
 pub(super) struct Index {
     patterns: Vec<Pattern>,
-    settings: FilesSettings,
+    settings: Directory,
     /// Nothing is written any more.
     whole: bool,
     /// The time alone.
@@ -96,7 +96,7 @@ pub(super) enum IndexError {
 
 impl Index {
     pub fn new(
-        settings: FilesSettings,
+        settings: Directory,
         patterns: Vec<Pattern>,
         whole: bool,
         projection: &Projection,
@@ -508,7 +508,7 @@ fn is_still(stamp: &Stamp) -> bool {
 
 /// The names of the fields of a file, where it tells them without its records being read.
 fn columns(
-    settings: &FilesSettings,
+    settings: &Directory,
     name: &str,
     path: &Path,
     whole: bool,

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::bytes::{Bytes, fill};
 use super::lines::Section;
-use super::settings::{FilesSettings, Format};
+use super::settings::{Directory, Format};
 use crate::csv::CsvSource;
 
 /// Bytes in which the first character is looked for.
@@ -30,7 +30,7 @@ pub(super) enum Layout {
 impl Layout {
     /// None when what is there doesn't tell yet; `whole` says that there won't be more.
     pub fn find(
-        settings: &FilesSettings,
+        settings: &Directory,
         name: &str,
         bytes: &Arc<Mutex<Bytes>>,
         whole: bool,
@@ -63,7 +63,7 @@ impl Layout {
     }
 
     fn csv(
-        settings: &FilesSettings,
+        settings: &Directory,
         bytes: &Arc<Mutex<Bytes>>,
         delimiter: Option<u8>,
         whole: bool,

@@ -33,8 +33,9 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tidewatch_model::record::Schema;
+use tidewatch_model::time_format::TimeFormat;
 
-pub use settings::{FilesSettings, Format};
+pub use settings::{Directory, Format};
 
 use self::blocks::Block;
 use self::count::Counts;
@@ -43,7 +44,7 @@ use self::index::{Index, IndexError};
 use self::listing::{ListError, Pattern};
 use self::merge::{Merge, Part, ReadError, Turn, What};
 use self::reader::Reader;
-use super::{Pages, Result, Source, SourceError, Summary, Window};
+use super::{Pages, Result, Source, SourceError, Summary, Wanted, Window};
 use crate::projection::Projection;
 
 /// Bytes that are scanned before the scan looks whether it is still wanted.
@@ -69,33 +70,55 @@ struct Shared {
 }
 
 impl FilesSource {
-    /// `patterns` are paths below the directory: `*` and `?` stand for what a name has, `**` for any directories; a
-    /// directory means all files in it. `query` is Elasticsearch's, `match_all` where there is none.
+    /// What a datafeed asks of the directory that the settings have as `name`. Its indices are paths below the
+    /// directory: `*` and `?` stand for what a name has, `**` for any directories; a directory means all files in it.
+    ///
+    /// # Errors
+    /// Refused where a path isn't below the directory, and where more is asked for than records by a query.
     pub fn open(
         name: &str,
-        settings: &FilesSettings,
-        patterns: &[String],
-        query: Option<&Value>,
-        projection: Projection,
+        directory: &Directory,
+        wanted: &Wanted,
+        time_format: TimeFormat,
     ) -> Result<Self> {
-        Self::new(name, settings, patterns, query, projection, false)
+        let beyond = [
+            ("aggregations", wanted.aggregations.is_some()),
+            ("script_fields", !wanted.script_fields.is_empty()),
+            ("runtime_mappings", !wanted.runtime_mappings.is_empty()),
+        ];
+        if let Some((what, _)) = beyond.into_iter().find(|(_, is_asked)| *is_asked) {
+            return Err(SourceError::refused(
+                400,
+                format!("[{what}] can't be asked of a source of kind [files]"),
+            ));
+        }
+        let projection = Projection::new(
+            wanted.projection.schema().clone(),
+            wanted.time_field(),
+            time_format,
+        );
+        let query = Some(&wanted.query);
+        Self::new(name, directory, &wanted.indices, query, projection, false)
     }
 
-    /// Files that nobody writes to: what they end with is all there is.
-    pub fn whole(
-        name: &str,
-        settings: &FilesSettings,
-        patterns: &[String],
-        projection: Projection,
-    ) -> Result<Self> {
-        Self::new(name, settings, patterns, None, projection, true)
+    /// Files that nobody writes to, anywhere: what they end with is all there is. The paths are absolute.
+    pub fn whole(directory: &Directory, paths: &[String], projection: Projection) -> Result<Self> {
+        let directory = Directory {
+            path: "/".into(),
+            ..directory.clone()
+        };
+        let paths: Vec<String> = paths
+            .iter()
+            .map(|path| path.trim_start_matches('/').to_owned())
+            .collect();
+        Self::new("", &directory, &paths, None, projection, true)
     }
 
     fn new(
         name: &str,
-        settings: &FilesSettings,
+        settings: &Directory,
         patterns: &[String],
-        query: Option<&Value>,
+        query: Option<&Map<String, Value>>,
         projection: Projection,
         whole: bool,
     ) -> Result<Self> {

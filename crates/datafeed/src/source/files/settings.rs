@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// it begins with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FilesSettings {
+pub struct Directory {
     /// The directory whose files are read, and nothing outside of it.
     pub path: PathBuf,
     /// Of all of its files.
@@ -49,7 +49,7 @@ impl Format {
     }
 }
 
-impl FilesSettings {
+impl Directory {
     /// Refuses what can't be meant.
     pub fn check(&self) -> Result<(), String> {
         if self.path.as_os_str().is_empty() {
@@ -90,13 +90,13 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_told() {
-        let settings = FilesSettings {
+        let settings = Directory {
             path: "x".into(),
-            ..FilesSettings::default()
+            ..Directory::default()
         };
         assert_eq!(settings.check(), Ok(()));
         for delimiter in ['é', '"'] {
-            let wrong = FilesSettings {
+            let wrong = Directory {
                 delimiter: Some(delimiter),
                 ..settings.clone()
             };

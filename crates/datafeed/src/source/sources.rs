@@ -1,0 +1,140 @@
+//! All sources: the embedded index, and those that the settings name. A datafeed's `indices` choose one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewatch_store::Store;
+
+use super::settings::SourceSettings;
+use super::wanted::Wanted;
+use super::{Result, Source, SourceError};
+
+/// The settings of a source that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("sources.{name}: {reason}")]
+pub struct InvalidSource {
+    pub name: String,
+    pub reason: String,
+}
+
+/// What can be read from. Clones share it.
+#[derive(Clone)]
+pub struct Sources(Arc<Inner>);
+
+struct Inner {
+    named: BTreeMap<String, Named>,
+    /// The embedded index; none where there is no server.
+    _store: Option<Store>,
+}
+
+enum Named {}
+
+/// Which source a datafeed's `indices` are of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// The embedded index.
+    Here,
+    /// The source that the settings have by this name.
+    Named(&'a str),
+}
+
+impl Sources {
+    /// Checks the settings of all sources; nothing is connected to.
+    ///
+    /// # Errors
+    /// [`InvalidSource`] with what is wrong in the settings of the first one that can't be used.
+    pub fn new(
+        settings: &BTreeMap<String, SourceSettings>,
+        store: Option<Store>,
+    ) -> std::result::Result<Self, InvalidSource> {
+        let _ = settings;
+        Ok(Self(Arc::new(Inner {
+            named: BTreeMap::new(),
+            _store: store,
+        })))
+    }
+
+    /// The source that a datafeed reads from; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// Refused where there is no such source, or it can't do what the datafeed wants.
+    pub fn open(&self, mut wanted: Wanted) -> Result<Box<dyn Source>> {
+        let (place, indices) = place(&wanted.indices)?;
+        let named = match place {
+            Place::Here => None,
+            Place::Named(name) => match self.0.named.get(name) {
+                Some(named) => Some(named),
+                None => return Err(no_such_remote_cluster(name)),
+            },
+        };
+        wanted.indices = indices;
+        match named {
+            None => Err(SourceError::Refused {
+                status: 400,
+                kind: "status_exception",
+                reason: "the embedded index can't be read yet".to_owned(),
+            }),
+            Some(named) => match *named {},
+        }
+    }
+}
+
+/// The one source that `indices` name, and the names without it.
+///
+/// # Errors
+/// Refused where they are of several sources.
+pub fn place(indices: &[String]) -> Result<(Place<'_>, Vec<String>)> {
+    let mut found: Option<Place> = None;
+    let mut names = Vec::with_capacity(indices.len());
+    for index in indices {
+        let (place, name) = split(index);
+        if found.as_ref().is_some_and(|found| *found != place) {
+            return Err(SourceError::Refused {
+                status: 400,
+                kind: "status_exception",
+                reason: format!(
+                    "a datafeed reads from one source, but its indices [{}] are of several",
+                    indices.join(",")
+                ),
+            });
+        }
+        found = Some(place);
+        names.push(name.to_owned());
+    }
+    Ok((found.unwrap_or(Place::Here), names))
+}
+
+/// The name before the first colon. Date math has colons of its own: `<logs-{now/d{yyyy|+12:00}}>`.
+fn split(index: &str) -> (Place<'_>, &str) {
+    match index.split_once(':') {
+        Some((name, rest)) if !name.contains('<') => (Place::Named(name), rest),
+        _ => (Place::Here, index),
+    }
+}
+
+fn no_such_remote_cluster(name: &str) -> SourceError {
+    SourceError::Refused {
+        status: 404,
+        kind: "no_such_remote_cluster_exception",
+        reason: format!("no such remote cluster: [{name}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_of_one_source() {
+        let indices = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        let given: Vec<String> = indices(&["prod:web-*", "prod:a:b"]);
+        assert_eq!(
+            place(&given),
+            Ok((Place::Named("prod"), indices(&["web-*", "a:b"])))
+        );
+        let given: Vec<String> = indices(&["<logs-{now/d{yyyy|+12:00}}>", "web"]);
+        assert_eq!(place(&given), Ok((Place::Here, given.clone())));
+        let given: Vec<String> = indices(&["prod:web", "web"]);
+        assert!(place(&given).is_err());
+    }
+}
