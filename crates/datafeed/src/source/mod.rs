@@ -5,6 +5,7 @@
 //! must be known to go on, and nothing is read twice. Records of the same time always come in the same order, since
 //! sums depend on it.
 
+pub mod files;
 pub mod flatten;
 mod http;
 mod settings;
