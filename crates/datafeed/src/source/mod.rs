@@ -8,6 +8,8 @@
 pub mod files;
 pub mod flatten;
 mod http;
+mod prometheus;
+mod remote;
 mod settings;
 pub mod sources;
 mod wanted;
