@@ -11,6 +11,8 @@ use tidewatch_store::DatafeedRow;
 use tokio::sync::Mutex;
 
 use crate::config::{DatafeedConfig, DatafeedUpdate, NewDatafeed};
+use crate::run::{Ending, Run, TimingStats};
+use crate::source::Open;
 
 /// All datafeeds of a server. Clones share them.
 #[derive(Clone)]
@@ -22,11 +24,23 @@ pub(crate) struct Inner {
     pub feeds: RwLock<BTreeMap<String, Arc<DatafeedConfig>>>,
     /// Held while a datafeed comes, goes, changes or begins to run.
     pub changing: Mutex<()>,
+    pub opener: Arc<dyn Open>,
+    /// Those that run, by id.
+    pub runs: RwLock<BTreeMap<String, Arc<Run>>>,
+    /// Of those that ran, by id.
+    pub timing: RwLock<BTreeMap<String, TimingStats>>,
+    /// Whether late documents are counted in, where a job doesn't say.
+    pub reprocess_late_data: bool,
 }
 
 impl Feeds {
-    /// Takes up the datafeeds of a store.
-    pub async fn start(jobs: Jobs) -> Result<Self> {
+    /// Takes up the datafeeds of a store. Those that were started go on. `reprocess_late_data`: whether late documents
+    /// are counted in where a job doesn't say.
+    pub async fn start(
+        jobs: Jobs,
+        opener: Arc<dyn Open>,
+        reprocess_late_data: bool,
+    ) -> Result<Self> {
         let mut feeds = BTreeMap::new();
         for row in jobs.store().datafeeds().await? {
             // The others are not to wait for one that is damaged.
@@ -53,11 +67,16 @@ impl Feeds {
             jobs,
             feeds: RwLock::new(feeds),
             changing: Mutex::default(),
+            opener,
+            runs: RwLock::default(),
+            timing: RwLock::default(),
+            reprocess_late_data,
         }));
         feeds
             .0
             .jobs
             .attach(Arc::new(Hook(Arc::downgrade(&feeds.0))));
+        feeds.go_on().await?;
         Ok(feeds)
     }
 
@@ -142,6 +161,8 @@ impl Feeds {
         update: DatafeedUpdate,
     ) -> Result<Arc<DatafeedConfig>> {
         let _changing = self.0.changing.lock().await;
+        self.get(datafeed_id)?;
+        self.check_stopped(datafeed_id, "update")?;
         let new = update.apply(&*self.get(datafeed_id)?)?;
         new.fits(&self.0.jobs.get(&new.job_id)?)?;
         let config = row(&new).config;
@@ -161,9 +182,16 @@ impl Feeds {
     pub async fn delete(&self, datafeed_id: &str, force: bool) -> Result<()> {
         let _changing = self.0.changing.lock().await;
         self.get(datafeed_id)?;
-        let _ = force;
+        match self.run_of(datafeed_id).filter(|_| force) {
+            Some(run) => {
+                run.cut_off(Ending::Isolated);
+                run.ended().await;
+            }
+            None => self.check_stopped(datafeed_id, "delete")?,
+        }
         self.0.jobs.store().delete_datafeed(datafeed_id).await?;
         self.0.feeds.write().remove(datafeed_id);
+        self.0.timing.write().remove(datafeed_id);
         Ok(())
     }
 
@@ -197,8 +225,8 @@ struct Hook(Weak<Inner>);
 
 impl Attached for Hook {
     fn is_fed(&self, job_id: &str) -> bool {
-        let _ = job_id;
-        false
+        let feeds = self.0.upgrade().map(Feeds);
+        feeds.is_some_and(|feeds| feeds.runs().iter().any(|run| run.plan().job_id == job_id))
     }
 
     fn let_go<'a>(&'a self, job_id: &'a str, force: bool) -> BoxFuture<'a, Result<()>> {

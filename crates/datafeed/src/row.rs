@@ -152,6 +152,18 @@ impl Row {
         }
     }
 
+    /// A value that is a point in time, epoch milliseconds.
+    pub fn put_instant(&mut self, projection: &Projection, target: Target, time: i64) {
+        let column = Target {
+            time: false,
+            ..target
+        };
+        self.put(projection, column, Scalar::Signed(time));
+        if target.time {
+            (self.has_time, self.time) = (true, Some(time));
+        }
+    }
+
     pub fn open_list(&mut self) {
         let List {
             len,

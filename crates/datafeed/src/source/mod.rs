@@ -5,6 +5,7 @@
 //! must be known to go on, and nothing is read twice. Records of the same time always come in the same order, since
 //! sums depend on it.
 
+pub mod files;
 pub mod flatten;
 mod http;
 mod prometheus;
@@ -78,6 +79,21 @@ impl SourceError {
 }
 
 pub type Result<T> = std::result::Result<T, SourceError>;
+
+/// Opens sources: those of a server, or a test's.
+pub trait Open: Send + Sync {
+    /// The source that a datafeed reads from; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// Refused where there is no such source, or it can't do what the datafeed wants.
+    fn open(&self, wanted: Wanted) -> Result<Box<dyn Source>>;
+}
+
+impl Open for Sources {
+    fn open(&self, wanted: Wanted) -> Result<Box<dyn Source>> {
+        Self::open(self, wanted)
+    }
+}
 
 /// A source, with the query and the fields of one datafeed.
 pub trait Source: Send + Sync {
