@@ -1,4 +1,4 @@
-//! Persistence: one embedded SQLite file
+//! Persistence: one embedded SQLite file, and the document index beside it (`index`)
 //!
 //! Tables and queries, no rules: what a document says is the callers' business. All SQL of tidewatch is here.
 //! Reads go through a few read-only connections; writes through one writer that commits in groups (`writer`),
@@ -9,10 +9,13 @@
 
 mod blob;
 mod calendars;
+mod datafeeds;
+pub mod dates;
 mod documents;
 mod error;
 mod filters;
 mod forecasts;
+pub mod index;
 mod jobs;
 mod journal;
 mod notes;
@@ -22,6 +25,7 @@ mod results;
 mod retention;
 mod reversion;
 pub mod script;
+pub mod search;
 mod snapshots;
 mod writer;
 
@@ -37,6 +41,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 pub use calendars::{CalendarRow, EventRow};
+pub use datafeeds::DatafeedRow;
 pub use documents::{
     AdoptedResult, DocumentRow, Found, Holds, NewDocument, Source, Written, names,
 };
@@ -69,6 +74,7 @@ struct Inner {
     readers: SqlitePool,
     queue: mpsc::Sender<Command>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    indices: index::Indices,
 }
 
 impl Store {
@@ -121,6 +127,7 @@ impl Store {
             readers,
             queue,
             writer: Mutex::new(Some(tokio::spawn(writer.run()))),
+            indices: index::Indices,
         })))
     }
 
@@ -136,6 +143,11 @@ impl Store {
             }
             *writer = None;
         }
+    }
+
+    /// The embedded document index.
+    pub fn indices(&self) -> &index::Indices {
+        &self.0.indices
     }
 
     /// The value of a key about the installation as a whole, such as its cluster id.

@@ -134,15 +134,10 @@ fn deleted(was_there: bool) -> (&'static str, StatusCode) {
 
 /// The fields of a document.
 fn source(bytes: &[u8]) -> std::result::Result<Map<String, Value>, JobError> {
-    serde_json::from_slice(bytes).map_err(|error| JobError {
-        status: 400,
-        kind: "document_parsing_exception",
-        reason: format!(
-            "[{}:{}] failed to parse: {error}",
-            error.line(),
-            error.column()
-        ),
-        cause: None,
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let reason = format!("[{line}:{column}] failed to parse: {error}");
+        JobError::new(400, "document_parsing_exception", reason)
     })
 }
 

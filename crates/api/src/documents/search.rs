@@ -10,16 +10,17 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::documents::{Index, type_of};
-use tidewatch_store::query::{self, Context, Document, Query};
+use tidewatch_store::dates;
+use tidewatch_store::query::{self, Context, Document, Loose, Query};
 
 use super::aggregations::{Aggregation, Tally};
 use super::fields::{Asked, Shown};
 use super::sort::{Hit, Key, Page};
 use super::{Named, bad_request};
 use crate::ApiState;
+use crate::body;
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
-use crate::{body, dates};
 
 /// How deep a page may reach.
 const WINDOW: i64 = 10_000;
@@ -118,41 +119,22 @@ async fn object(body: Body) -> Result<Map<String, Value>> {
 
 /// A time that a text means: its end where it is rounded up.
 pub fn date(text: &str, up: bool) -> std::result::Result<i64, String> {
-    let end = if up { end_of(text) } else { None };
-    let time = match &end {
-        Some(end) => dates::bound("", end).map(|next| next - 1),
-        None => dates::bound("", text),
-    };
-    time.map_err(|_| {
-        format!("failed to parse date field [{text}] with format [strict_date_optional_time||epoch_millis]")
-    })
-}
-
-/// What begins where the whole of a day or month, or of what is rounded to, ends.
-fn end_of(text: &str) -> Option<String> {
-    if let Some((_, unit)) = text.rsplit_once('/') {
-        return Some(format!("{text}+1{unit}"));
-    }
-    let is_date = |length: usize| {
-        text.len() == length
-            && text.char_indices().all(|(at, c)| match at {
-                4 | 7 => c == '-',
-                _ => c.is_ascii_digit(),
-            })
-    };
-    match () {
-        () if is_date(10) => Some(format!("{text}||+1d")),
-        () if is_date(7) => Some(format!("{text}||+1M")),
-        () => None,
-    }
+    let schema = Loose(type_of);
+    let now = Context::new(&schema).now;
+    dates::math(
+        text,
+        &dates::DateFormat::default(),
+        dates::Zone::Utc,
+        now,
+        up,
+    )
+    .map_err(|error| error.0)
 }
 
 fn parse_query(json: &Value) -> Result<Query> {
-    let context = Context {
-        type_of: &type_of,
-        date: &date,
-    };
-    query::parse(json, &context).map_err(|error| bad_request(error.kind, error.reason))
+    let schema = Loose(type_of);
+    query::parse(json, &Context::new(&schema))
+        .map_err(|error| bad_request(error.kind, error.reason))
 }
 
 /// How far matches are counted, and how that is told.
@@ -382,6 +364,7 @@ pub async fn found(
             index,
             id: &found.id,
             source: &found.source,
+            schema: None,
         });
         page.add(index, found.id, found.source);
         goes

@@ -5,22 +5,13 @@ use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
 fn blocked(name: &str) -> JobError {
-    JobError {
-        status: 403,
-        kind: "cluster_block_exception",
-        reason: format!("index [{name}] blocked by: [FORBIDDEN/4/index closed];"),
-        cause: None,
-    }
+    let reason = format!("index [{name}] blocked by: [FORBIDDEN/4/index closed];");
+    JobError::new(403, "cluster_block_exception", reason)
 }
 
 /// What is said to who names a closed index.
 pub(super) fn index_closed() -> JobError {
-    JobError {
-        status: 400,
-        kind: "index_closed_exception",
-        reason: "closed".to_owned(),
-        cause: None,
-    }
+    JobError::new(400, "index_closed_exception", "closed")
 }
 
 impl Jobs {

@@ -76,14 +76,13 @@ impl Jobs {
             *outcome = match written {
                 Written::Created => Ok(true),
                 Written::Updated => Ok(false),
-                Written::Exists => Err(JobError {
-                    status: 409,
-                    kind: "version_conflict_engine_exception",
-                    reason: format!(
+                Written::Exists => Err(JobError::new(
+                    409,
+                    "version_conflict_engine_exception",
+                    format!(
                         "[{id}]: version conflict, document already exists (current version [1])"
                     ),
-                    cause: None,
-                }),
+                )),
                 Written::NoJob => Err(JobError::not_found(format!(
                     "the job of document [{id}] was deleted"
                 ))),
@@ -135,15 +134,14 @@ impl Jobs {
             Ok(row) => row,
             Err(Unreadable::Missing(_)) => other(index, &id, source),
             Err(Unreadable::Wrong { field, of, value }) => {
-                return Err(JobError {
-                    status: 400,
-                    kind: "document_parsing_exception",
-                    reason: format!(
+                return Err(JobError::new(
+                    400,
+                    "document_parsing_exception",
+                    format!(
                         "failed to parse field [{field}] of type [{of}] in document with id '{id}'. Preview of field's \
                          value: '{value}'"
                     ),
-                    cause: None,
-                });
+                ));
             }
         };
         Ok(NewDocument { id, only_new, row })

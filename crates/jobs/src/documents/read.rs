@@ -38,12 +38,8 @@ impl Default for Reading {
 
 /// What there is no index of.
 pub fn no_such_index(name: &str) -> JobError {
-    JobError {
-        status: 404,
-        kind: "index_not_found_exception",
-        reason: format!("no such index [{name}]"),
-        cause: None,
-    }
+    let reason = format!("no such index [{name}]");
+    JobError::new(404, "index_not_found_exception", reason).about(name, "_na_")
 }
 
 impl Jobs {
@@ -68,7 +64,7 @@ impl Jobs {
                 .into_iter()
                 .for_each(|name| add(name.to_owned(), family));
         }
-        for name in self.store().indices().await? {
+        for name in self.store().internal_indices().await? {
             if let Some(family) = Family::of(&name) {
                 add(name, family);
             }
@@ -218,6 +214,7 @@ impl Jobs {
                     index: name,
                     id: &found.id,
                     source: &found.source,
+                    schema: None,
                 };
                 goes = !query.matches(document) || visit(name, found);
                 goes

@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// The indices that were made on their own, or by a document.
-    pub async fn indices(&self) -> Result<Vec<String>> {
+    pub async fn internal_indices(&self) -> Result<Vec<String>> {
         let names = sqlx::query_scalar("SELECT index_name FROM indices ORDER BY index_name")
             .fetch_all(self.readers())
             .await?;
