@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use tidewatch_store::Store;
 
-use tidewatch_jobs::config::Job;
-
+use super::files::FilesSource;
 use super::prometheus::Prometheus;
 use super::remote::{Remote, Server};
 use super::settings::{Directory, SourceSettings};
 use super::wanted::Wanted;
 use super::{Result, Source, SourceError};
-use crate::config::{DatafeedConfig, PROMQL};
+use crate::config::PROMQL;
 
 /// The settings of a source that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +28,7 @@ pub struct Sources(Arc<Inner>);
 struct Inner {
     named: BTreeMap<String, Named>,
     /// The embedded index; none where there is no server.
-    store: Option<Store>,
+    _store: Option<Store>,
 }
 
 enum Named {
@@ -92,7 +91,7 @@ impl Sources {
         });
         Ok(Self(Arc::new(Inner {
             named: named.collect::<std::result::Result<_, _>>()?,
-            store,
+            _store: store,
         })))
     }
 
@@ -100,31 +99,33 @@ impl Sources {
     ///
     /// # Errors
     /// Refused where there is no such source, or it can't do what the datafeed wants.
-    pub fn open(&self, datafeed: &DatafeedConfig, job: &Job) -> Result<Box<dyn Source>> {
-        let mut wanted = Wanted::new(datafeed, job);
-        let (place, indices) = place(&datafeed.indices)?;
-        wanted.indices = indices;
+    pub fn open(&self, mut wanted: Wanted) -> Result<Box<dyn Source>> {
+        let (place, indices) = place(&wanted.indices)?;
         let named = match place {
             Place::Here => None,
-            Place::Named(name) => match self.0.named.get(name) {
+            Place::Named(name) => match self.0.named.get_key_value(name) {
                 Some(named) => Some(named),
                 None => return Err(no_such_remote_cluster(name)),
             },
         };
+        wanted.indices = indices;
         let is_promql = wanted.query.contains_key(PROMQL);
-        if is_promql && !matches!(named, Some(Named::Prometheus(_))) {
+        if is_promql && !matches!(named, Some((_, Named::Prometheus(_)))) {
             return Err(SourceError::refused(
                 400,
                 "a [promql] query is asked of a source of kind [prometheus]",
             ));
         }
         match named {
-            None => match &self.0.store {
-                _ => Err(SourceError::refused(400, "there is no embedded index here")),
-            },
-            Some(Named::Cluster(server)) => Ok(Box::new(Remote::new(server.clone(), wanted))),
-            Some(Named::Prometheus(prometheus)) => Ok(Box::new(prometheus.source(wanted)?)),
-            Some(Named::Files(_directory)) => Err(SourceError::refused(400, "no files")),
+            None => Err(SourceError::refused(400, "there is no embedded index here")),
+            Some((_, Named::Cluster(server))) => Ok(Box::new(Remote::new(server.clone(), wanted))),
+            Some((_, Named::Prometheus(server))) => Ok(Box::new(server.source(wanted)?)),
+            Some((name, Named::Files(directory))) => {
+                let format = wanted.written_time.clone();
+                Ok(Box::new(FilesSource::open(
+                    name, directory, &wanted, format,
+                )?))
+            }
         }
     }
 }
