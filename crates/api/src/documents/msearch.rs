@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
 
 use super::bad_request;
+use super::bulk::LONGEST;
+use super::named::Named;
 use super::search::{self, Parameters};
 use crate::ApiState;
 use crate::error::{ApiError, Result, json_response};
@@ -29,13 +31,9 @@ const IGNORED: [&str; 6] = [
     "typed_keys",
 ];
 
-/// How index names are read where a search doesn't say.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Asked {
-    ignore_unavailable: bool,
-    allow_no_indices: Option<bool>,
-    expand_wildcards: Option<String>,
     rest_total_hits_as_int: bool,
 }
 
@@ -50,11 +48,14 @@ pub async fn within(
     body: Body,
 ) -> Result<Response> {
     let started = Instant::now();
-    let asked: Asked = Params::new(&uri)?.ignore(&IGNORED).read()?;
-    let searches = searches(&crate::body::read(body).await?)?;
+    let mut params = Params::new(&uri)?.ignore(&IGNORED);
+    // How names are read where a search doesn't say.
+    let named = Named::deserialize(&mut params)?;
+    let asked: Asked = params.read()?;
+    let searches = searches(&crate::body::read_up_to(body, LONGEST).await?)?;
     let mut responses = Vec::with_capacity(searches.len());
     for (header, body) in searches {
-        let answer = one(&state, &index, &asked, header, body).await;
+        let answer = one(&state, &index, named.clone(), &asked, header, body).await;
         responses.push(match answer {
             Ok(mut answer) => {
                 answer["status"] = StatusCode::OK.as_u16().into();
@@ -114,24 +115,22 @@ fn object(number: usize, line: &[u8]) -> Result<Object> {
 async fn one(
     state: &ApiState,
     index: &str,
+    mut named: Named,
     asked: &Asked,
     header: Object,
     body: Object,
 ) -> Result<Value> {
     let mut index = index.to_owned();
-    let mut parameters = Parameters {
-        ignore_unavailable: asked.ignore_unavailable,
-        allow_no_indices: asked.allow_no_indices,
-        expand_wildcards: asked.expand_wildcards.clone(),
+    let parameters = Parameters {
         rest_total_hits_as_int: asked.rest_total_hits_as_int,
         ..Parameters::default()
     };
     for (name, value) in header {
         match name.as_str() {
             "index" | "indices" => index = list(&value),
-            "ignore_unavailable" => parameters.ignore_unavailable = is_true(&value),
-            "allow_no_indices" => parameters.allow_no_indices = Some(is_true(&value)),
-            "expand_wildcards" => parameters.expand_wildcards = Some(list(&value)),
+            "ignore_unavailable" => named.ignore_unavailable = Some(is_true(&value)),
+            "allow_no_indices" => named.allow_no_indices = Some(is_true(&value)),
+            "expand_wildcards" => named.expand_wildcards = Some(list(&value)),
             known if IGNORED.contains(&known) => {}
             "preference"
             | "routing"
@@ -145,7 +144,7 @@ async fn one(
             }
         }
     }
-    search::found(state, &index, parameters, body).await
+    search::found(state, &index, named, parameters, body).await
 }
 
 /// One text, or many: a comma list.

@@ -9,13 +9,14 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tidewatch_jobs::documents::{Index, type_of};
+use tidewatch_jobs::documents::{Index, Meant, type_of};
 use tidewatch_store::query::{self, Context, Document, Query};
 
 use super::aggregations::{Aggregation, Tally};
+use super::bad_request;
 use super::fields::{Asked, Shown};
+use super::named::Named;
 use super::sort::{Hit, Key, Page};
-use super::{Named, bad_request};
 use crate::ApiState;
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
@@ -52,9 +53,6 @@ const IGNORED: [&str; 15] = [
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct Parameters {
-    pub ignore_unavailable: bool,
-    pub allow_no_indices: Option<bool>,
-    pub expand_wildcards: Option<String>,
     pub q: Option<String>,
     pub df: Option<String>,
     pub default_operator: Option<String>,
@@ -69,19 +67,6 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    fn read(uri: &Uri) -> Result<Self> {
-        Params::new(uri)?.ignore(&IGNORED).read()
-    }
-
-    async fn indices(&mut self, state: &ApiState, expression: &str) -> Result<Vec<Index>> {
-        let named = Named {
-            ignore_unavailable: self.ignore_unavailable,
-            allow_no_indices: self.allow_no_indices,
-            expand_wildcards: self.expand_wildcards.take(),
-        };
-        Ok(state.jobs.indices_to_read(expression, named.into()).await?)
-    }
-
     /// The query of `q`.
     fn query(&self) -> Result<Option<Query>> {
         let Some(q) = &self.q else {
@@ -96,24 +81,6 @@ impl Parameters {
         }
         parse_query(&json!({"query_string": said})).map(Some)
     }
-}
-
-/// The body of a search, read; with nothing in it, an empty one.
-async fn object(body: Body) -> Result<Map<String, Value>> {
-    let bytes = body::read(body).await?;
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        bad_request(
-            "parsing_exception",
-            format!(
-                "[{}:{}] the body is no JSON object: {error}",
-                error.line(),
-                error.column()
-            ),
-        )
-    })
 }
 
 /// A time that a text means: its end where it is rounded up.
@@ -346,6 +313,31 @@ impl Search {
     }
 }
 
+/// The parameters of a request about documents.
+pub fn parameters(uri: &Uri) -> Result<(Named, Parameters)> {
+    let mut params = Params::new(uri)?.ignore(&IGNORED);
+    let named = Named::deserialize(&mut params)?;
+    Ok((named, params.read()?))
+}
+
+pub async fn indices(state: &ApiState, expression: &str, named: Named) -> Result<Vec<Index>> {
+    let meant = state.jobs.meant(expression, named.to_read()?).await?;
+    let internal = |meant| match meant {
+        Meant::Internal(index) => Some(index),
+        Meant::Own { .. } => None,
+    };
+    Ok(meant.into_iter().filter_map(internal).collect())
+}
+
+/// The body of a search, read; with nothing in it, an empty one.
+pub async fn object(body: Body) -> Result<Map<String, Value>> {
+    let bytes = body::read(body).await?;
+    match bytes.iter().all(u8::is_ascii_whitespace) {
+        true => Ok(Map::new()),
+        false => body::object(&bytes),
+    }
+}
+
 pub async fn everywhere(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
     search(state, Path("_all".to_owned()), uri, body).await
 }
@@ -356,9 +348,9 @@ pub async fn search(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let parameters = Parameters::read(&uri)?;
+    let (named, parameters) = parameters(&uri)?;
     let body = object(body).await?;
-    let answer = found(&state, &expression, parameters, body).await?;
+    let answer = found(&state, &expression, named, parameters, body).await?;
     Ok(json_response(StatusCode::OK, answer.to_string()))
 }
 
@@ -366,12 +358,13 @@ pub async fn search(
 pub async fn found(
     state: &ApiState,
     expression: &str,
-    mut parameters: Parameters,
+    named: Named,
+    parameters: Parameters,
     body: Map<String, Value>,
 ) -> Result<Value> {
     let started = Instant::now();
     let search = Search::read(&parameters, body)?;
-    let indices = parameters.indices(state, expression).await?;
+    let indices = indices(state, expression, named).await?;
     let most = usize::try_from(search.from + search.size).unwrap_or_default();
     let mut page = Page::new(search.sort.clone(), search.after.clone(), most)?;
     let mut tally = Tally::new(&search.aggregations);
@@ -419,7 +412,7 @@ pub async fn found(
 }
 
 /// The query of a body that holds nothing else.
-fn only_query(parameters: &Parameters, body: Map<String, Value>) -> Result<Option<Query>> {
+pub fn only_query(parameters: &Parameters, body: Map<String, Value>) -> Result<Option<Query>> {
     let mut query = parameters.query()?;
     for (name, value) in body {
         match name.as_str() {
@@ -435,28 +428,6 @@ fn only_query(parameters: &Parameters, body: Map<String, Value>) -> Result<Optio
     Ok(query)
 }
 
-pub async fn count(
-    State(state): State<ApiState>,
-    Path(expression): Path<String>,
-    uri: Uri,
-    body: Body,
-) -> Result<Response> {
-    let mut parameters = Parameters::read(&uri)?;
-    let query = only_query(&parameters, object(body).await?)?.unwrap_or(Query::All);
-    let indices = parameters.indices(&state, &expression).await?;
-    let mut count: u64 = 0;
-    let mut take = |_: &str, _: tidewatch_store::Found| {
-        count += 1;
-        true
-    };
-    state.jobs.search(&indices, &query, &mut take).await?;
-    let shards = indices.len();
-    let answer = json!({
-        "count": count, "_shards": {"total": shards, "successful": shards, "skipped": 0, "failed": 0}
-    });
-    Ok(json_response(StatusCode::OK, answer.to_string()))
-}
-
 pub async fn delete(
     State(state): State<ApiState>,
     Path(expression): Path<String>,
@@ -464,12 +435,12 @@ pub async fn delete(
     body: Body,
 ) -> Result<Response> {
     let started = Instant::now();
-    let mut parameters = Parameters::read(&uri)?;
+    let (named, parameters) = parameters(&uri)?;
     let query = only_query(&parameters, object(body).await?)?;
     let Some(query) = query else {
         return Err(tidewatch_jobs::JobError::invalid_request(&["query is missing"]).into());
     };
-    let indices = parameters.indices(&state, &expression).await?;
+    let indices = indices(&state, &expression, named).await?;
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut take = |index: &str, document: tidewatch_store::Found| {
         found.entry(index.to_owned()).or_default().push(document.id);

@@ -1,12 +1,15 @@
-//! Documents of Elasticsearch's internal indices: results, statistics and notes as an old cluster has them, taken up
-//! to where the server's own are.
+//! Indices as clients see them: those of users, which the store keeps as such (`own`), and Elasticsearch's internal ones,
+//! whose documents, results, statistics and notes as an old cluster has them, are taken up to where the server's own are.
 
 mod closed;
 mod indices;
 mod mapping;
+mod own;
 mod read;
+mod resolve;
 mod schema;
 mod shapes;
+mod write;
 
 use std::collections::BTreeSet;
 
@@ -23,8 +26,10 @@ use crate::manager::Jobs;
 
 pub use indices::{Family, Index};
 pub use mapping::type_of;
-pub use read::{Alias, Reading, no_such_index};
+pub use own::{Destination, no_such_index};
+pub use resolve::{Alias, Meant, Reading};
 use schema::{Unreadable, read};
+pub use write::Outcome;
 
 /// The version that Elasticsearch believes a snapshot to need that doesn't say.
 const OLDEST_SNAPSHOT: &str = "6.3.0";
@@ -53,7 +58,7 @@ impl Jobs {
         let closed = self.closed_names().await?;
         for document in documents {
             if closed.contains(&document.index.name) {
-                outcomes.push(Err(closed::index_closed()));
+                outcomes.push(Err(closed::index_closed(&Meant::Internal(document.index))));
                 continue;
             }
             match self.row(document) {
