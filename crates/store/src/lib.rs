@@ -9,6 +9,7 @@
 
 mod blob;
 mod calendars;
+pub mod dates;
 mod documents;
 mod error;
 mod filters;
@@ -22,6 +23,7 @@ mod rescore;
 mod results;
 mod retention;
 mod reversion;
+pub mod search;
 mod snapshots;
 mod writer;
 

@@ -25,6 +25,7 @@ impl Jobs {
                     index: name,
                     id: &found.id,
                     source: &found.source,
+                    schema: None,
                 };
                 goes = !query.matches(document) || visit(name, found);
                 goes
