@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::cluster::Cluster;
 use crate::config::{Job, NewJob, same_name};
+use crate::documents::Contexts;
 use crate::entry::{Entry, State, Status};
 use crate::error::{JobError, Result};
 use crate::expression::Expression;
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     /// Held while filters and calendars change, or what rules lean on them, and while names of jobs and groups are taken.
     pub resources: Mutex<()>,
     pub upgrades: Upgrades,
+    pub contexts: Contexts,
 }
 
 /// All jobs of a server.
@@ -71,6 +73,7 @@ impl Jobs {
             room: Mutex::default(),
             resources: Mutex::default(),
             upgrades: Upgrades::default(),
+            contexts: Contexts::default(),
         };
         let jobs = Self(Arc::new(inner));
         jobs.fail_forecasts().await?;

@@ -2,6 +2,7 @@
 //! whose documents, results, statistics and notes as an old cluster has them, are taken up to where the server's own are.
 
 mod closed;
+mod contexts;
 mod indices;
 mod mapping;
 mod own;
@@ -9,6 +10,7 @@ mod read;
 mod resolve;
 mod schema;
 mod shapes;
+mod targets;
 mod write;
 
 use std::collections::BTreeSet;
@@ -24,11 +26,13 @@ use crate::config::Job;
 use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
+pub use contexts::{Context, Contexts, Scroll, is_id};
 pub use indices::{Family, Index};
 pub use mapping::type_of;
 pub use own::{Destination, no_such_index};
 pub use resolve::{Alias, Meant, Reading};
 use schema::{Unreadable, read};
+pub use targets::window;
 pub use write::Outcome;
 
 /// The version that Elasticsearch believes a snapshot to need that doesn't say.
@@ -45,6 +49,11 @@ pub struct Incoming {
 }
 
 impl Jobs {
+    /// What is held for clients between their requests.
+    pub fn contexts(&self) -> &Contexts {
+        &self.0.contexts
+    }
+
     /// Writes documents in one transaction, in their order, and says of each what became of it: whether it was created
     /// (or written over another).
     pub async fn write_documents(&self, documents: Vec<Incoming>) -> Result<Vec<Result<bool>>> {

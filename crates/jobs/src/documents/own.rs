@@ -182,6 +182,7 @@ impl Jobs {
             Meant::Internal(index) => self.delete_internal_index(index).await,
             Meant::Own { index, .. } => {
                 self.store().indices().delete(index.name()).await?;
+                self.contexts().forget(index.name());
                 // One of its name to come is open.
                 Ok(self.store().open_index(index.name()).await?)
             }
@@ -204,6 +205,7 @@ impl Jobs {
             .collect();
         self.store().indices().update_aliases(actions).await?;
         for name in removed {
+            self.contexts().forget(&name);
             self.store().open_index(&name).await?;
         }
         Ok(())

@@ -87,7 +87,7 @@ impl Jobs {
     }
 
     /// Where the documents of an index are.
-    fn source(&self, index: &Index) -> Source {
+    pub(super) fn source(&self, index: &Index) -> Source {
         let is_single = index.family.single() == Some(index.name.as_str());
         let holds = match index.family {
             Family::Results => {
