@@ -1,10 +1,12 @@
 //! Documents and their indices: users' own, and Elasticsearch's internal ones, which old clusters' results are written
 //! to and dashboards read.
 
+mod aggregated;
 mod aggregations;
 mod aliases;
 mod analyze;
 mod bulk;
+mod by_query;
 mod count;
 mod field_caps;
 mod fields;
@@ -19,6 +21,7 @@ mod one;
 mod refresh;
 mod refused;
 mod resolve;
+mod scroll;
 mod search;
 mod settings;
 mod sort;
@@ -62,13 +65,13 @@ pub fn routes() -> Router<ApiState> {
             get(msearch::within).post(msearch::within),
         )
         .route("/{index}/_search", get(search::search).post(search::search))
-        .route("/{index}/_delete_by_query", post(search::delete))
         .route("/_analyze", get(analyze::anywhere).post(analyze::anywhere))
         .route(
             "/{index}/_analyze",
             get(analyze::within).post(analyze::within),
         )
         .merge(aliases::routes())
+        .merge(by_query::routes())
         .merge(count::routes())
         .merge(field_caps::routes())
         .merge(indices::routes())
@@ -76,6 +79,7 @@ pub fn routes() -> Router<ApiState> {
         .merge(refresh::routes())
         .merge(refused::routes())
         .merge(resolve::routes())
+        .merge(scroll::routes())
         .merge(settings::routes())
         .merge(stats::routes())
 }

@@ -263,7 +263,10 @@ mod tests {
         let stays = point(&contexts, MINUTE).expect("held");
         assert!(is_id(&gone));
         let error = contexts.get(&gone, None).expect_err("gone");
-        assert_eq!((error.status, error.kind), (404, "search_phase_execution_exception"));
+        assert_eq!(
+            (error.status, error.kind),
+            (404, "search_phase_execution_exception")
+        );
         assert_eq!(
             error.cause.expect("a cause").reason,
             "No search context found for id [1]"

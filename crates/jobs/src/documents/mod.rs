@@ -1,6 +1,7 @@
 //! Indices as clients see them: those of users, which the store keeps as such (`own`), and Elasticsearch's internal ones,
 //! whose documents, results, statistics and notes as an old cluster has them, are taken up to where the server's own are.
 
+mod by_query;
 mod closed;
 mod contexts;
 mod indices;
@@ -26,6 +27,7 @@ use crate::config::Job;
 use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
+pub use by_query::Deletion;
 pub use contexts::{Context, Contexts, Scroll, is_id};
 pub use indices::{Family, Index};
 pub use mapping::type_of;

@@ -41,7 +41,10 @@ impl Jobs {
                     [] => None,
                     only => Some(json!({"bool": {"should": only, "minimum_should_match": 1}})),
                 };
-                let filter = filter.map(Dsl::new).transpose().map_err(SearchError::from)?;
+                let filter = filter
+                    .map(Dsl::new)
+                    .transpose()
+                    .map_err(SearchError::from)?;
                 Ok(Target::Documents {
                     view: View::new(index.reader()?, RuntimeFields::new()),
                     filter,
