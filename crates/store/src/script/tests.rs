@@ -262,6 +262,10 @@ fn times_and_their_parts() {
             json!(0),
         ),
         (
+            "doc['t'].value.withZoneSameInstant(ZoneId.of('America/New_York')).hour",
+            json!(8),
+        ),
+        (
             "ChronoUnit.DAYS.between(ZonedDateTime.parse('2024-02-01T00:00:00Z'), doc['t'].value)",
             json!(28),
         ),

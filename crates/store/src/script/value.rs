@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::names::{Style, Unit};
 use super::number::Number;
+use crate::dates::Zone;
 
 /// A value. Lists, maps and what else can change live in the run that made them, and are known by their place there.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub(super) enum Value<'a> {
     Zoned(DateTime<FixedOffset>),
     Instant(DateTime<Utc>),
     Day(Weekday),
-    Zone(FixedOffset),
+    Zone(Zone),
     Style(Style),
     Unit(Unit),
     Locale,

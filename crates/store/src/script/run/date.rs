@@ -10,6 +10,7 @@ use super::super::names::{Method, Style, Unit};
 use super::super::number::Number;
 use super::super::value::{Value, day_name};
 use super::{Plain, Run};
+use crate::dates::Zone;
 
 type Zoned = DateTime<FixedOffset>;
 
@@ -36,42 +37,18 @@ pub(super) fn parse(text: &str) -> Plain<Zoned> {
         .map_err(|_| unparsable(text))
 }
 
-/// A zone by its name. Only offsets are known, since they need no table of the world.
-pub(super) fn zone(name: &str) -> Plain<FixedOffset> {
-    let utc = ["UTC", "GMT", "UT"];
-    let offset = utc
-        .iter()
-        .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name);
-    let unknown = || {
-        Fault::new(
-            "zone_rules_exception",
-            format!("Unknown time-zone ID: {name}; only offsets from UTC are supported"),
-        )
-    };
-    if matches!(name, "Z" | "Etc/UTC" | "Etc/GMT") || offset.is_empty() && !name.is_empty() {
-        return FixedOffset::east_opt(0).ok_or_else(unknown);
-    }
-    let (sign, digits) = match offset.split_at_checked(1) {
-        Some(("+", digits)) => (1, digits),
-        Some(("-", digits)) => (-1, digits),
-        _ => return Err(unknown()),
-    };
-    let (hours, minutes) = match digits.split_once(':') {
-        Some(parts) => parts,
-        None if digits.len() == 4 => digits.split_at_checked(2).ok_or_else(unknown)?,
-        None => (digits, "0"),
-    };
-    let part = |text: &str| {
-        let plain = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| text.parse::<i32>().ok()).flatten()
-    };
-    match (part(hours), part(minutes)) {
-        (Some(hours @ 0..=18), Some(minutes @ 0..=59)) if hours * 60 + minutes <= 18 * 60 => {
-            FixedOffset::east_opt(sign * (hours * 3600 + minutes * 60)).ok_or_else(unknown)
-        }
-        _ => Err(unknown()),
-    }
+/// A zone by its name or its distance from UTC.
+pub(super) fn zone(name: &str) -> Plain<Zone> {
+    Zone::parse(name).ok_or_else(|| {
+        Fault::new("zone_rules_exception", format!("Unknown time-zone ID: {name}"))
+    })
+}
+
+/// A time as the clocks of a zone show it.
+pub(super) fn in_zone(time: DateTime<Utc>, zone: Zone) -> Plain<Zoned> {
+    let seconds = zone.offset(time.timestamp_millis()) / 1_000;
+    let offset = i32::try_from(seconds).ok().and_then(FixedOffset::east_opt);
+    offset.map(|offset| time.with_timezone(&offset)).ok_or_else(out_of_range)
 }
 
 fn nanos(time: &DateTime<Utc>) -> i128 {
@@ -398,7 +375,9 @@ fn zoned_method<'a>(
         (M::TruncatedTo, [Value::Unit(unit)]) => {
             return Some(truncated(time, *unit).map(Value::Zoned));
         }
-        (M::WithZoneSameInstant, [Value::Zone(zone)]) => Value::Zoned(time.with_timezone(zone)),
+        (M::WithZoneSameInstant, [Value::Zone(zone)]) => {
+            return Some(in_zone(time.to_utc(), *zone).map(Value::Zoned));
+        }
         (
             M::PlusYears
             | M::MinusYears

@@ -9,7 +9,7 @@ use super::super::syntax::{
 use super::super::value::Value;
 use super::{NESTING, Plain, Result, Run, TEXT, stop};
 
-use chrono::{FixedOffset, Offset, Utc};
+use crate::dates::Zone;
 use serde_json::Value as Json;
 
 /// Of what is asked of nothing.
@@ -64,7 +64,7 @@ impl<'a> Run<'a> {
                 Constant::Day(day) => Value::Day(*day),
                 Constant::Style(style) => Value::Style(*style),
                 Constant::Unit(unit) => Value::Unit(*unit),
-                Constant::Utc => Value::Zone(FixedOffset::from(Utc.fix())),
+                Constant::Utc => Value::Zone(Zone::Utc),
                 Constant::Locale => Value::Locale,
             },
             ExprKind::Regex(regex) => Value::Regex(*regex),
