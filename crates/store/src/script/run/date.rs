@@ -40,7 +40,10 @@ pub(super) fn parse(text: &str) -> Plain<Zoned> {
 /// A zone by its name or its distance from UTC.
 pub(super) fn zone(name: &str) -> Plain<Zone> {
     Zone::parse(name).ok_or_else(|| {
-        Fault::new("zone_rules_exception", format!("Unknown time-zone ID: {name}"))
+        Fault::new(
+            "zone_rules_exception",
+            format!("Unknown time-zone ID: {name}"),
+        )
     })
 }
 
@@ -48,7 +51,9 @@ pub(super) fn zone(name: &str) -> Plain<Zone> {
 pub(super) fn in_zone(time: DateTime<Utc>, zone: Zone) -> Plain<Zoned> {
     let seconds = zone.offset(time.timestamp_millis()) / 1_000;
     let offset = i32::try_from(seconds).ok().and_then(FixedOffset::east_opt);
-    offset.map(|offset| time.with_timezone(&offset)).ok_or_else(out_of_range)
+    offset
+        .map(|offset| time.with_timezone(&offset))
+        .ok_or_else(out_of_range)
 }
 
 fn nanos(time: &DateTime<Utc>) -> i128 {

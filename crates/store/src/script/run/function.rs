@@ -144,7 +144,9 @@ impl<'a> Run<'a> {
             S::ZonedParse => Value::Zoned(date::parse(text(first)?)?),
             S::InstantParse => Value::Instant(date::parse(text(first)?)?.to_utc()),
             S::ZonedOfInstant => match (first, second) {
-                (Value::Instant(time), Value::Zone(zone)) => Value::Zoned(date::in_zone(*time, *zone)?),
+                (Value::Instant(time), Value::Zone(zone)) => {
+                    Value::Zoned(date::in_zone(*time, *zone)?)
+                }
                 _ => {
                     let class = first.class();
                     return Err(Fault::cast(format!(
