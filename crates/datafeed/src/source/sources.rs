@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use tidewatch_store::Store;
 
-use tidewatch_jobs::config::Job;
-
+use super::files::FilesSource;
 use super::prometheus::Prometheus;
 use super::remote::{Remote, Server};
 use super::settings::{Directory, SourceSettings};
 use super::wanted::Wanted;
 use super::{Result, Source, SourceError};
-use crate::config::{DatafeedConfig, PROMQL};
+use crate::config::PROMQL;
 
 /// The settings of a source that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,13 +34,14 @@ struct Inner {
 enum Named {
     Cluster(Arc<Server>),
     Prometheus(Arc<Prometheus>),
-    Files(Directory),
+    /// As the settings name it.
+    Files(String, Directory),
 }
 
 impl Named {
     /// # Errors
     /// What is wrong in the settings.
-    fn new(settings: &SourceSettings) -> std::result::Result<Self, String> {
+    fn new(name: &str, settings: &SourceSettings) -> std::result::Result<Self, String> {
         Ok(match settings {
             SourceSettings::Elasticsearch(endpoint) | SourceSettings::OpenSearch(endpoint) => {
                 Self::Cluster(Arc::new(Server::new(endpoint)?))
@@ -50,7 +50,7 @@ impl Named {
                 Self::Prometheus(Arc::new(Prometheus::new(endpoint)?))
             }
             SourceSettings::Files(directory) if directory.path.is_dir() => {
-                Self::Files(directory.clone())
+                Self::Files(name.to_owned(), directory.clone())
             }
             SourceSettings::Files(directory) => {
                 return Err(format!(
@@ -81,7 +81,7 @@ impl Sources {
         store: Option<Store>,
     ) -> std::result::Result<Self, InvalidSource> {
         let named = settings.iter().map(|(name, settings)| {
-            let checked = check_name(name).and_then(|()| Named::new(settings));
+            let checked = check_name(name).and_then(|()| Named::new(name, settings));
             match checked {
                 Ok(named) => Ok((name.clone(), named)),
                 Err(reason) => Err(InvalidSource {
@@ -100,9 +100,9 @@ impl Sources {
     ///
     /// # Errors
     /// Refused where there is no such source, or it can't do what the datafeed wants.
-    pub fn open(&self, datafeed: &DatafeedConfig, job: &Job) -> Result<Box<dyn Source>> {
-        let mut wanted = Wanted::new(datafeed, job);
-        let (place, indices) = place(&datafeed.indices)?;
+    pub fn open(&self, mut wanted: Wanted) -> Result<Box<dyn Source>> {
+        let indices = std::mem::take(&mut wanted.indices);
+        let (place, indices) = place(&indices)?;
         wanted.indices = indices;
         let named = match place {
             Place::Here => None,
@@ -124,7 +124,9 @@ impl Sources {
             },
             Some(Named::Cluster(server)) => Ok(Box::new(Remote::new(server.clone(), wanted))),
             Some(Named::Prometheus(prometheus)) => Ok(Box::new(prometheus.source(wanted)?)),
-            Some(Named::Files(_directory)) => Err(SourceError::refused(400, "no files")),
+            Some(Named::Files(name, directory)) => {
+                Ok(Box::new(FilesSource::open(name, directory, &wanted)?))
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Wanted {
     pub page_size: usize,
     /// The fields of the job's records and the time, which sources give in epoch milliseconds.
     pub projection: Arc<Projection>,
+    /// How times look in the data, for sources that keep them as their writers wrote them.
+    pub time_format: TimeFormat,
     /// Milliseconds.
     pub bucket_span: i64,
     /// Records count as many documents as their field `doc_count` says.
@@ -52,6 +54,9 @@ impl Wanted {
                 job.data_description.time_field.clone(),
                 TimeFormat::EpochMs,
             )),
+            // It was checked when the job came.
+            time_format: TimeFormat::new(&job.data_description.time_format)
+                .unwrap_or(TimeFormat::EpochMs),
             bucket_span: analysis.bucket_span.as_secs().saturating_mul(1_000),
             summary_is_doc_count: summary == Some("doc_count"),
         }
