@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{Chunks, DatafeedState, Ending, Plan, Run, Status, TimingStats};
 use crate::config::{ChunkingMode, DatafeedConfig};
 use crate::feeds::Feeds;
-use crate::source::{Source, SourceError, Wanted};
+use crate::source::{Source, SourceError};
 
 /// How long runs are waited for when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -122,7 +122,7 @@ impl Feeds {
 
     /// What a datafeed reads from. Nothing is asked of it yet.
     pub fn source(&self, config: &DatafeedConfig, job: &Job) -> Result<Arc<dyn Source>> {
-        let source = self.0.opener.open(Wanted::new(config, job));
+        let source = self.0.opener.open(config.wanted(job));
         source.map(Arc::from).map_err(refused)
     }
 

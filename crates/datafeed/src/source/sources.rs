@@ -28,20 +28,19 @@ pub struct Sources(Arc<Inner>);
 struct Inner {
     named: BTreeMap<String, Named>,
     /// The embedded index; none where there is no server.
-    store: Option<Store>,
+    _store: Option<Store>,
 }
 
 enum Named {
     Cluster(Arc<Server>),
     Prometheus(Arc<Prometheus>),
-    /// As the settings name it.
-    Files(String, Directory),
+    Files(Directory),
 }
 
 impl Named {
     /// # Errors
     /// What is wrong in the settings.
-    fn new(name: &str, settings: &SourceSettings) -> std::result::Result<Self, String> {
+    fn new(settings: &SourceSettings) -> std::result::Result<Self, String> {
         Ok(match settings {
             SourceSettings::Elasticsearch(endpoint) | SourceSettings::OpenSearch(endpoint) => {
                 Self::Cluster(Arc::new(Server::new(endpoint)?))
@@ -50,7 +49,7 @@ impl Named {
                 Self::Prometheus(Arc::new(Prometheus::new(endpoint)?))
             }
             SourceSettings::Files(directory) if directory.path.is_dir() => {
-                Self::Files(name.to_owned(), directory.clone())
+                Self::Files(directory.clone())
             }
             SourceSettings::Files(directory) => {
                 return Err(format!(
@@ -81,7 +80,7 @@ impl Sources {
         store: Option<Store>,
     ) -> std::result::Result<Self, InvalidSource> {
         let named = settings.iter().map(|(name, settings)| {
-            let checked = check_name(name).and_then(|()| Named::new(name, settings));
+            let checked = check_name(name).and_then(|()| Named::new(settings));
             match checked {
                 Ok(named) => Ok((name.clone(), named)),
                 Err(reason) => Err(InvalidSource {
@@ -92,7 +91,7 @@ impl Sources {
         });
         Ok(Self(Arc::new(Inner {
             named: named.collect::<std::result::Result<_, _>>()?,
-            store,
+            _store: store,
         })))
     }
 
@@ -101,31 +100,31 @@ impl Sources {
     /// # Errors
     /// Refused where there is no such source, or it can't do what the datafeed wants.
     pub fn open(&self, mut wanted: Wanted) -> Result<Box<dyn Source>> {
-        let indices = std::mem::take(&mut wanted.indices);
-        let (place, indices) = place(&indices)?;
-        wanted.indices = indices;
+        let (place, indices) = place(&wanted.indices)?;
         let named = match place {
             Place::Here => None,
-            Place::Named(name) => match self.0.named.get(name) {
+            Place::Named(name) => match self.0.named.get_key_value(name) {
                 Some(named) => Some(named),
                 None => return Err(no_such_remote_cluster(name)),
             },
         };
+        wanted.indices = indices;
         let is_promql = wanted.query.contains_key(PROMQL);
-        if is_promql && !matches!(named, Some(Named::Prometheus(_))) {
+        if is_promql && !matches!(named, Some((_, Named::Prometheus(_)))) {
             return Err(SourceError::refused(
                 400,
                 "a [promql] query is asked of a source of kind [prometheus]",
             ));
         }
         match named {
-            None => match &self.0.store {
-                _ => Err(SourceError::refused(400, "there is no embedded index here")),
-            },
-            Some(Named::Cluster(server)) => Ok(Box::new(Remote::new(server.clone(), wanted))),
-            Some(Named::Prometheus(prometheus)) => Ok(Box::new(prometheus.source(wanted)?)),
-            Some(Named::Files(name, directory)) => {
-                Ok(Box::new(FilesSource::open(name, directory, &wanted)?))
+            None => Err(SourceError::refused(400, "there is no embedded index here")),
+            Some((_, Named::Cluster(server))) => Ok(Box::new(Remote::new(server.clone(), wanted))),
+            Some((_, Named::Prometheus(server))) => Ok(Box::new(server.source(wanted)?)),
+            Some((name, Named::Files(directory))) => {
+                let format = wanted.written_time.clone();
+                Ok(Box::new(FilesSource::open(
+                    name, directory, &wanted, format,
+                )?))
             }
         }
     }

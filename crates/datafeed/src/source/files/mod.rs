@@ -75,7 +75,12 @@ impl FilesSource {
     ///
     /// # Errors
     /// Refused where a path isn't below the directory, and where more is asked for than records by a query.
-    pub fn open(name: &str, directory: &Directory, wanted: &Wanted) -> Result<Self> {
+    pub fn open(
+        name: &str,
+        directory: &Directory,
+        wanted: &Wanted,
+        time_format: TimeFormat,
+    ) -> Result<Self> {
         let beyond = [
             ("aggregations", wanted.aggregations.is_some()),
             ("script_fields", !wanted.script_fields.is_empty()),
@@ -90,7 +95,7 @@ impl FilesSource {
         let projection = Projection::new(
             wanted.projection.schema().clone(),
             wanted.time_field(),
-            wanted.time_format.clone(),
+            time_format,
         );
         let query = Some(&wanted.query);
         Self::new(name, directory, &wanted.indices, query, projection, false)

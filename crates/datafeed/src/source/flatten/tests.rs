@@ -25,7 +25,7 @@ fn wanted(aggregations: Value) -> Wanted {
         histogram: None,
         page_size: 1000,
         projection: Arc::new(Projection::new(schema, "time", TimeFormat::EpochMs)),
-        time_format: TimeFormat::EpochMs,
+        written_time: TimeFormat::EpochMs,
         bucket_span: 60_000,
         summary_is_doc_count: true,
     }

@@ -35,7 +35,7 @@ fn wanted(page_size: usize) -> Wanted {
         histogram: None,
         page_size,
         projection: Arc::new(Projection::new(schema, "time", TimeFormat::EpochMs)),
-        time_format: TimeFormat::EpochMs,
+        written_time: TimeFormat::EpochMs,
         bucket_span: 60_000,
         summary_is_doc_count: false,
     }
