@@ -11,6 +11,7 @@ use tidewatch_store::DatafeedRow;
 use tokio::sync::Mutex;
 
 use crate::config::{DatafeedConfig, DatafeedUpdate, NewDatafeed};
+use crate::run::{DatafeedState, Ending, Run};
 
 /// All datafeeds of a server. Clones share them.
 #[derive(Clone)]
@@ -142,7 +143,9 @@ impl Feeds {
         update: DatafeedUpdate,
     ) -> Result<Arc<DatafeedConfig>> {
         let _changing = self.0.changing.lock().await;
-        let new = update.apply(&*self.get(datafeed_id)?)?;
+        let old = self.get(datafeed_id)?;
+        self.check_stopped(datafeed_id, "update")?;
+        let new = update.apply(&old)?;
         new.fits(&self.0.jobs.get(&new.job_id)?)?;
         let config = row(&new).config;
         match self
@@ -161,10 +164,52 @@ impl Feeds {
     pub async fn delete(&self, datafeed_id: &str, force: bool) -> Result<()> {
         let _changing = self.0.changing.lock().await;
         self.get(datafeed_id)?;
-        let _ = force;
+        match (force, self.run_of(datafeed_id)) {
+            (true, Some(run)) => {
+                run.cut_off(Ending::Isolated);
+                run.ended().await;
+            }
+            _ => self.check_stopped(datafeed_id, "delete")?,
+        }
         self.0.jobs.store().delete_datafeed(datafeed_id).await?;
         self.0.feeds.write().remove(datafeed_id);
         Ok(())
+    }
+
+    /// How many datafeeds there are in each state that there is one in.
+    pub fn states(&self) -> BTreeMap<DatafeedState, u64> {
+        let feeds: Vec<Arc<DatafeedConfig>> = self.0.feeds.read().values().cloned().collect();
+        let mut states = BTreeMap::new();
+        for feed in feeds {
+            *states.entry(self.status(&feed).state).or_default() += 1;
+        }
+        states
+    }
+
+    /// Closes jobs, their datafeeds first: what they are just doing they end, unless by force.
+    pub async fn close_jobs(
+        &self,
+        expression: &str,
+        allow_no_match: bool,
+        force: bool,
+    ) -> Result<()> {
+        let jobs = &self.0.jobs;
+        let ids = jobs.to_close(expression, allow_no_match, force)?;
+        let runs = ids.iter().filter_map(|job_id| {
+            let feed = self.of_job(job_id)?;
+            self.run_of(&feed.datafeed_id)
+        });
+        let runs: Vec<Arc<Run>> = runs.collect();
+        for run in &runs {
+            match force {
+                true => run.cut_off(Ending::Isolated),
+                false => run.stop(),
+            }
+        }
+        for run in runs {
+            run.ended().await;
+        }
+        jobs.close(expression, allow_no_match, force).await
     }
 
     fn keep(&self, config: DatafeedConfig) -> Arc<DatafeedConfig> {
@@ -197,8 +242,11 @@ struct Hook(Weak<Inner>);
 
 impl Attached for Hook {
     fn is_fed(&self, job_id: &str) -> bool {
-        let _ = job_id;
-        false
+        let feeds = self.0.upgrade().map(Feeds);
+        feeds.is_some_and(|feeds| {
+            let feed = feeds.of_job(job_id);
+            feed.is_some_and(|feed| feeds.run_of(&feed.datafeed_id).is_some())
+        })
     }
 
     fn let_go<'a>(&'a self, job_id: &'a str, force: bool) -> BoxFuture<'a, Result<()>> {

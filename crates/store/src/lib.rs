@@ -9,8 +9,8 @@
 
 mod blob;
 mod calendars;
-pub mod dates;
 mod datafeeds;
+pub mod dates;
 mod documents;
 mod error;
 mod filters;
