@@ -73,10 +73,7 @@ async fn usage(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
 fn datafeeds(state: &ApiState) -> Map<String, Value> {
     let states = state.feeds.states();
     let all = states.values().sum::<u64>();
-    let counts = states
-        .into_iter()
-        .map(|(state, count)| (state.name(), count));
-    let counts = std::iter::once(("_all", all)).chain(counts);
+    let counts = std::iter::once(("_all", all)).chain(states);
     counts
         .map(|(name, count)| (name.to_owned(), json!({"count": count})))
         .collect()

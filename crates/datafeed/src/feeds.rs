@@ -11,7 +11,8 @@ use tidewatch_store::DatafeedRow;
 use tokio::sync::Mutex;
 
 use crate::config::{DatafeedConfig, DatafeedUpdate, NewDatafeed};
-use crate::run::{DatafeedState, Ending, Run};
+use crate::run::{Ending, Run, TimingStats};
+use crate::source::Open;
 
 /// All datafeeds of a server. Clones share them.
 #[derive(Clone)]
@@ -23,11 +24,23 @@ pub(crate) struct Inner {
     pub feeds: RwLock<BTreeMap<String, Arc<DatafeedConfig>>>,
     /// Held while a datafeed comes, goes, changes or begins to run.
     pub changing: Mutex<()>,
+    pub opener: Arc<dyn Open>,
+    /// Those that run, by id.
+    pub runs: RwLock<BTreeMap<String, Arc<Run>>>,
+    /// Of those that ran, by id.
+    pub timing: RwLock<BTreeMap<String, TimingStats>>,
+    /// Whether late documents are counted in, where a job doesn't say.
+    pub reprocess_late_data: bool,
 }
 
 impl Feeds {
-    /// Takes up the datafeeds of a store.
-    pub async fn start(jobs: Jobs) -> Result<Self> {
+    /// Takes up the datafeeds of a store. Those that were started go on. `reprocess_late_data`: whether late documents
+    /// are counted in where a job doesn't say.
+    pub async fn start(
+        jobs: Jobs,
+        opener: Arc<dyn Open>,
+        reprocess_late_data: bool,
+    ) -> Result<Self> {
         let mut feeds = BTreeMap::new();
         for row in jobs.store().datafeeds().await? {
             // The others are not to wait for one that is damaged.
@@ -54,11 +67,16 @@ impl Feeds {
             jobs,
             feeds: RwLock::new(feeds),
             changing: Mutex::default(),
+            opener,
+            runs: RwLock::default(),
+            timing: RwLock::default(),
+            reprocess_late_data,
         }));
         feeds
             .0
             .jobs
             .attach(Arc::new(Hook(Arc::downgrade(&feeds.0))));
+        feeds.go_on().await?;
         Ok(feeds)
     }
 
@@ -164,24 +182,25 @@ impl Feeds {
     pub async fn delete(&self, datafeed_id: &str, force: bool) -> Result<()> {
         let _changing = self.0.changing.lock().await;
         self.get(datafeed_id)?;
-        match (force, self.run_of(datafeed_id)) {
-            (true, Some(run)) => {
+        match self.run_of(datafeed_id).filter(|_| force) {
+            Some(run) => {
                 run.cut_off(Ending::Isolated);
                 run.ended().await;
             }
-            _ => self.check_stopped(datafeed_id, "delete")?,
+            None => self.check_stopped(datafeed_id, "delete")?,
         }
         self.0.jobs.store().delete_datafeed(datafeed_id).await?;
         self.0.feeds.write().remove(datafeed_id);
+        self.0.timing.write().remove(datafeed_id);
         Ok(())
     }
 
     /// How many datafeeds there are in each state that there is one in.
-    pub fn states(&self) -> BTreeMap<DatafeedState, u64> {
+    pub fn states(&self) -> BTreeMap<&'static str, u64> {
         let feeds: Vec<Arc<DatafeedConfig>> = self.0.feeds.read().values().cloned().collect();
         let mut states = BTreeMap::new();
         for feed in feeds {
-            *states.entry(self.status(&feed).state).or_default() += 1;
+            *states.entry(self.status(&feed).state.name()).or_default() += 1;
         }
         states
     }
@@ -243,10 +262,7 @@ struct Hook(Weak<Inner>);
 impl Attached for Hook {
     fn is_fed(&self, job_id: &str) -> bool {
         let feeds = self.0.upgrade().map(Feeds);
-        feeds.is_some_and(|feeds| {
-            let feed = feeds.of_job(job_id);
-            feed.is_some_and(|feed| feeds.run_of(&feed.datafeed_id).is_some())
-        })
+        feeds.is_some_and(|feeds| feeds.runs().iter().any(|run| run.plan().job_id == job_id))
     }
 
     fn let_go<'a>(&'a self, job_id: &'a str, force: bool) -> BoxFuture<'a, Result<()>> {

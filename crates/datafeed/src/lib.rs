@@ -18,6 +18,7 @@ pub mod ndjson;
 mod preview;
 pub mod projection;
 mod row;
+pub mod run;
 mod scanner;
 pub mod source;
 

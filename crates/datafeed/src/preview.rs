@@ -6,6 +6,7 @@ use tidewatch_jobs::{JobError, Result};
 
 use crate::config::{DatafeedConfig, NewDatafeed};
 use crate::feeds::Feeds;
+use crate::run::refused;
 use crate::source::Window;
 
 /// What is previewed is under these names where there are none.
@@ -36,9 +37,9 @@ impl Feeds {
         };
         let (datafeed, job) = self.previewed(request)?;
         let source = self.source(&datafeed, &job)?;
-        source.check().await?;
+        source.check().await.map_err(refused)?;
         let size = datafeed.scroll_size.max(1) as usize;
-        Ok(source.preview(window, size).await?)
+        source.preview(window, size).await.map_err(refused)
     }
 
     fn previewed(&self, request: PreviewRequest) -> Result<(DatafeedConfig, Job)> {

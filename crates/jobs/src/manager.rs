@@ -10,7 +10,7 @@ use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
 use tidewatch_store::{CategoryQuery, DatafeedRow, JobRow, ResultPage, ResultQuery, Store};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::attached::Attached;
 use crate::cluster::Cluster;
@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     /// Held while filters and calendars change, or what rules lean on them, and while names of jobs and groups are taken.
     pub resources: Mutex<()>,
     pub upgrades: Upgrades,
+    /// Told whenever a job's life takes a step.
+    pub steps: watch::Sender<()>,
     /// The datafeeds, once there are any.
     pub attached: OnceLock<Arc<dyn Attached>>,
 }
@@ -74,6 +76,7 @@ impl Jobs {
             room: Mutex::default(),
             resources: Mutex::default(),
             upgrades: Upgrades::default(),
+            steps: watch::Sender::default(),
             attached: OnceLock::new(),
         };
         let jobs = Self(Arc::new(inner));
@@ -402,7 +405,7 @@ impl Jobs {
             .collect()
     }
 
-    fn runner(&self, job_id: &str) -> Result<Arc<Runner>> {
+    pub(crate) fn runner(&self, job_id: &str) -> Result<Arc<Runner>> {
         let entry = self.entry(job_id)?;
         let is_open = entry.status.read().state == State::Opened;
         let runner = entry.runner.read().clone().filter(|_| is_open);

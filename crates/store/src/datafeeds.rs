@@ -66,6 +66,23 @@ impl Store {
             .await
     }
 
+    /// Keeps since when a datafeed's job has all that its source has. `false`: there is none of this id.
+    pub async fn save_datafeed_reading(&self, datafeed_id: &str, reading: &str) -> Result<bool> {
+        let sql = "UPDATE datafeeds SET reading = ?2 WHERE datafeed_id = ?1";
+        self.change_datafeed(datafeed_id, Some(reading.to_owned()), sql)
+            .await
+    }
+
+    /// What was kept last of a datafeed's reading.
+    pub async fn datafeed_reading(&self, datafeed_id: &str) -> Result<Option<String>> {
+        let sql = "SELECT reading FROM datafeeds WHERE datafeed_id = ?";
+        let reading: Option<Option<String>> = sqlx::query_scalar(sql)
+            .bind(datafeed_id)
+            .fetch_optional(self.readers())
+            .await?;
+        Ok(reading.flatten())
+    }
+
     async fn change_datafeed(
         &self,
         datafeed_id: &str,
@@ -154,6 +171,9 @@ mod tests {
         assert!(store.save_datafeed("d", "1").await.unwrap());
         assert!(store.set_datafeed_started("d", Some("2")).await.unwrap());
         assert!(store.save_datafeed_timing("d", "3").await.unwrap());
+        assert!(store.save_datafeed_reading("d", "4").await.unwrap());
+        assert_eq!(store.datafeed_reading("d").await.unwrap(), Some("4".into()));
+        assert_eq!(store.datafeed_reading("e").await.unwrap(), None);
         assert!(!store.save_datafeed("x", "1").await.unwrap());
         let changed = DatafeedRow {
             config: "1".to_owned(),

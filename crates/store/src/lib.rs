@@ -25,6 +25,7 @@ mod results;
 mod retention;
 mod reversion;
 pub mod script;
+pub mod search;
 mod snapshots;
 mod writer;
 

@@ -89,7 +89,7 @@ static FIELDS: &[(Column, Value)] = &[
     ),
     (
         Column::new("buckets.count", &["bc", "bucketsCount"], "bucket count").shown(),
-        |row| Cell::Count(row.timing.stats.bucket_count),
+        |row| Cell::Count(row.timing.bucket_count),
     ),
     (
         Column::new(
@@ -98,7 +98,7 @@ static FIELDS: &[(Column, Value)] = &[
             "number of searches ran by the datafeed",
         )
         .shown(),
-        |row| Cell::Count(row.timing.stats.search_count),
+        |row| Cell::Count(row.timing.search_count),
     ),
     (
         Column::new(
@@ -106,7 +106,7 @@ static FIELDS: &[(Column, Value)] = &[
             &["st", "searchTime"],
             "the total search time",
         ),
-        |row| Cell::Millis(row.timing.stats.total_search_time_ms as i64),
+        |row| Cell::Millis(row.timing.total_search_time_ms as i64),
     ),
     (
         Column::new(

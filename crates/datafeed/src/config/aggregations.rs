@@ -171,6 +171,7 @@ pub(super) fn check_form(given: &Map<String, Value>) -> std::result::Result<(), 
             kind,
             reason,
             cause: None,
+            about: None,
         };
         JobError::bad_request("Datafeed aggregations are not parsable").because(cause)
     };

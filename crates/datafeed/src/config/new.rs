@@ -24,7 +24,7 @@ pub struct NewDatafeed {
     pub job_id: Option<String>,
     /// What its document in Elasticsearch has; it says nothing.
     #[serde(default, rename = "config_type")]
-    _config_type: IgnoredAny,
+    pub(crate) _config_type: IgnoredAny,
     #[serde(default, deserialize_with = "query_delay")]
     pub query_delay: Option<TimeSpan>,
     #[serde(default, deserialize_with = "frequency")]
@@ -234,6 +234,7 @@ pub(super) fn script_fields<'de, D: Deserializer<'de>>(
                 kind: "parsing_exception",
                 reason,
                 cause: None,
+                about: None,
             };
             Error::custom(error.carried())
         };

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
-use tidewatch_store::query::{self, Context, FieldType, QueryError};
+use tidewatch_store::query::{self, Context, FieldType, Loose, QueryError};
 
 /// Of a Prometheus source: `{"promql": {"query": .., "step": ..}}` stands in the place of a query.
 pub const PROMQL: &str = "promql";
@@ -80,10 +80,8 @@ pub(super) fn check_local(query: &Map<String, Value>) -> Result<(), JobError> {
 
 fn parse(query: &Map<String, Value>) -> Result<(), QueryError> {
     // What the fields are is known when the indices are.
-    let context = Context {
-        type_of: &|_| FieldType::Keyword,
-        date: &|_, _| Ok(0),
-    };
+    let fields = Loose(|_| FieldType::Keyword);
+    let context = Context::new(&fields);
     query::parse(&Value::Object(query.clone()), &context).map(drop)
 }
 
@@ -136,6 +134,7 @@ fn refusal(error: QueryError) -> JobError {
         kind: error.kind,
         reason: error.reason,
         cause: None,
+        about: None,
     }
 }
 

@@ -22,7 +22,8 @@ pub use schema::{Field, FieldType, Loose, Nothing, Schema};
 pub use typed::{query_string, simple_query_string};
 pub use words::of as words_of;
 
-pub(crate) use parse::{fault, location, refuse};
+pub(crate) use matching::as_field;
+pub(crate) use parse::fault;
 
 /// What documents are asked for. A field is a path with dots; `_id` and `_index` are fields too.
 #[derive(Debug, Clone, PartialEq)]

@@ -62,11 +62,6 @@ pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T> {
     Err(fault("parsing_exception", reason))
 }
 
-/// Where Elasticsearch would say that a mistake is. Documents are read as a whole here, and no place is kept.
-pub(crate) fn location(reason: &str) -> String {
-    format!("[1:1] {reason}")
-}
-
 /// Reads a query: an object with one field, its kind.
 ///
 /// # Errors
