@@ -13,6 +13,8 @@ use super::{
     ChunkingConfig, DatafeedConfig, DelayedDataCheck, IndicesOptions, SCROLL_SIZE, delay,
     invalid_value, query,
 };
+use crate::run::refused;
+use crate::source::sources::{Place, place};
 
 /// The body of a request to create a datafeed.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -154,11 +156,11 @@ impl DatafeedConfig {
         }
     }
 
-    /// What is left to other sources is none of the embedded index'.
+    /// It reads from one source, and asks the embedded index nothing that it can't answer.
     pub(super) fn check_source(&self) -> Result<(), JobError> {
-        match self.indices.iter().all(|name| name.contains(':')) {
-            true => Ok(()),
-            false => query::check_local(&self.query),
+        match place(&self.indices).map_err(refused)?.0 {
+            Place::Here => query::check_local(&self.query),
+            Place::Named(_) => Ok(()),
         }
     }
 }

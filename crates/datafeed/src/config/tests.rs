@@ -121,7 +121,7 @@ fn what_is_given_is_kept() {
         datafeed(json!({"max_empty_searches": -1})).max_empty_searches,
         None
     );
-    let aliases = json!({"indexes": "one", "indices": ["two"], "aggs": by_minutes(5)});
+    let aliases = json!({"indexes": ["one"], "indices": ["two"], "aggs": by_minutes(5)});
     let config = datafeed(aliases);
     assert_eq!(config.indices, ["two"]);
     assert!(config.aggregations.is_some());
@@ -261,6 +261,12 @@ fn other_sources_are_asked_what_the_embedded_index_is_not() {
     let mut remote = elsewhere;
     remote["indices"] = json!(["prod:web-*"]);
     datafeed(remote);
+    let several = json!({"indices": ["prod:web-*", "web-*"]});
+    assert_eq!(
+        refused(several),
+        "a datafeed reads from one source, but its indices [prod:web-*,web-*] are of several"
+    );
+    datafeed(json!({"indices": ["<web-{now/d{yyyy|+12:00}}>"]}));
     let promql = json!({"promql": {"query": "rate(x[1m])", "step": "30s"}});
     datafeed(json!({"indices": ["prom:*"], "query": promql}));
     assert_eq!(
