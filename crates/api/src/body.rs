@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tidewatch_jobs::JobError;
 use tidewatch_model::units::UNNAMED;
 
@@ -82,6 +83,22 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], parser: &'static str) -> Result<
     read().map_err(|failure| match failure {
         Failure::Told(error) => ApiError(*error),
         failure => ApiError::illegal_argument(failure.to_string()),
+    })
+}
+
+/// A body whose fields are looked at one by one.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let told = error.to_string();
+        let told = told
+            .rsplit_once(" at line ")
+            .map_or(told.as_str(), |(told, _)| told);
+        let (line, column) = (error.line(), error.column());
+        let cause = JobError {
+            kind: "json_parse_exception",
+            ..JobError::illegal_argument(told)
+        };
+        ApiError(x_content(format!("[{line}:{column}] {told}")).because(cause))
     })
 }
 

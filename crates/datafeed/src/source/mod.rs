@@ -5,10 +5,15 @@
 //! must be known to go on, and nothing is read twice. Records of the same time always come in the same order, since
 //! sums depend on it.
 
+pub mod files;
 pub mod flatten;
 mod http;
+mod prometheus;
+mod remote;
 mod settings;
 pub mod sources;
+#[cfg(test)]
+mod standin;
 mod wanted;
 
 use futures_util::future::BoxFuture;
