@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tantivy::{DocAddress, Score};
 
+use super::Target;
 use super::error::{Result, SearchError};
 use super::request::Search;
 use super::sort::{Bound, Key};
@@ -172,10 +173,13 @@ impl<'s> Top<'s> {
     }
 
     /// Those of the page.
-    pub fn page(mut self) -> Vec<Candidate> {
+    pub fn take_page(&mut self) -> Vec<Candidate> {
         self.trim();
         let from = usize::try_from(self.search.from).unwrap_or_default();
-        self.held.into_iter().skip(from).collect()
+        std::mem::take(&mut self.held)
+            .into_iter()
+            .skip(from)
+            .collect()
     }
 }
 
@@ -188,8 +192,27 @@ fn orders(keys: &[Key], a: &[Option<Datum>], b: &[Option<Datum>]) -> Ordering {
     each.fold(Ordering::Equal, Ordering::then)
 }
 
+/// What is told of a document of a target. None: it is no document of that target.
+pub(super) fn told_hit(
+    search: &Search,
+    target: &Target,
+    bounds: &[Bound],
+    candidate: Candidate,
+) -> Result<Option<Hit>> {
+    match (target, &candidate.place) {
+        (Target::Documents { view, .. }, Place::Document(address)) => {
+            let address = *address;
+            of_document(search, view, bounds, candidate, address).map(Some)
+        }
+        (Target::Results { source, schema }, Place::Result { .. }) => {
+            of_result(search, &source.index, &**schema, bounds, candidate).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// What is told of a document of an index.
-pub(super) fn of_document(
+fn of_document(
     search: &Search,
     view: &View,
     bounds: &[Bound],
@@ -236,7 +259,7 @@ pub(super) fn of_document(
 }
 
 /// What is told of a result.
-pub(super) fn of_result(
+fn of_result(
     search: &Search,
     index: &str,
     schema: &dyn Schema,

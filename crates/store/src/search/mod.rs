@@ -1,5 +1,6 @@
 //! One search for everything: users' documents by tantivy, results by SQL.
 
+mod aggregations;
 mod asked;
 mod compile;
 mod error;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use aggregations::Aggregation;
 pub use asked::Asked;
 pub use error::{Result, SearchError};
 pub use hits::Hit;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::aggregations::Aggregation;
 use super::asked::Asked;
 use super::error::{Result, fault, illegal, refuse};
 use super::shown::Shown;
@@ -72,6 +73,9 @@ pub struct Search {
     pub fields: Vec<Asked>,
     /// From columns.
     pub docvalue_fields: Vec<Asked>,
+    pub aggregations: Vec<Aggregation>,
+    /// Whether their names are told with their types.
+    pub typed_keys: bool,
     pub min_score: Option<f64>,
     /// Documents of an index after which it is left; 0 for none.
     pub terminate_after: u64,
@@ -97,6 +101,8 @@ impl Default for Search {
             source: Shown::default(),
             fields: Vec::new(),
             docvalue_fields: Vec::new(),
+            aggregations: Vec::new(),
+            typed_keys: false,
             min_score: None,
             terminate_after: 0,
             version: false,
@@ -167,6 +173,7 @@ impl Search {
             }
             "fields" => self.fields = Asked::parse(name, &value)?,
             "docvalue_fields" => self.docvalue_fields = Asked::parse(name, &value)?,
+            "aggs" | "aggregations" => self.aggregations = Aggregation::parse(&value)?,
             "runtime_mappings" => match value {
                 Value::Object(fields) => self.runtime = fields,
                 _ => return Err(wrong()),

@@ -3,12 +3,15 @@
 use tantivy::{DocAddress, DocId, SegmentOrdinal, TERMINATED};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use serde_json::{Map, Value};
+
+use super::aggregations::{At, Tally};
 use super::error::Result;
-use super::hits::{self, Candidate, Hit, Place, Top};
+use super::hits::{Candidate, Hit, Place, Top, told_hit};
 use super::matches::Matches;
 use super::request::Search;
 use super::scan::segments;
-use super::sort::{Bound, Key};
+use super::sort::Bound;
 use super::values::{Datum, FieldValues};
 use super::view::View;
 use super::{Target, now};
@@ -22,6 +25,8 @@ pub struct Found {
     /// How many documents match.
     pub total: u64,
     pub max_score: Option<f32>,
+    /// None where none were asked for.
+    pub aggregations: Option<Map<String, Value>>,
     /// An index was left before its end, as `terminate_after` says.
     pub terminated_early: bool,
 }
@@ -38,9 +43,11 @@ impl Store {
         search.check()?;
         let mut order: Vec<&Target> = targets.iter().collect();
         order.sort_by(|a, b| a.index().cmp(b.index()));
+        let now = now();
         let mut state = State {
             search,
-            now: now(),
+            now,
+            tally: Tally::new(&search.aggregations, now)?,
             top: Top::new(search),
             bounds: Vec::new(),
             found: Found::default(),
@@ -83,6 +90,7 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
 struct State<'s> {
     search: &'s Search,
     now: i64,
+    tally: Tally<'s>,
     top: Top<'s>,
     /// How each target sorts.
     bounds: Vec<Vec<Bound>>,
@@ -99,6 +107,7 @@ impl State<'_> {
             .collect();
         self.bounds.push(bounds?);
         self.top.bind(schema);
+        self.tally.bind(schema, view, self.bounds.len() - 1)?;
         Ok(self.bounds.last().cloned().unwrap_or_default())
     }
 
@@ -111,7 +120,8 @@ impl State<'_> {
             Some(query) => Some(Matches::new(view, &[query], self.now, false)?),
             None => None,
         };
-        let counts_only = self.top.is_empty() && search.min_score.is_none();
+        let counts_only =
+            self.top.is_empty() && self.tally.is_empty() && search.min_score.is_none();
         let mut left = match search.terminate_after {
             0 => u64::MAX,
             most => most,
@@ -121,7 +131,8 @@ impl State<'_> {
                 self.found.total += matches.count(view, segment)?;
                 continue;
             }
-            let mut of_segment = OfSegment::open(view, segment, search, target, &bounds)?;
+            let mut of_segment = OfSegment::open(view, segment, search, target, bounds.clone())?;
+            self.tally.open(view, segment)?;
             let mut docs = matches.of(view, segment)?;
             let mut passing = match &after {
                 Some(after) => Some(after.of(view, segment)?),
@@ -142,6 +153,11 @@ impl State<'_> {
                     break;
                 }
                 left -= 1;
+                self.tally.take(At {
+                    doc,
+                    score,
+                    json: None,
+                })?;
                 if let Some(passing) = &mut passing {
                     passing.seek(doc);
                     if passing.doc() != doc {
@@ -175,6 +191,7 @@ impl State<'_> {
             None => Query::All,
         };
         let mut number = 0;
+        let mut refused = None;
         let mut take = |found: crate::Found| {
             let document = Document {
                 index: &source.index,
@@ -183,17 +200,29 @@ impl State<'_> {
                 schema: None,
             };
             number += 1;
-            if !query.matches(document) || !passing.matches(document) {
+            if !query.matches(document) {
+                return true;
+            }
+            let taken = match self.tally.is_empty() {
+                true => Ok(()),
+                false => self.tally.take(At {
+                    doc: 0,
+                    score: 1.0,
+                    json: Some((document, number)),
+                }),
+            };
+            if let Err(error) = taken {
+                refused = Some(error);
+                return false;
+            }
+            if !passing.matches(document) {
                 return true;
             }
             self.found.total += 1;
             if self.top.is_empty() {
                 return true;
             }
-            let keys = self.search.sort.iter().zip(&bounds);
-            let sort = keys
-                .map(|(key, bound)| of_result(key, bound, document, target, number))
-                .collect();
+            let sort = of_result(self.search, &bounds, document, target, number);
             self.top.offer(Candidate {
                 sort,
                 score: 1.0,
@@ -208,35 +237,30 @@ impl State<'_> {
         };
         let narrowed = Bounds::of(&query);
         store.scan_documents(source, &narrowed, &mut take).await?;
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     fn finish(self, targets: &[&Target]) -> Result<Found> {
         let Self {
             search,
-            top,
+            mut top,
+            tally,
             bounds,
             mut found,
             ..
         } = self;
-        for candidate in top.page() {
-            let (Some(target), Some(bounds)) =
-                (targets.get(candidate.target), bounds.get(candidate.target))
-            else {
-                continue;
-            };
-            found.hits.push(match target {
-                Target::Documents { view, .. } => {
-                    let address = match &candidate.place {
-                        Place::Document(address) => *address,
-                        Place::Result { .. } => continue,
-                    };
-                    hits::of_document(search, view, bounds, candidate, address)?
-                }
-                Target::Results { source, schema } => {
-                    hits::of_result(search, &source.index, &**schema, bounds, candidate)?
-                }
-            });
+        for candidate in top.take_page() {
+            let target = targets
+                .get(candidate.target)
+                .zip(bounds.get(candidate.target));
+            if let Some((target, bounds)) = target {
+                found
+                    .hits
+                    .extend(told_hit(search, target, bounds, candidate)?);
+            }
+        }
+        if !tally.is_empty() {
+            found.aggregations = Some(tally.answer(targets, search.typed_keys)?);
         }
         found.max_score = found
             .hits
@@ -252,47 +276,51 @@ fn own_order(target: usize, number: u64) -> Datum {
     Datum::I64((target | number).cast_signed())
 }
 
-fn of_result(
-    key: &Key,
-    bound: &Bound,
+/// What a document in JSON is sorted by.
+pub(super) fn of_result(
+    search: &Search,
+    bounds: &[Bound],
     document: Document<'_>,
     target: usize,
     number: u64,
-) -> Option<Datum> {
-    let mut all = Vec::new();
-    match key.field.as_str() {
-        "_score" => all.push(Datum::F64(1.0)),
-        "_doc" | "_shard_doc" => all.push(own_order(target, number)),
-        "_id" => all.push(Datum::Str(document.id.to_owned())),
-        "_index" => all.push(Datum::Str(document.index.to_owned())),
-        field => {
-            values(document.source, field, &mut |value| {
-                all.extend(Datum::of(value));
-                false
-            });
+) -> Vec<Option<Datum>> {
+    let each = search.sort.iter().zip(bounds).map(|(key, bound)| {
+        let mut all = Vec::new();
+        match key.field.as_str() {
+            "_score" => all.push(Datum::F64(1.0)),
+            "_doc" | "_shard_doc" => all.push(own_order(target, number)),
+            "_id" => all.push(Datum::Str(document.id.to_owned())),
+            "_index" => all.push(Datum::Str(document.index.to_owned())),
+            field => {
+                values(document.source, field, &mut |value| {
+                    all.extend(Datum::of(value));
+                    false
+                });
+            }
         }
-    }
-    key.value(&mut all, bound)
+        key.value(&mut all, bound)
+    });
+    each.collect()
 }
 
 /// A segment whose documents are offered for the page.
-struct OfSegment<'s> {
+pub(super) struct OfSegment<'s> {
     search: &'s Search,
     target: usize,
     segment: SegmentOrdinal,
-    bounds: &'s [Bound],
+    bounds: Vec<Bound>,
     columns: Vec<FieldValues>,
     seq_nos: std::sync::Arc<dyn tantivy::columnar::ColumnValues<u64>>,
     values: Vec<Datum>,
 }
 
 impl<'s> OfSegment<'s> {
-    fn open(
+    pub fn open(
         view: &View,
         segment: SegmentOrdinal,
         search: &'s Search,
         target: usize,
-        bounds: &'s [Bound],
+        bounds: Vec<Bound>,
     ) -> Result<Self> {
         let columns: Result<Vec<FieldValues>> = search
             .sort
@@ -313,13 +341,13 @@ impl<'s> OfSegment<'s> {
         })
     }
 
-    fn offer(&mut self, doc: DocId, score: f32, top: &mut Top<'_>) -> Result<()> {
+    pub fn offer(&mut self, doc: DocId, score: f32, top: &mut Top<'_>) -> Result<()> {
         let number = self.seq_nos.get_val(doc);
         if top.is_beaten(score, self.target, number) {
             return Ok(());
         }
         let mut sort = Vec::with_capacity(self.search.sort.len());
-        for (at, (key, bound)) in self.search.sort.iter().zip(self.bounds).enumerate() {
+        for (at, (key, bound)) in self.search.sort.iter().zip(&self.bounds).enumerate() {
             let value = match key.field.as_str() {
                 "_score" => Some(Datum::F64(score.into())),
                 "_doc" | "_shard_doc" => Some(own_order(self.target, number)),
