@@ -142,6 +142,7 @@ pub fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
         ("custom_rules", _) => "detection_rule",
         ("conditions", _) => "rule_condition",
         ("events", _) => "scheduled_event",
+        ("job_config", _) => "job_details",
         (field, _) => field,
     }
 }

@@ -12,9 +12,9 @@ use tidewatch_jobs::JobError;
 use tidewatch_jobs::documents::{Index, Meant};
 use tidewatch_store::index;
 use tidewatch_store::query::Query;
+use tidewatch_store::search::Shown;
 
 use super::bulk::answer::quote;
-use super::fields::Shown;
 use super::named::single;
 use crate::ApiState;
 use crate::error::{ApiError, Result, json_response};
@@ -50,8 +50,10 @@ impl ShownParams {
     }
 
     pub fn shown(&self) -> Result<Shown> {
-        self.value()
-            .map_or_else(|| Ok(Shown::default()), |value| Shown::parse(&value))
+        match self.value() {
+            Some(value) => Ok(Shown::parse(&value)?),
+            None => Ok(Shown::default()),
+        }
     }
 }
 

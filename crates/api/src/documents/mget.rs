@@ -7,8 +7,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
+use tidewatch_store::search::Shown;
 
-use super::fields::Shown;
 use super::get::{self, ShownParams};
 use super::named::single;
 use crate::error::{ApiError, Result, details, json_response};

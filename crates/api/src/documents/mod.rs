@@ -1,18 +1,14 @@
 //! Documents and their indices: users' own, and Elasticsearch's internal ones, which old clusters' results are written
 //! to and dashboards read.
 
-mod aggregated;
-mod aggregations;
 mod aliases;
 mod analyze;
 mod bulk;
 mod by_query;
 mod count;
 mod field_caps;
-mod fields;
 mod get;
 mod indices;
-mod interval;
 mod mappings;
 mod mget;
 mod msearch;
@@ -24,7 +20,6 @@ mod resolve;
 mod scroll;
 mod search;
 mod settings;
-mod sort;
 mod stats;
 mod update;
 
@@ -32,8 +27,7 @@ use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post, put};
-use serde_json::{Map, Value};
-use tidewatch_jobs::JobError;
+use serde_json::Value;
 
 use crate::error::{ApiError, json_response};
 use crate::{ApiState, VERSION};
@@ -98,15 +92,6 @@ fn acknowledged() -> Response {
 /// What is told of an index as one shard: `_shards` of an answer.
 fn shards(count: usize) -> Value {
     serde_json::json!({"total": count, "successful": count, "failed": 0})
-}
-
-/// The fields of a document.
-fn source(bytes: &[u8]) -> std::result::Result<Map<String, Value>, JobError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let reason = format!("[{line}:{column}] failed to parse: {error}");
-        JobError::new(400, "document_parsing_exception", reason)
-    })
 }
 
 fn bad_request(kind: &'static str, reason: String) -> ApiError {

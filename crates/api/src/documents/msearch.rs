@@ -13,7 +13,7 @@ use tidewatch_jobs::JobError;
 use super::bad_request;
 use super::bulk::LONGEST;
 use super::named::Named;
-use super::search::{self, Parameters};
+use super::search;
 use crate::ApiState;
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
@@ -138,11 +138,6 @@ async fn one(
     body: Object,
 ) -> Result<String> {
     let mut index = index.map(str::to_owned);
-    let parameters = Parameters {
-        rest_total_hits_as_int: asked.rest_total_hits_as_int,
-        typed_keys: asked.typed_keys,
-        ..Parameters::default()
-    };
     for (name, value) in header {
         match name.as_str() {
             "index" | "indices" => index = Some(list(&value)),
@@ -162,11 +157,7 @@ async fn one(
             }
         }
     }
-    let asked = search::Asked {
-        named,
-        parameters,
-        ..search::Asked::default()
-    };
+    let asked = search::Asked::named(named, asked.rest_total_hits_as_int, asked.typed_keys);
     search::found(state, index.as_deref(), asked, body).await
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
 use tidewatch_jobs::documents::{Context, is_id};
 use tidewatch_model::units::TimeSpan;
-use tidewatch_store::search::{Found, Search, Target};
+use tidewatch_store::search::{Counted, Found, Search, Target};
 
 use super::named::Named;
 use super::{ok, search};
@@ -60,7 +60,7 @@ pub async fn begin(
     keep_alive: Duration,
     started: Instant,
 ) -> Result<String> {
-    let as_number = search.counted == tidewatch_store::search::Counted::AsNumber;
+    let as_number = search.counted == Counted::AsNumber;
     let mut scroll = search::scroll_of(targets, search)?;
     let mut found = search::run(state, &scroll.targets, &scroll.search).await?;
     scroll.total = found.total;
@@ -165,7 +165,8 @@ async fn turn(state: ApiState, id: Option<String>, uri: &Uri, body: Body) -> Res
     let mut found = Found::default();
     if scroll.after.is_some() {
         scroll.search.search_after = scroll.after.clone();
-        scroll.search.counted = tidewatch_store::search::Counted::Not;
+        scroll.search.counted = Counted::Not;
+        scroll.search.aggregations.clear();
         found = search::run(&state, &scroll.targets, &scroll.search).await?;
     }
     scroll.turn(&mut found);

@@ -82,7 +82,7 @@ impl Queried {
 /// Parameters of a search; a body says the rest.
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-pub struct Parameters {
+struct Parameters {
     from: Option<i64>,
     size: Option<i64>,
     sort: Option<String>,
@@ -93,8 +93,8 @@ pub struct Parameters {
     terminate_after: Option<i64>,
     stored_fields: Option<String>,
     docvalue_fields: Option<String>,
-    pub rest_total_hits_as_int: bool,
-    pub typed_keys: bool,
+    rest_total_hits_as_int: bool,
+    typed_keys: bool,
     scroll: Option<String>,
     explain: Option<bool>,
 }
@@ -102,8 +102,8 @@ pub struct Parameters {
 /// All parameters of a search.
 #[derive(Debug, Default)]
 pub struct Asked {
-    pub named: Named,
-    pub parameters: Parameters,
+    named: Named,
+    parameters: Parameters,
     queried: Queried,
     shown: ShownParams,
 }
@@ -117,6 +117,19 @@ impl Asked {
             shown: ShownParams::deserialize(&mut params)?,
             parameters: params.read()?,
         })
+    }
+
+    /// Of a search among several, which has no parameters of its own.
+    pub fn named(named: Named, rest_total_hits_as_int: bool, typed_keys: bool) -> Self {
+        Self {
+            named,
+            parameters: Parameters {
+                rest_total_hits_as_int,
+                typed_keys,
+                ..Parameters::default()
+            },
+            ..Self::default()
+        }
     }
 
     /// What the parameters say, over what the body said.
@@ -145,6 +158,7 @@ impl Asked {
                 _ => Counted::AsNumber,
             };
         }
+        search.typed_keys = asked.typed_keys;
         search.track_scores = asked.track_scores.unwrap_or(search.track_scores);
         search.version = asked.version.unwrap_or(search.version);
         search.seq_no_primary_term = asked
@@ -373,6 +387,10 @@ pub fn told(
     // What was read as JSON is written as such.
     let hits = serde_json::to_string(&found.hits).unwrap_or_else(|_| "[]".to_owned());
     text.push_str(&format!("\"max_score\":{best},\"hits\":{hits}}}"));
+    if let Some(aggregations) = &found.aggregations {
+        let aggregations = serde_json::to_string(aggregations).unwrap_or_default();
+        text.push_str(&format!(",\"aggregations\":{aggregations}"));
+    }
     text.push('}');
     text
 }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tidewatch_jobs::documents::Destination;
 use tidewatch_store::index::Op;
+use tidewatch_store::search::Shown;
 
 use super::bulk::What;
 use super::bulk::update::Update;
-use super::fields::Shown;
 use super::get::{self, ShownParams};
 use super::named::Refresh;
 use super::one::{Asked, Conditions, IGNORED, LARGEST, carry_out, write};

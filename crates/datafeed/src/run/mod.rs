@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use plan::{Chunks, Plan};
+pub(crate) use start::refused;
 pub use start::{StartRequest, StopRequest};
 pub use status::{DatafeedState, RunningState, SearchInterval, Status};
 pub use timing::{HourlyAverage, Shown as ShownTimingStats, TimingStats};

@@ -362,7 +362,8 @@ fn reprocesses(job: &Job) -> Option<bool> {
     settings.get("reprocess_late_data")?.as_bool()
 }
 
-fn refused(error: SourceError) -> JobError {
+/// Why a source can't be read, as an answer has it.
+pub(crate) fn refused(error: SourceError) -> JobError {
     match error {
         SourceError::Unavailable(reason) => JobError::new(503, "status_exception", reason),
         SourceError::Refused {

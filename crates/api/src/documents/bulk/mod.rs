@@ -17,11 +17,11 @@ use serde::Deserialize;
 use tidewatch_jobs::JobError;
 use tidewatch_jobs::documents::{Destination, Outcome};
 use tidewatch_store::index::{Index, Op, Write};
+use tidewatch_store::search::Shown;
 
 pub use self::lines::What;
 use self::lines::{Action, Lines, Options};
 use self::update::Update;
-use super::fields::Shown;
 use super::get::{self, ShownParams};
 use super::named::Refresh;
 use super::one::{Conditions, IGNORED, LARGEST, check_pipeline};
@@ -318,7 +318,7 @@ fn write(action: Action) -> std::result::Result<(Write, Option<Shown>), JobError
             conditions.if_seq_no = conditions.if_seq_no.or(said.if_seq_no);
             conditions.if_primary_term = conditions.if_primary_term.or(said.if_primary_term);
             shown = match said.source.or(options.source) {
-                Some(source) => Some(Shown::parse(&source).map_err(|error| error.0)?),
+                Some(source) => Some(Shown::parse(&source)?),
                 None => None,
             };
             (Op::Update(Box::new(said.update)), Bytes::new())
