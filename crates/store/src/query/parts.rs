@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::parse::{Context, Object, Result, fault, known, number, object, refuse, text};
 use super::schema::Field;
+use super::words;
 use super::{FieldType, How, Limit, Pattern, Query};
 use crate::dates::{self, DateFormat, Zone};
 
@@ -459,13 +460,13 @@ impl Asked {
             return refuse(format!("[match] query does not support [{value}]"));
         };
         let field = context.field(path);
-        let Some(field) = field.filter(|field| field.of == FieldType::Text) else {
+        if field.is_none_or(|field| field.of != FieldType::Text) {
             return match is(context, path, value, false) {
                 Err(_) if self.lenient => Ok(Query::None),
                 query => query,
             };
-        };
-        let words = field.analyzer.words(&text);
+        }
+        let words = words::of(&text);
         if words.is_empty() {
             return Ok(if self.zero_is_all {
                 Query::All
