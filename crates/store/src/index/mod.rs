@@ -8,16 +8,30 @@
 
 mod address;
 mod aliases;
+mod applier;
+mod catalogue;
 mod document;
 mod engine;
 mod error;
 mod gate;
 mod indices;
 mod json;
+mod lookup;
 mod mapping;
+mod names;
 mod reader;
+mod recent;
 mod schema;
+mod seats;
+mod settings;
+mod shard;
+mod tokenizer;
+mod translog;
 mod write;
+mod writing;
+
+#[cfg(test)]
+mod tests;
 
 pub use address::{address_key, address_of, network_keys};
 pub use aliases::{Alias, AliasAction};
@@ -27,6 +41,9 @@ pub use indices::{Creation, Indices};
 pub use mapping::{
     DateFormats, Dynamic, Field, Found, Instant, Kind, Limits, Mapping, Object, Place, iso_text,
 };
+pub use names::{check_alias, check_id, check_index};
 pub use reader::{Column, Hit, Reader, Values, turned, unturned};
 pub use schema::{FIELD_NAMES, PHYSICAL, Physical};
+pub use settings::Settings;
+pub use tokenizer::words;
 pub use write::{Done, Effect, Op, Outcome, Stored, Update, Versioned, Write};

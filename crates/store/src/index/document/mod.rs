@@ -100,7 +100,7 @@ pub struct Batch {
     /// The mapping that they were read by.
     pub mapping: Arc<Mapping>,
     /// Given back when the last of them is indexed.
-    pub hold: Hold,
+    pub hold: Arc<Hold>,
 }
 
 /// A value of a document: of one of the physical fields, or of a path in one.

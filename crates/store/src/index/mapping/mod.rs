@@ -26,7 +26,7 @@ use tree::Tree;
 
 pub use dates::{DateFormats, Instant, iso_text};
 pub use field::{Field, Kind, Place};
-pub(super) use params::{boolean, plain};
+pub(super) use params::plain;
 pub(super) use parse::{check_parts, join};
 
 /// What becomes of a field that a document has and the mapping has not.
