@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value};
 
 use super::schema::{Field, FieldType, Schema};
-use super::words;
 use super::{How, Limit, Query, parts};
 use crate::dates::Zone;
 
@@ -129,7 +128,7 @@ fn any_term(document: Document<'_>, path: &str, wanted: &mut dyn FnMut(&Value) -
     match field.filter(|field| field.of == FieldType::Text) {
         None => any(document, path, wanted),
         Some(_) => any(document, path, &mut |value| {
-            let words = words::of(value.as_str().unwrap_or_default());
+            let words = crate::index::words(value.as_str().unwrap_or_default());
             words.into_iter().any(|word| wanted(&word.into()))
         }),
     }
@@ -317,7 +316,7 @@ fn has_words(document: Document<'_>, field: Option<&str>, words: &[String], how:
             let mut found = vec![false; words.len()];
             let mut phrase = false;
             any(document, path, &mut |value| {
-                let text = words::of(value.as_str().unwrap_or_default());
+                let text = crate::index::words(value.as_str().unwrap_or_default());
                 for (found, word) in found.iter_mut().zip(words) {
                     *found |= text.contains(word);
                 }

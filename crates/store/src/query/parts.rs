@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::parse::{Context, Object, Result, fault, known, number, object, refuse, text};
 use super::schema::Field;
-use super::words;
 use super::{FieldType, How, Limit, Pattern, Query};
 use crate::dates::{self, DateFormat, Zone};
 
@@ -466,7 +465,7 @@ impl Asked {
                 query => query,
             };
         }
-        let words = words::of(&text);
+        let words = crate::index::words(&text);
         if words.is_empty() {
             return Ok(if self.zero_is_all {
                 Query::All
