@@ -37,8 +37,8 @@ impl Server {
             .with_context(|| format!("can't listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let store = Store::open(&settings.data_dir).await?;
-        let sources = Sources::new(&BTreeMap::new(), Some(store.clone()))?;
         let jobs = Jobs::start(store, settings.jobs).await?;
+        let sources = Sources::new(&BTreeMap::new(), Some(jobs.clone()))?;
         let feeds = Feeds::start(jobs.clone(), Arc::new(sources), false).await?;
         let identity = Arc::new(Identity::load(&jobs, address.to_string()).await?);
         let router = tidewatch_api::router(ApiState {
