@@ -75,21 +75,9 @@ pub(super) fn check_local(query: &Map<String, Value>) -> Result<(), JobError> {
 }
 
 fn parse(query: &Map<String, Value>) -> Result<(), QueryError> {
-    let context = Context::new(&Unknown);
+    // What the fields are is known when the indices are.
+    let context = Context::new(&Nothing);
     query::parse(&Value::Object(query.clone()), &context).map(drop)
-}
-
-/// What the fields are is known when the indices are.
-struct Unknown;
-
-impl Schema for Unknown {
-    fn field(&self, _: &str) -> Option<Field> {
-        None
-    }
-
-    fn matching(&self, _: &str) -> Vec<String> {
-        Vec::new()
-    }
 }
 
 fn is_known_elsewhere(error: &QueryError) -> bool {
