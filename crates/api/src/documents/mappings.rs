@@ -82,7 +82,7 @@ async fn put(
     params.finish()?;
     let mapping = changes(body, "a mapping").await?;
     for index in own(state.jobs.meant(&expression, reading).await?, "the mapping")? {
-        index.put_mapping(&mapping).await?;
+        index.put_mapping(mapping.clone()).await?;
     }
     Ok(acknowledged())
 }

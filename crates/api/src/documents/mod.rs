@@ -27,8 +27,7 @@ use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post, put};
-use serde_json::{Map, Value};
-use tidewatch_jobs::JobError;
+use serde_json::Value;
 
 use crate::error::{ApiError, json_response};
 use crate::{ApiState, VERSION};

@@ -26,55 +26,46 @@ pub fn routes() -> Router<ApiState> {
         .route("/{index}/_settings/{names}", get(some))
 }
 
-/// The settings of an index, as answers have them: as a tree, or flat.
-pub fn of(name: &str, index: &Meant, flat: bool) -> Value {
-    let settings: Value = match index {
-        Meant::Own { index, .. } => index.settings().into(),
-        Meant::Internal(_) => json!({"index": {
-            "hidden": "true", "number_of_shards": "1", "number_of_replicas": "0", "provided_name": name
-        }}),
+/// The settings of an index by their whole names.
+fn flat(name: &str, index: &Meant) -> Map<String, Value> {
+    let internal = || {
+        [
+            ("index.hidden", "true"),
+            ("index.number_of_shards", "1"),
+            ("index.number_of_replicas", "0"),
+            ("index.provided_name", name),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect()
     };
-    match flat {
-        true => flatten(&settings).into(),
-        false => settings,
+    match index {
+        Meant::Own { index, .. } => index.flat_settings(),
+        Meant::Internal(_) => internal(),
     }
 }
 
-fn flatten(settings: &Value) -> Map<String, Value> {
-    fn add(path: &str, value: &Value, flat: &mut Map<String, Value>) {
-        match value {
-            Value::Object(inner) => {
-                for (name, value) in inner {
-                    match path {
-                        "" => add(name, value, flat),
-                        path => add(&format!("{path}.{name}"), value, flat),
-                    }
-                }
-            }
-            value => {
-                flat.insert(path.to_owned(), value.clone());
-            }
-        }
+/// The settings of an index, as answers have them: as a tree, or flat.
+pub fn of(name: &str, index: &Meant, is_flat: bool) -> Value {
+    let settings = flat(name, index);
+    match is_flat {
+        true => settings.into(),
+        false => tree(settings),
     }
-    let mut flat = Map::new();
-    add("", settings, &mut flat);
-    flat
 }
 
-/// Of settings, those whose names fit, as a tree.
-fn only(settings: &Value, names: &str) -> Value {
+fn tree(settings: Map<String, Value>) -> Value {
     let mut tree = json!({});
-    for (name, value) in flatten(settings) {
-        if names
-            .split(',')
-            .any(|pattern| pattern == "_all" || wildcard(pattern, &name))
-        {
-            let mut at = &mut tree;
-            for part in name.split('.') {
-                at = &mut at[part];
+    for (name, value) in settings {
+        let mut at = &mut tree;
+        for part in name.split('.') {
+            // A setting may be a part of another's name.
+            if !at.is_object() {
+                *at = json!({});
             }
-            *at = value;
+            at = &mut at[part];
         }
+        *at = value;
     }
     tree
 }
@@ -113,10 +104,16 @@ async fn some(
     })?;
     let asked: Asked = params.read()?;
     told(&state, &expression, reading, |name, index| {
-        let settings = only(&of(name, index, false), &names);
+        let mut settings = flat(name, index);
+        let is_asked = |name: &str| {
+            names
+                .split(',')
+                .any(|one| one == ALL || wildcard(one, name))
+        };
+        settings.retain(|name, _| is_asked(name));
         let settings = match asked.flat_settings {
-            true => flatten(&settings).into(),
-            false => settings,
+            true => settings.into(),
+            false => tree(settings),
         };
         json!({"settings": settings})
     })
@@ -157,7 +154,7 @@ async fn put(
         state.jobs.meant(&expression, reading).await?,
         "the settings",
     )? {
-        index.put_settings(&settings).await?;
+        index.put_settings(settings.clone()).await?;
     }
     Ok(acknowledged())
 }
@@ -167,17 +164,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_flat_or_a_tree() {
-        let settings = json!({"index": {"number_of_shards": "1", "mapping": {"total_fields": {"limit": "9"}}}});
+    fn settings_are_told_as_a_tree() {
+        let flat = json!({"index.number_of_shards": "1", "index.mapping.total_fields.limit": "9"});
+        let Value::Object(flat) = flat else {
+            unreachable!()
+        };
         assert_eq!(
-            Value::from(flatten(&settings)),
-            json!({"index.number_of_shards": "1", "index.mapping.total_fields.limit": "9"})
+            tree(flat),
+            json!({"index": {"number_of_shards": "1", "mapping": {"total_fields": {"limit": "9"}}}})
         );
-        assert_eq!(
-            only(&settings, "index.mapping.*"),
-            json!({"index": {"mapping": {"total_fields": {"limit": "9"}}}})
-        );
-        assert_eq!(only(&settings, "_all"), settings);
-        assert_eq!(only(&settings, "nothing"), json!({}));
+        assert_eq!(tree(Map::new()), json!({}));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
-use tidewatch_store::query::{self, Context, FieldType, Loose, QueryError};
+use tidewatch_store::query::{self, Context, Nothing, QueryError};
 
 /// Of a Prometheus source: `{"promql": {"query": .., "step": ..}}` stands in the place of a query.
 pub const PROMQL: &str = "promql";

@@ -87,8 +87,7 @@ pub fn window(meant: &[Meant]) -> i64 {
         Meant::Internal(_) => None,
         Meant::Own { index, .. } => {
             let settings = index.settings();
-            let window = settings.get("index")?.get("max_result_window")?;
-            window.as_str()?.parse().ok()
+            settings.get("index.max_result_window")?.parse().ok()
         }
     };
     meant.iter().filter_map(of).min().unwrap_or(WINDOW)
