@@ -51,6 +51,9 @@ pub struct Settings {
     /// What is logged to standard error [default: info]
     #[arg(long, env = "TIDEWATCH_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Whether late documents are counted in by going back before them, where a job doesn't say [default: false]
+    #[arg(long, env = "TIDEWATCH_REPROCESS_LATE_DATA", value_name = "BOOL")]
+    pub reprocess_late_data: Option<bool>,
     /// What datafeeds read from beside the server's own indices, by name. In the file alone: `[sources.<name>]`
     #[arg(skip)]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -64,6 +67,7 @@ pub struct InForce {
     pub data_dir: PathBuf,
     pub log: String,
     pub jobs: tidewatch_jobs::Settings,
+    pub reprocess_late_data: bool,
     pub sources: BTreeMap<String, SourceSettings>,
 }
 
@@ -94,6 +98,7 @@ impl Settings {
                 .or(other.background_persist_interval),
             maintenance: self.maintenance.or(other.maintenance),
             log: self.log.or(other.log),
+            reprocess_late_data: self.reprocess_late_data.or(other.reprocess_late_data),
             sources: match self.sources.is_empty() {
                 true => other.sources,
                 false => self.sources,
@@ -114,6 +119,7 @@ impl Settings {
             background_persist_interval: Some("3h".to_owned()),
             maintenance: Some("0 30 0 * * *".to_owned()),
             log: Some("info".to_owned()),
+            reprocess_late_data: Some(false),
             sources: BTreeMap::new(),
         };
         self.or(default)
@@ -151,6 +157,7 @@ impl Settings {
             data_dir: all.data_dir.context(set)?,
             log: all.log.context(set)?,
             jobs,
+            reprocess_late_data: all.reprocess_late_data.context(set)?,
             sources: all.sources,
         })
     }
