@@ -1,5 +1,6 @@
 //! The server: from settings to a listening socket, and to a clean stop.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tidewatch_api::{ApiState, Identity};
+use tidewatch_datafeed::Feeds;
+use tidewatch_datafeed::source::Sources;
 use tidewatch_jobs::{Jobs, maintenance};
 use tidewatch_store::Store;
 use tokio::net::TcpListener;
@@ -19,28 +22,34 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A server that is ready.
 pub struct Server {
     jobs: Jobs,
+    feeds: Feeds,
     listener: TcpListener,
     router: axum::Router,
     pub address: SocketAddr,
 }
 
 impl Server {
-    /// Takes up the data directory: when this returns, every job that was open is open again.
+    /// Takes up the data directory: when this returns, every job that was open is open again, and every datafeed that
+    /// was started goes on.
     pub async fn start(settings: InForce) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(&settings.listen)
             .await
             .with_context(|| format!("can't listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let store = Store::open(&settings.data_dir).await?;
+        let sources = Sources::new(&BTreeMap::new(), Some(store.clone()))?;
         let jobs = Jobs::start(store, settings.jobs).await?;
+        let feeds = Feeds::start(jobs.clone(), Arc::new(sources), false).await?;
         let identity = Arc::new(Identity::load(&jobs, address.to_string()).await?);
         let router = tidewatch_api::router(ApiState {
             jobs: jobs.clone(),
+            feeds: feeds.clone(),
             identity,
         });
         tokio::spawn(maintenance::run(jobs.clone()));
         Ok(Self {
             jobs,
+            feeds,
             listener,
             router,
             address,
@@ -70,6 +79,7 @@ impl Server {
             result = &mut serving => result?,
             () = patience => tracing::info!("connections were still open and are dropped"),
         }
+        self.feeds.shut_down().await;
         self.jobs.shut_down().await;
         Ok(())
     }

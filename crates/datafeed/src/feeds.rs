@@ -1,6 +1,6 @@
 //! All datafeeds of a server: creating, finding, changing and deleting them. Their running is in `run`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
@@ -11,6 +11,8 @@ use tidewatch_store::DatafeedRow;
 use tokio::sync::Mutex;
 
 use crate::config::{DatafeedConfig, DatafeedUpdate, NewDatafeed};
+use crate::run::{Ending, Run, TimingStats};
+use crate::source::Open;
 
 /// All datafeeds of a server. Clones share them.
 #[derive(Clone)]
@@ -18,46 +20,84 @@ pub struct Feeds(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub jobs: Jobs,
-    /// By id.
-    pub feeds: RwLock<BTreeMap<String, Arc<DatafeedConfig>>>,
+    pub feeds: RwLock<Catalogue>,
     /// Held while a datafeed comes, goes, changes or begins to run.
     pub changing: Mutex<()>,
+    pub opener: Arc<dyn Open>,
+    /// Those that run, by id.
+    pub runs: RwLock<BTreeMap<String, Arc<Run>>>,
+    /// Of those that ran, by id.
+    pub timing: RwLock<BTreeMap<String, TimingStats>>,
+    /// Whether late documents are counted in, where a job doesn't say.
+    pub reprocess_late_data: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Catalogue {
+    by_id: BTreeMap<String, Arc<DatafeedConfig>>,
+    /// The ids by those of their jobs.
+    of_jobs: HashMap<String, String>,
+}
+
+impl Catalogue {
+    fn keep(&mut self, config: Arc<DatafeedConfig>) {
+        let id = &config.datafeed_id;
+        self.of_jobs.insert(config.job_id.clone(), id.clone());
+        self.by_id.insert(id.clone(), config);
+    }
+
+    fn remove(&mut self, datafeed_id: &str) {
+        if let Some(config) = self.by_id.remove(datafeed_id) {
+            self.of_jobs.remove(&config.job_id);
+        }
+    }
 }
 
 impl Feeds {
-    /// Takes up the datafeeds of a store.
-    pub async fn start(jobs: Jobs) -> Result<Self> {
-        let mut feeds = BTreeMap::new();
+    /// Takes up the datafeeds of a store. Those that were started go on. `reprocess_late_data`: whether late documents
+    /// are counted in where a job doesn't say.
+    pub async fn start(
+        jobs: Jobs,
+        opener: Arc<dyn Open>,
+        reprocess_late_data: bool,
+    ) -> Result<Self> {
+        let mut feeds = Catalogue::default();
         for row in jobs.store().datafeeds().await? {
             // The others are not to wait for one that is damaged.
-            match serde_json::from_str::<DatafeedConfig>(&row.config) {
-                Ok(config) => drop(feeds.insert(row.datafeed_id, Arc::new(config))),
+            let config: DatafeedConfig = match serde_json::from_str(&row.config) {
+                Ok(config) => config,
                 Err(error) => {
                     let message = format!(
                         "The datafeed [{}] can't be read and is left alone: {error}",
                         row.datafeed_id
                     );
                     jobs.notify(&row.job_id, "error", &message).await;
+                    continue;
                 }
-            }
-        }
-        // A deletion that was cut short goes on, and takes the datafeed along.
-        feeds.retain(|_, feed| {
+            };
+            // A deletion that was cut short goes on, and takes the datafeed along.
             let is_going = |job: Job| {
                 let blocked = job.blocked.map(|blocked| blocked.reason);
                 blocked == Some(BlockReason::Delete)
             };
-            jobs.get(&feed.job_id).is_ok_and(|job| !is_going(job))
-        });
+            if jobs.get(&row.job_id).is_ok_and(|job| !is_going(job)) {
+                feeds.keep(Arc::new(config));
+            }
+        }
         let feeds = Self(Arc::new(Inner {
             jobs,
             feeds: RwLock::new(feeds),
             changing: Mutex::default(),
+            opener,
+            runs: RwLock::default(),
+            timing: RwLock::default(),
+            reprocess_late_data,
         }));
         feeds
             .0
             .jobs
             .attach(Arc::new(Hook(Arc::downgrade(&feeds.0))));
+        feeds.go_on().await?;
         Ok(feeds)
     }
 
@@ -114,25 +154,27 @@ impl Feeds {
     pub fn find(&self, expression: &str, allow_no_match: bool) -> Result<Vec<Arc<DatafeedConfig>>> {
         let feeds = self.0.feeds.read();
         let picked = pick(
-            feeds.keys().map(String::as_str),
+            feeds.by_id.keys().map(String::as_str),
             expression,
             allow_no_match,
             no_datafeed,
         )?;
-        let picked = picked.into_iter().filter_map(|id| feeds.get(id).cloned());
+        let picked = picked
+            .into_iter()
+            .filter_map(|id| feeds.by_id.get(id).cloned());
         Ok(picked.collect())
     }
 
     pub fn get(&self, datafeed_id: &str) -> Result<Arc<DatafeedConfig>> {
         let feeds = self.0.feeds.read();
-        let found = feeds.get(datafeed_id).cloned();
+        let found = feeds.by_id.get(datafeed_id).cloned();
         found.ok_or_else(|| no_datafeed(datafeed_id))
     }
 
     /// The datafeed of a job, if it has one.
     pub fn of_job(&self, job_id: &str) -> Option<Arc<DatafeedConfig>> {
         let feeds = self.0.feeds.read();
-        feeds.values().find(|feed| feed.job_id == job_id).cloned()
+        feeds.by_id.get(feeds.of_jobs.get(job_id)?).cloned()
     }
 
     /// Changes a datafeed that is stopped.
@@ -142,7 +184,9 @@ impl Feeds {
         update: DatafeedUpdate,
     ) -> Result<Arc<DatafeedConfig>> {
         let _changing = self.0.changing.lock().await;
-        let new = update.apply(&*self.get(datafeed_id)?)?;
+        let old = self.get(datafeed_id)?;
+        self.check_stopped(datafeed_id, "update")?;
+        let new = update.apply(&old)?;
         new.fits(&self.0.jobs.get(&new.job_id)?)?;
         let config = row(&new).config;
         match self
@@ -161,21 +205,66 @@ impl Feeds {
     pub async fn delete(&self, datafeed_id: &str, force: bool) -> Result<()> {
         let _changing = self.0.changing.lock().await;
         self.get(datafeed_id)?;
-        let _ = force;
+        match self.run_of(datafeed_id).filter(|_| force) {
+            Some(run) => {
+                run.cut_off(Ending::Isolated);
+                run.ended().await;
+            }
+            None => self.check_stopped(datafeed_id, "delete")?,
+        }
         self.0.jobs.store().delete_datafeed(datafeed_id).await?;
         self.0.feeds.write().remove(datafeed_id);
+        self.0.timing.write().remove(datafeed_id);
         Ok(())
+    }
+
+    /// How many datafeeds there are in each state that there is one in.
+    pub fn states(&self) -> BTreeMap<&'static str, u64> {
+        let feeds: Vec<Arc<DatafeedConfig>> = {
+            let feeds = self.0.feeds.read();
+            feeds.by_id.values().cloned().collect()
+        };
+        let mut states = BTreeMap::new();
+        for feed in feeds {
+            *states.entry(self.status(&feed).state.name()).or_default() += 1;
+        }
+        states
+    }
+
+    /// Closes jobs, their datafeeds first: what they are just doing they end, unless by force.
+    pub async fn close_jobs(
+        &self,
+        expression: &str,
+        allow_no_match: bool,
+        force: bool,
+    ) -> Result<()> {
+        let jobs = &self.0.jobs;
+        let ids = jobs.to_close(expression, allow_no_match, force)?;
+        let runs = ids.iter().filter_map(|job_id| {
+            let feed = self.of_job(job_id)?;
+            self.run_of(&feed.datafeed_id)
+        });
+        let runs: Vec<Arc<Run>> = runs.collect();
+        for run in &runs {
+            match force {
+                true => run.cut_off(Ending::Isolated),
+                false => run.stop(),
+            }
+        }
+        for run in runs {
+            run.ended().await;
+        }
+        jobs.close(expression, allow_no_match, force).await
     }
 
     fn keep(&self, config: DatafeedConfig) -> Arc<DatafeedConfig> {
         let config = Arc::new(config);
-        let mut feeds = self.0.feeds.write();
-        feeds.insert(config.datafeed_id.clone(), config.clone());
+        self.0.feeds.write().keep(config.clone());
         config
     }
 
     fn check_free_id(&self, datafeed_id: &str) -> Result<()> {
-        match self.0.feeds.read().contains_key(datafeed_id) {
+        match self.0.feeds.read().by_id.contains_key(datafeed_id) {
             true => Err(taken(datafeed_id)),
             false => Ok(()),
         }
@@ -197,8 +286,8 @@ struct Hook(Weak<Inner>);
 
 impl Attached for Hook {
     fn is_fed(&self, job_id: &str) -> bool {
-        let _ = job_id;
-        false
+        let feeds = self.0.upgrade().map(Feeds);
+        feeds.is_some_and(|feeds| feeds.runs().iter().any(|run| run.plan().job_id == job_id))
     }
 
     fn let_go<'a>(&'a self, job_id: &'a str, force: bool) -> BoxFuture<'a, Result<()>> {

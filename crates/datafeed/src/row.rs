@@ -125,6 +125,11 @@ impl Row {
         (self.time, self.has_time, self.leaves) = (None, false, 0);
     }
 
+    /// Epoch milliseconds; none where the record has no usable time.
+    pub fn time(&self) -> Option<i64> {
+        self.time
+    }
+
     /// Counts a field that is not used.
     pub fn skip(&mut self) {
         self.leaves += 1;

@@ -38,6 +38,9 @@ const CARRIED: [&str; 7] = [
     "exception",
 ];
 
+/// The exception of files that can't be read or written.
+const OF_STORE: &str = "i_o_exception";
+
 pub type Result<T> = std::result::Result<T, JobError>;
 
 impl JobError {
@@ -145,6 +148,11 @@ impl JobError {
         })
     }
 
+    /// Whether it is the store that failed, as with a full disk: what was asked for may succeed another time.
+    pub fn is_of_store(&self) -> bool {
+        self.kind == OF_STORE
+    }
+
     pub fn because(mut self, cause: Self) -> Self {
         self.cause = Some(Box::new(cause));
         self
@@ -164,7 +172,7 @@ impl From<ConfigError> for JobError {
 impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
-        Self::internal(error.to_string())
+        Self::new(500, OF_STORE, error.to_string())
     }
 }
 

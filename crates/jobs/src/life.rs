@@ -106,11 +106,13 @@ impl Jobs {
     }
 
     /// Runs a job that was closed. One that had failed goes on from what its journal still holds; where that can't be
-    /// applied, it starts again from its last model snapshot, as in Elasticsearch.
+    /// applied, it starts again from its last model snapshot, as in Elasticsearch. Where only the store fails, all stays
+    /// for the next time.
     async fn run_afresh(&self, entry: &Arc<Entry>) -> Result<()> {
         let job = entry.job.read().clone();
         let mut started = self.start_runner(entry, &job).await;
         if let Err(error) = &started
+            && !error.is_of_store()
             && self.0.store.has_checkpoint(&job.job_id).await?
         {
             let message = format!(
@@ -238,12 +240,15 @@ impl Jobs {
         let job_id = entry.job.read().job_id.clone();
         *entry.runner.write() = None;
         entry.status.write().opened_at = None;
-        if let Err(error) = self
-            .set_status(entry, State::Failed, Some(reason.to_owned()), None)
-            .await
-        {
+        let stored = self
+            .0
+            .store
+            .set_state(&job_id, State::Failed.name(), Some(reason), None);
+        if let Err(error) = stored.await {
             tracing::error!(job_id, %error, "the failure of the job could not be stored");
         }
+        // It has failed, whether the store knows or not.
+        self.show_status(entry, State::Failed, Some(reason.to_owned()), None);
         self.notify(&job_id, "error", &format!("job failed: {reason}"))
             .await;
         // It takes no room any more.
@@ -439,6 +444,11 @@ impl Jobs {
             .store
             .set_state(&job_id, state.name(), reason.as_deref(), order)
             .await?;
+        self.show_status(entry, state, reason, order);
+        Ok(())
+    }
+
+    fn show_status(&self, entry: &Entry, state: State, reason: Option<String>, order: Option<i64>) {
         let mut status = entry.status.write();
         if status.state != state {
             status.since = self.now();
@@ -446,6 +456,5 @@ impl Jobs {
         (status.state, status.reason, status.order) = (state, reason, order);
         drop(status);
         self.0.steps.send_replace(());
-        Ok(())
     }
 }

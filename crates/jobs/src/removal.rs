@@ -234,6 +234,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::config::NewJob;
     use crate::life::Opening;
     use crate::settings::Settings;
 
@@ -248,7 +249,7 @@ mod tests {
 
     async fn create(jobs: &Jobs, job_id: &str) -> Arc<Entry> {
         let body = json!({"analysis_config": {"detectors": [{"function": "count"}]}, "data_description": {}});
-        let body = serde_json::from_value(body).expect("readable");
+        let body = serde_json::from_value::<NewJob>(body).expect("readable");
         jobs.create(job_id, body).await.expect("created");
         jobs.entry(job_id).expect("is there")
     }

@@ -2,17 +2,17 @@
 //! again what has been since.
 
 use crate::entry::{Entry, State};
-use crate::error::Result;
+use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 use crate::revert::{Point, Undone};
 use crate::runner::not_open;
 use crate::snapshots::{EMPTY, ModelSnapshot};
 
 /// Where to go back to. Times are epoch milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub struct Rewind<'a> {
+#[derive(Debug, Clone)]
+pub struct Rewind {
     /// Starts of buckets, ascending: before the first of them, or before the first of the rest that can be reached.
-    pub before: &'a [i64],
+    pub before: Vec<i64>,
     /// Not further than this: what was before can't be sent again.
     pub since: i64,
     /// The job had seen nothing then.
@@ -32,8 +32,17 @@ impl Jobs {
     /// Takes an open job back to the newest model snapshot that knows nothing of a bucket, with all results since, and
     /// goes on from there. It stays open. `None`: there is none, and nothing has changed.
     ///
-    /// In the store it is one transaction: a crash leaves the job as it was, or taken back.
-    pub async fn rewind(&self, job_id: &str, to: Rewind<'_>) -> Result<Option<Rewound>> {
+    /// In the store it is one transaction: a crash leaves the job as it was, or taken back. It runs to its end even if
+    /// the caller goes away.
+    pub async fn rewind(&self, job_id: &str, to: Rewind) -> Result<Option<Rewound>> {
+        let (jobs, job_id) = (self.clone(), job_id.to_owned());
+        let rewinding = tokio::spawn(async move { jobs.rewind_now(&job_id, to).await });
+        rewinding
+            .await
+            .map_err(|error| JobError::internal(error.to_string()))?
+    }
+
+    async fn rewind_now(&self, job_id: &str, to: Rewind) -> Result<Option<Rewound>> {
         let entry = self.entry(job_id)?;
         let _life = entry.life.lock().await;
         self.still_there(job_id, &entry)?;
@@ -79,7 +88,7 @@ impl Jobs {
         &self,
         entry: &Entry,
         snapshots: &[ModelSnapshot],
-        to: Rewind<'_>,
+        to: Rewind,
     ) -> Result<Option<(i64, Point)>> {
         let job = entry.job.read().clone();
         // One that is retained may be of a past that was taken back.
@@ -87,7 +96,7 @@ impl Jobs {
             !snapshot.retain || Some(&snapshot.snapshot_id) == job.model_snapshot_id.as_ref()
         });
         let usable: Vec<&ModelSnapshot> = usable.collect();
-        for &bucket in to.before {
+        for &bucket in &to.before {
             for snapshot in &usable {
                 // What is said of it is looked at first: its state is large.
                 if snapshot

@@ -1,6 +1,7 @@
 //! `_cat`: tables for people, in text or in JSON. What is in a table is told by the file of its resource.
 
 mod cluster;
+mod datafeeds;
 mod jobs;
 mod table;
 mod tasks;
@@ -20,9 +21,11 @@ use crate::params::Params;
 pub use table::{Cell, Column, Table};
 
 /// What `/_cat` lists.
-const LISTED: [&str; 5] = [
+const LISTED: [&str; 7] = [
     "/_cat/ml/anomaly_detectors",
     "/_cat/ml/anomaly_detectors/{job_id}",
+    "/_cat/ml/datafeeds",
+    "/_cat/ml/datafeeds/{datafeed_id}",
     "/_cat/health",
     "/_cat/nodes",
     "/_cat/tasks",
@@ -33,6 +36,8 @@ pub fn routes() -> Router<ApiState> {
         .route("/_cat", get(list))
         .route("/_cat/ml/anomaly_detectors", get(jobs::all))
         .route("/_cat/ml/anomaly_detectors/{job_id}", get(jobs::some))
+        .route("/_cat/ml/datafeeds", get(datafeeds::all))
+        .route("/_cat/ml/datafeeds/{datafeed_id}", get(datafeeds::some))
         .route("/_cat/health", get(cluster::health))
         .route("/_cat/nodes", get(cluster::nodes))
         .route("/_cat/tasks", get(tasks::list))

@@ -11,6 +11,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 mod update;
+mod wanted;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

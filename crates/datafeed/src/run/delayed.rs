@@ -136,7 +136,7 @@ impl Life {
             return Ok(false);
         }
         let to = Rewind {
-            before: &before,
+            before,
             since: reading.since,
             from_empty: reading.from_empty,
         };

@@ -11,6 +11,7 @@ mod problems;
 mod reader;
 mod reading;
 mod sender;
+mod start;
 mod status;
 mod timing;
 
@@ -26,6 +27,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use plan::{Chunks, Plan};
+pub(crate) use start::refused;
+pub use start::{StartRequest, StopRequest};
 pub use status::{DatafeedState, RunningState, SearchInterval, Status};
 pub use timing::{HourlyAverage, Shown as ShownTimingStats, TimingStats};
 
@@ -42,7 +45,7 @@ pub enum Ending {
         /// Its job has nothing more to expect.
         close_job: bool,
     },
-    /// It was cut off, and does nothing more, not even what its end asks for.
+    /// It was cut off from its job, and does nothing more to it.
     Isolated,
     /// The server stops: the next one goes on with it.
     Left,
@@ -76,6 +79,8 @@ pub struct Run {
     ended: watch::Sender<bool>,
     /// Of the task that lives it.
     life: Mutex<Option<AbortHandle>>,
+    /// How it is to end, once it is cut off.
+    cut_off: Mutex<Option<Ending>>,
 }
 
 /// What a run shows of itself.
@@ -147,6 +152,7 @@ impl Run {
             asked: watch::Sender::default(),
             ended: watch::Sender::new(false),
             life: Mutex::default(),
+            cut_off: Mutex::default(),
         });
         let look_back_only = plan.end.is_some();
         let life = Life::new(jobs, source, plan, shown, run.asked.subscribe());
@@ -160,7 +166,7 @@ impl Run {
                     reason: Some(panicked(error.into_panic().as_ref())),
                     close_job: look_back_only,
                 },
-                Err(_) => Ending::Isolated,
+                Err(_) => told.cut_off.lock().take().unwrap_or(Ending::Isolated),
             };
             ended(ending).await;
             told.ended.send_replace(true);
@@ -202,8 +208,9 @@ impl Run {
         });
     }
 
-    /// Cuts it off: nothing of it reaches the job any more once it has [`ended`](Self::ended).
-    pub fn isolate(&self) {
+    /// Cuts it off: nothing of it reaches the job any more once it has [`ended`](Self::ended), in the way that is given.
+    pub fn cut_off(&self, ending: Ending) {
+        *self.cut_off.lock() = Some(ending);
         if let Some(life) = self.life.lock().as_ref() {
             life.abort();
         }

@@ -8,8 +8,12 @@
 pub mod files;
 pub mod flatten;
 mod http;
+mod prometheus;
+mod remote;
 mod settings;
 pub mod sources;
+#[cfg(test)]
+mod standin;
 mod wanted;
 
 use futures_util::future::BoxFuture;
@@ -75,6 +79,21 @@ impl SourceError {
 }
 
 pub type Result<T> = std::result::Result<T, SourceError>;
+
+/// Opens sources: those of a server, or a test's.
+pub trait Open: Send + Sync {
+    /// The source that a datafeed reads from; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// Refused where there is no such source, or it can't do what the datafeed wants.
+    fn open(&self, wanted: Wanted) -> Result<Box<dyn Source>>;
+}
+
+impl Open for Sources {
+    fn open(&self, wanted: Wanted) -> Result<Box<dyn Source>> {
+        Self::open(self, wanted)
+    }
+}
 
 /// A source, with the query and the fields of one datafeed.
 pub trait Source: Send + Sync {

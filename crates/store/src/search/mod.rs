@@ -1,10 +1,17 @@
 //! One search for everything: users' documents by tantivy, results by SQL.
 
+mod aggregations;
+mod asked;
 mod compile;
 mod error;
+mod hits;
 mod matches;
 mod predicate;
+mod request;
+mod run;
 mod scan;
+mod shown;
+mod sort;
 mod terms;
 mod values;
 mod view;
@@ -13,8 +20,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use aggregations::Aggregation;
+pub use asked::Asked;
 pub use error::{Result, SearchError};
+pub use hits::Hit;
+pub use request::{Counted, Search, WINDOW};
+pub use run::Found;
 pub use scan::{Row, Rows, Scan, Summary, scan, summary};
+pub use shown::Shown;
+pub use sort::Key;
 pub use values::{Datum, FieldValues, Scalar};
 pub use view::{Computed, Runtime, RuntimeFields, View};
 

@@ -1,10 +1,11 @@
 //! The values of a field in the documents of a segment: of a column, computed, or read from the source.
 
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;
-use tantivy::columnar::StrColumn;
+use tantivy::columnar::{ColumnValues, StrColumn};
 use tantivy::{DocAddress, DocId, SegmentOrdinal};
 
 use super::error::Result;
@@ -213,10 +214,29 @@ pub enum FieldValues {
     },
 }
 
+/// Nanoseconds as milliseconds.
+struct Millis(Arc<dyn ColumnValues<i64>>);
+
+impl ColumnValues<i64> for Millis {
+    fn get_val(&self, row: u32) -> i64 {
+        self.0.get_val(row).div_euclid(1_000_000)
+    }
+
+    fn min_value(&self) -> i64 {
+        self.0.min_value().div_euclid(1_000_000)
+    }
+
+    fn max_value(&self) -> i64 {
+        self.0.max_value().div_euclid(1_000_000)
+    }
+
+    fn num_vals(&self) -> u32 {
+        self.0.num_vals()
+    }
+}
+
 /// Where values come from that no column has.
 pub enum From {
-    /// Someone else puts them there.
-    Outside,
     Computed(Box<dyn Computed>),
     Source {
         view: View,
@@ -225,7 +245,7 @@ pub enum From {
         path: String,
         field: query::Field,
     },
-    /// The same for every document.
+    /// They are there.
     Fixed,
 }
 
@@ -296,11 +316,29 @@ impl FieldValues {
         })
     }
 
-    /// Values that someone puts there, document by document.
-    pub fn outside() -> Self {
+    /// As [`open`](Self::open), with nanoseconds as the milliseconds that they are in.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(super) fn open_millis(view: &View, segment: SegmentOrdinal, path: &str) -> Result<Self> {
+        let values = Self::open(view, segment, path)?;
+        let is_nanos = view
+            .field(path)
+            .is_some_and(|field| field.of == FieldType::DateNanos);
+        Ok(match values {
+            Self::I64(column) if is_nanos => Self::I64(Values {
+                index: column.index,
+                values: Arc::new(Millis(column.values)),
+            }),
+            values => values,
+        })
+    }
+
+    /// Values that someone has.
+    pub(super) fn outside(values: Vec<Datum>) -> Self {
         Self::Held {
-            from: From::Outside,
-            values: Vec::new(),
+            from: From::Fixed,
+            values,
         }
     }
 
@@ -313,7 +351,7 @@ impl FieldValues {
             return Ok(());
         };
         match from {
-            From::Outside | From::Fixed => {}
+            From::Fixed => {}
             From::Computed(computed) => {
                 values.clear();
                 computed.values(doc, values)?;
@@ -343,7 +381,7 @@ impl FieldValues {
 
     /// Whether [`hold`](Self::hold) does anything.
     pub fn is_held(&self) -> bool {
-        matches!(self, Self::Held { from, .. } if !matches!(from, From::Fixed | From::Outside))
+        matches!(self, Self::Held { from, .. } if !matches!(from, From::Fixed))
     }
 
     /// Shows the values of a document. Words of one document come in the order of the words.

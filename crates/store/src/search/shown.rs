@@ -1,11 +1,9 @@
-//! Which fields of a document are shown.
+//! Which parts of a document's source are shown.
 
-use chrono::DateTime;
 use serde_json::{Map, Value, json};
-use tidewatch_jobs::documents::type_of;
-use tidewatch_store::query::{FieldType, values, wildcard};
 
-use crate::error::{ApiError, Result};
+use super::error::{Result, refuse};
+use crate::query::wildcard;
 
 /// `_source` of a request.
 #[derive(Debug, Clone, Default)]
@@ -49,9 +47,10 @@ impl Shown {
                 ..Self::default()
             },
             _ => {
-                return Err(ApiError::parse(
+                return refuse(
+                    "parsing_exception",
                     "Expected one of [VALUE_BOOLEAN, VALUE_STRING, START_ARRAY, START_OBJECT] for [_source]",
-                ));
+                );
             }
         })
     }
@@ -73,6 +72,11 @@ impl Shown {
             shown.includes = patterns(source);
         }
         shown
+    }
+
+    /// Whether the whole of it is.
+    pub fn is_all(&self) -> bool {
+        !self.hidden && self.includes.is_empty() && self.excludes.is_empty()
     }
 
     pub fn of(&self, source: Value) -> Value {
@@ -130,67 +134,6 @@ fn named(patterns: &[String], path: &str) -> bool {
                 .strip_prefix(pattern.as_str())
                 .is_some_and(|rest| rest.starts_with('.'))
     })
-}
-
-/// A field that is asked for beside the source, by its name or a pattern.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    pub field: String,
-    millis: bool,
-}
-
-impl Asked {
-    /// A list of names, or of objects with a name and a format.
-    pub fn parse(json: &Value) -> Vec<Self> {
-        let each = json.as_array().into_iter().flatten();
-        let one = |value: &Value| {
-            let field = value.as_str().or(value["field"].as_str())?;
-            Some(Self {
-                field: field.to_owned(),
-                millis: value["format"] == "epoch_millis",
-            })
-        };
-        each.filter_map(one).collect()
-    }
-
-    /// Adds the values of the fields that are meant.
-    pub fn add(&self, source: &Value, fields: &mut Map<String, Value>) {
-        let names: Vec<&str> = match self.field.contains('*') {
-            true => {
-                let all = source.as_object().into_iter().flat_map(Map::keys);
-                all.map(String::as_str)
-                    .filter(|name| wildcard(&self.field, name))
-                    .collect()
-            }
-            false => vec![&self.field],
-        };
-        for name in names {
-            let mut found = Vec::new();
-            values(source, name, &mut |value| {
-                if !value.is_object() {
-                    found.push(self.shown(name, value));
-                }
-                false
-            });
-            if !found.is_empty() {
-                fields.insert(name.to_owned(), found.into());
-            }
-        }
-    }
-
-    fn shown(&self, name: &str, value: &Value) -> Value {
-        match (type_of(name), value.as_i64()) {
-            (FieldType::Date, Some(millis)) if self.millis => millis.to_string().into(),
-            (FieldType::Date, Some(millis)) => iso(millis).into(),
-            _ => value.clone(),
-        }
-    }
-}
-
-/// A time as Elasticsearch writes it.
-pub fn iso(millis: i64) -> String {
-    let time = DateTime::from_timestamp_millis(millis).unwrap_or_default();
-    time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 #[cfg(test)]
