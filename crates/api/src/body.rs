@@ -7,7 +7,6 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tidewatch_jobs::JobError;
-use tidewatch_model::config::ConfigError;
 use tidewatch_model::units::UNNAMED;
 
 use crate::content::{Content, Failure};
@@ -110,10 +109,7 @@ pub const fn yes() -> bool {
 
 /// What serde says, as the exception that it was before serde made text of it.
 pub fn cause(text: &str) -> JobError {
-    match ConfigError::from_display(text) {
-        Some(error) => error.into(),
-        None => JobError::illegal_argument(text),
-    }
+    JobError::from_carried(text).unwrap_or_else(|| JobError::illegal_argument(text))
 }
 
 /// A refusal of a value, with the name of its field where that is to be told.
@@ -146,6 +142,7 @@ pub fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
         ("custom_rules", _) => "detection_rule",
         ("conditions", _) => "rule_condition",
         ("events", _) => "scheduled_event",
+        ("job_config", _) => "job_details",
         (field, _) => field,
     }
 }

@@ -161,6 +161,13 @@ impl Cluster {
         (!span.is_negative()).then(|| span.as_duration())
     }
 
+    /// How often datafeeds look for late documents.
+    pub fn delayed_data_check(&self) -> Duration {
+        let span = TimeSpan::parse(&self.text(known::DELAYED_DATA_CHECK));
+        // What is no time was refused.
+        span.map_or(Duration::from_secs(900), TimeSpan::as_duration)
+    }
+
     pub fn upgrade_mode(&self) -> bool {
         self.values.read().kept.upgrade_mode
     }
@@ -232,6 +239,7 @@ impl Jobs {
             true => self.stand_still().await,
             false => self.let_in_waiting(),
         }
+        self.0.steps.send_replace(());
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! The values of a field in the documents of a segment: of a column, computed, or read from the source.
 
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -10,7 +9,7 @@ use tantivy::{DocAddress, DocId, SegmentOrdinal};
 
 use super::error::Result;
 use super::view::{Computed, View};
-use crate::index::{Column, Kind, Values};
+use crate::index::{Column, Kind, Values, address_of};
 use crate::query::{self, FieldType, Schema};
 
 /// A value of a field, as columns have it: dates are epoch milliseconds.
@@ -183,15 +182,8 @@ impl Words {
 }
 
 /// An address as people write it, from its digits.
-pub(super) fn address(digits: &str) -> String {
-    let Ok(bits) = u128::from_str_radix(digits, 16) else {
-        return digits.to_owned();
-    };
-    let address = Ipv6Addr::from_bits(bits);
-    match address.to_ipv4_mapped() {
-        Some(address) => address.to_string(),
-        None => address.to_string(),
-    }
+fn address(digits: &str) -> String {
+    address_of(digits).map_or_else(|| digits.to_owned(), |address| address.to_string())
 }
 
 /// The values of one field in the documents of a segment.
