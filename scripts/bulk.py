@@ -34,7 +34,7 @@ WORDS = [
 
 def line(n, rng):
     """A document of about 300 bytes."""
-    words = " ".join(rng.choice(WORDS) for _ in range(18))
+    words = " ".join(rng.choice(WORDS) for _ in range(25))
     return json.dumps(
         {
             "@timestamp": 1_700_000_000_000 + n * 10,
