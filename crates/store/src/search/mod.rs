@@ -12,6 +12,7 @@ mod run;
 mod scan;
 mod shown;
 mod sort;
+mod span;
 mod terms;
 mod values;
 mod view;
