@@ -374,7 +374,11 @@ impl Node<'_> {
     ) -> Result<()> {
         let values = &mut self.values[0];
         let has_none = self.missing.is_some() && values.count(doc.doc) == 0;
-        let missing = self.missing.as_ref().filter(|_| has_none).map(Datum::scalar);
+        let missing = self
+            .missing
+            .as_ref()
+            .filter(|_| has_none)
+            .map(Datum::scalar);
         let missing_number = missing.and_then(Scalar::number);
         match &mut self.state {
             State::Numbers(numbers) => {

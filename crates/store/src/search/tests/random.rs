@@ -30,7 +30,7 @@ fn one_or_more(value: impl Strategy<Value = Value> + Clone) -> impl Strategy<Val
     ]
 }
 
-fn words() -> impl Strategy<Value = String> {
+fn words() -> impl Strategy<Value = String> + Clone {
     prop::collection::vec(select(vec!["disk", "is", "full", "Memory", "low"]), 1..5)
         .prop_map(|words| words.join(" "))
 }
