@@ -36,8 +36,8 @@ impl Server {
             .with_context(|| format!("can't listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let store = Store::open(&settings.data_dir).await?;
-        let sources = Sources::new(&settings.sources, Some(store.clone()))?;
         let jobs = Jobs::start(store, settings.jobs).await?;
+        let sources = Sources::new(&settings.sources, Some(jobs.clone()))?;
         let feeds = Feeds::start(
             jobs.clone(),
             Arc::new(sources),

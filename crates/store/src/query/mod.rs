@@ -20,7 +20,6 @@ pub use regexp::Pattern;
 pub use schema::{Field, FieldType, Loose, Nothing, Schema};
 pub use typed::{query_string, simple_query_string};
 
-
 pub(crate) use matching::as_field;
 pub(crate) use parse::fault;
 

@@ -44,9 +44,7 @@ impl Documents {
                 hits(&self.source, &self.targets, self.window, self.size).await?;
             let mut until = self.window.end;
             // Of the last time there may be more.
-            if is_full
-                && let Some(last) = hits.last().map(|(time, _)| *time)
-            {
+            if is_full && let Some(last) = hits.last().map(|(time, _)| *time) {
                 hits.retain(|(time, _)| *time < last);
                 until = last;
                 if hits.is_empty() {
