@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tidewatch_jobs::{FlushRequest, JobError, Jobs, State, iso};
+use tidewatch_jobs::tasks::{Held, Kind, NewTask};
+use tidewatch_jobs::{FlushRequest, JobError, Jobs, Standing, State, iso};
 use tokio::sync::watch;
 
 use super::delayed::Delayed;
@@ -11,11 +12,13 @@ use super::problems::{Problems, Told};
 use super::reader::Reader;
 use super::reading::Reading;
 use super::sender::Sender;
+use super::undisturbed::Undisturbed;
 use super::{Asked, DatafeedState, Ending, Plan, Shown};
 use crate::source::{Source, SourceError, Window};
 
 const AWAITING_JOB: &str = "datafeed awaiting job assignment.";
-const UPGRADING: &str = "persistent task cannot be assigned while upgrade mode is enabled.";
+pub(super) const UPGRADING: &str =
+    "persistent task cannot be assigned while upgrade mode is enabled.";
 const EXTRACTION: &str = "Datafeed is encountering errors extracting data";
 const ANALYSIS: &str = "Datafeed is encountering errors submitting data for analysis";
 
@@ -24,6 +27,7 @@ pub(super) struct Life {
     pub source: Arc<dyn Source>,
     pub plan: Plan,
     pub shown: Arc<Shown>,
+    pub undisturbed: Undisturbed,
     asked: watch::Receiver<Asked>,
     problems: Problems,
     /// Since when the job has all that the source has; none before that is known.
@@ -36,6 +40,8 @@ pub(super) struct Life {
     was_start_told: bool,
     /// Searches of the timing stats that are stored.
     searches_kept: AtomicU64,
+    /// While it has its job.
+    task: Option<Held>,
 }
 
 /// Why a run ends.
@@ -84,6 +90,7 @@ impl Life {
         source: Arc<dyn Source>,
         plan: Plan,
         shown: Arc<Shown>,
+        undisturbed: Undisturbed,
         asked: watch::Receiver<Asked>,
     ) -> Self {
         Self {
@@ -94,10 +101,12 @@ impl Life {
             looked_back_on: 0,
             was_start_told: false,
             searches_kept: AtomicU64::new(0),
+            task: None,
             jobs,
             source,
             plan,
             shown,
+            undisturbed,
             asked,
         }
     }
@@ -146,7 +155,7 @@ impl Life {
     /// Tells what became of a try; `None`: it is to be tried again.
     async fn settle<T>(&mut self, outcome: Result<T, Trouble>) -> Result<Option<T>, Halt> {
         self.keep_timing(false).await;
-        let (told, is_refused) = match outcome {
+        let (told, fatal) = match outcome {
             Ok(value) => {
                 let told = self.problems.succeeded();
                 self.tell(told).await;
@@ -166,13 +175,19 @@ impl Life {
                     self.tell(told).await;
                     return Err(Halt::JobGone);
                 }
+                if error.status == 400 {
+                    // No other time will do better.
+                    self.tell(told).await;
+                    let (reason, close_job) = (error.reason, false);
+                    return Err(Halt::Because { reason, close_job });
+                }
                 // Upgrade mode is no problem: it is waited for.
                 (told.filter(|_| error.status != 409), None)
             }
         };
         self.shown.failed();
         self.tell(told).await;
-        match is_refused {
+        match fatal {
             Some(reason) if self.plan.end.is_some() => Err(Halt::Because {
                 reason,
                 close_job: true,
@@ -209,7 +224,7 @@ impl Life {
             calc_interim: true,
             ..FlushRequest::default()
         };
-        self.jobs.flush(&self.plan.job_id, interim).await?;
+        self.flush(interim).await?;
         if self.looked_back_on == 0 {
             if is_all {
                 self.tell(("warning", "Datafeed lookback retrieved no data"))
@@ -258,7 +273,7 @@ impl Life {
             advance_time: Some(end),
             ..FlushRequest::default()
         };
-        self.jobs.flush(&self.plan.job_id, flush).await?;
+        self.flush(flush).await?;
         if records > 0 {
             let told = self.problems.found_some();
             self.tell(told).await;
@@ -283,7 +298,12 @@ impl Life {
     /// Reads a window to its end and has it analysed. Gives the number of records that the job took.
     async fn read(&mut self, window: Window) -> Result<u64, Trouble> {
         let mut reader = Reader::new(&self.source, &self.plan, &self.shown, window);
-        let mut sender = Sender::new(&self.jobs, &self.plan.job_id, &self.shown);
+        let mut sender = Sender::new(
+            &self.jobs,
+            &self.plan.job_id,
+            &self.shown,
+            &self.undisturbed,
+        );
         let mut outcome: Result<(), Trouble> = Ok(());
         let mut next = reader.next().await?;
         while let Some(page) = next.take() {
@@ -312,6 +332,12 @@ impl Life {
         Ok(records)
     }
 
+    async fn flush(&self, flush: FlushRequest) -> Result<Option<i64>, JobError> {
+        let (jobs, job_id) = (self.jobs.clone(), self.plan.job_id.clone());
+        let flush = async move { jobs.flush(&job_id, flush).await };
+        self.undisturbed.run(flush).await
+    }
+
     /// Where to go on: where the job is. A gap before the start is jumped over.
     async fn from(&mut self) -> Result<i64, Trouble> {
         let position = self.jobs.position(&self.plan.job_id).await?;
@@ -329,7 +355,7 @@ impl Life {
                     skip_time: Some(reading.since),
                     ..FlushRequest::default()
                 };
-                let end = self.jobs.flush(&self.plan.job_id, skip).await?;
+                let end = self.flush(skip).await?;
                 end.unwrap_or(reading.since).max(reading.since)
             }
         };
@@ -349,18 +375,7 @@ impl Life {
             let Ok(standing) = self.jobs.standing(&self.plan.job_id) else {
                 return Err(Halt::JobGone);
             };
-            let explanation = match standing.is_waiting {
-                false => "",
-                true if self.jobs.cluster().upgrade_mode() => UPGRADING,
-                true => AWAITING_JOB,
-            };
-            self.shown.status.send_modify(|status| {
-                if status.state == DatafeedState::Starting && !standing.is_waiting {
-                    status.state = DatafeedState::Started;
-                }
-                status.is_assigned = !standing.is_waiting;
-                status.assignment_explanation = Some(explanation.to_owned());
-            });
+            self.show(standing);
             if standing.is_running {
                 return Ok(());
             }
@@ -375,6 +390,34 @@ impl Life {
                 _ = self.asked.changed() => {}
             }
         }
+    }
+
+    /// Shows whether the job is there for it, and is listed as a task while it is.
+    fn show(&mut self, standing: Standing) {
+        let explanation = match standing.is_waiting {
+            false => "",
+            true if self.jobs.cluster().upgrade_mode() => UPGRADING,
+            true => AWAITING_JOB,
+        };
+        if standing.is_waiting {
+            self.task = None;
+        } else {
+            self.task.get_or_insert_with(|| {
+                self.jobs.tasks().hold(NewTask {
+                    kind: Kind::Persistent,
+                    action: "xpack/ml/datafeed[c]",
+                    description: format!("datafeed-{}", self.plan.datafeed_id),
+                    is_cancellable: true,
+                })
+            });
+        }
+        self.shown.status.send_modify(|status| {
+            if status.state == DatafeedState::Starting && !standing.is_waiting {
+                status.state = DatafeedState::Started;
+            }
+            status.is_assigned = !standing.is_waiting;
+            status.assignment_explanation = Some(explanation.to_owned());
+        });
     }
 
     fn retry_at(&mut self) -> i64 {
@@ -395,10 +438,10 @@ impl Life {
         let mut steps = self.jobs.steps();
         loop {
             heed(&self.asked)?;
-            let standing = self.jobs.standing(&self.plan.job_id);
-            if !standing.is_ok_and(|job| matches!(job.state, State::Opening | State::Opened)) {
+            match self.jobs.standing(&self.plan.job_id) {
+                Ok(job) if matches!(job.state, State::Opening | State::Opened) => self.show(job),
                 // It says why.
-                return self.ready().await;
+                _ => return self.ready().await,
             }
             tokio::select! {
                 () = &mut sleep => return Ok(()),

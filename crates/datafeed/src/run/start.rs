@@ -9,6 +9,7 @@ use tidewatch_jobs::config::Job;
 use tidewatch_jobs::{JobError, Result, State, json};
 use tokio::time::timeout;
 
+use super::life::UPGRADING;
 use super::{Chunks, DatafeedState, Ending, Plan, Run, Status, TimingStats};
 use crate::config::{ChunkingMode, DatafeedConfig};
 use crate::feeds::Feeds;
@@ -275,6 +276,20 @@ impl Feeds {
                 ..Status::default()
             },
         }
+    }
+
+    /// Waits until upgrade mode, which has just begun or ended, shows in all that run.
+    pub async fn heed_upgrade_mode(&self, patience: Duration) {
+        let is_on = self.0.jobs.cluster().upgrade_mode();
+        let runs = self.runs();
+        let heeded = runs.iter().map(|run| {
+            run.shows(move |status| {
+                let explanation = status.assignment_explanation.as_deref();
+                (explanation == Some(UPGRADING)) == is_on
+            })
+        });
+        // One that is in a long search heeds it when that has ended.
+        let _ = timeout(patience, join_all(heeded)).await;
     }
 
     /// What runs now, by the datafeeds' ids.
