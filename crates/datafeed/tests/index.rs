@@ -1,5 +1,7 @@
 //! The server's own indices as a datafeed reads them, against what the documents say themselves.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
