@@ -69,7 +69,7 @@ async fn write(jobs: &Jobs, index: &str, documents: impl IntoIterator<Item = (St
         version: None,
     });
     let outcomes = index.write(writes.collect()).await.unwrap();
-    assert!(outcomes.iter().all(|outcome| outcome.is_ok()));
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
     index.refresh().await.unwrap();
 }
 
