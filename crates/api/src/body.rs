@@ -1,12 +1,12 @@
 //! Request bodies: read within limits, parsed strictly, refused with Elasticsearch's chain of parse errors.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::StatusCode;
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tidewatch_jobs::JobError;
-use tidewatch_model::config::ConfigError;
 use tidewatch_model::units::UNNAMED;
 
 use crate::content::{Content, Failure};
@@ -15,19 +15,52 @@ use crate::token::{Kind, Place, Tokens};
 
 /// Bytes of a body that is read as a whole.
 const MAX_BODY: usize = 10 << 20;
+/// Bytes of a body that is too long which are still read, and dropped: a client that is writing hears its answer only then.
+const DROPPED: usize = 1 << 30;
 
 pub async fn read(body: Body) -> Result<Bytes> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
+    read_up_to(body, MAX_BODY).await
+}
+
+/// A body of at most so many bytes.
+pub async fn read_up_to(body: Body, most: usize) -> Result<Bytes> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(most);
+    let mut stream = body.into_data_stream();
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    let mut length = 0_usize;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| {
+            ApiError::parse(format!("the request body could not be read: {error}"))
+        })?;
+        length += chunk.len();
+        if length > most.saturating_add(DROPPED) {
+            break;
+        }
+        if length > most {
+            whole = BytesMut::new();
+        } else if length == chunk.len() {
+            first = chunk;
+        } else {
+            if whole.is_empty() {
+                whole.reserve(announced.min(most));
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+    }
+    if length > most {
+        return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "illegal_argument_exception",
-            format!("entity content is too long; at most [{MAX_BODY}] bytes are taken"),
-        )),
-        Err(error) => Err(ApiError::parse(format!(
-            "the request body could not be read: {error}"
-        ))),
+            format!("entity content is too long; at most [{most}] bytes are taken"),
+        ));
     }
+    Ok(if whole.is_empty() {
+        first
+    } else {
+        whole.freeze()
+    })
 }
 
 /// Parses a body as the named parser of Elasticsearch would.
@@ -53,6 +86,22 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], parser: &'static str) -> Result<
     })
 }
 
+/// A body whose fields are looked at one by one.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let told = error.to_string();
+        let told = told
+            .rsplit_once(" at line ")
+            .map_or(told.as_str(), |(told, _)| told);
+        let (line, column) = (error.line(), error.column());
+        let cause = JobError {
+            kind: "json_parse_exception",
+            ..JobError::illegal_argument(told)
+        };
+        ApiError(x_content(format!("[{line}:{column}] {told}")).because(cause))
+    })
+}
+
 /// For fields that are true where they are left out.
 pub const fn yes() -> bool {
     true
@@ -60,10 +109,7 @@ pub const fn yes() -> bool {
 
 /// What serde says, as the exception that it was before serde made text of it.
 pub fn cause(text: &str) -> JobError {
-    match ConfigError::from_display(text) {
-        Some(error) => error.into(),
-        None => JobError::illegal_argument(text),
-    }
+    JobError::from_carried(text).unwrap_or_else(|| JobError::illegal_argument(text))
 }
 
 /// A refusal of a value, with the name of its field where that is to be told.
@@ -85,12 +131,7 @@ pub fn malformed(at: Place, told: &str) -> JobError {
 }
 
 pub fn x_content(reason: String) -> JobError {
-    JobError {
-        status: 400,
-        kind: "x_content_parse_exception",
-        reason,
-        cause: None,
-    }
+    JobError::new(400, "x_content_parse_exception", reason)
 }
 
 /// The name that Elasticsearch gives the parser of a field's object.
@@ -101,6 +142,7 @@ pub fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
         ("custom_rules", _) => "detection_rule",
         ("conditions", _) => "rule_condition",
         ("events", _) => "scheduled_event",
+        ("job_config", _) => "job_details",
         (field, _) => field,
     }
 }

@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tidewatch_jobs::JobError;
+use tidewatch_store::index::IndexError;
 
 /// An error as the wire has it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -18,14 +19,15 @@ impl From<JobError> for ApiError {
     }
 }
 
+impl From<IndexError> for ApiError {
+    fn from(error: IndexError) -> Self {
+        Self(error.into())
+    }
+}
+
 impl ApiError {
     pub fn new(status: StatusCode, kind: &'static str, reason: impl Into<String>) -> Self {
-        Self(JobError {
-            status: status.as_u16(),
-            kind,
-            reason: reason.into(),
-            cause: None,
-        })
+        Self(JobError::new(status.as_u16(), kind, reason))
     }
 
     pub fn illegal_argument(reason: impl Into<String>) -> Self {
@@ -103,23 +105,42 @@ fn root(error: &JobError) -> &JobError {
     }
 }
 
-/// An error without its cause. Of an index that isn't there, its name is told on its own.
+/// An error without its cause. The index that it is about is told on its own.
 fn brief(error: &JobError) -> Value {
     let mut brief = json!({"type": error.kind, "reason": error.reason});
-    let name = error.reason.strip_prefix("no such index [");
-    if let Some(name) = name.and_then(|name| name.strip_suffix(']')) {
+    let Some(about) = &error.about else {
+        return brief;
+    };
+    if error.kind == "index_not_found_exception" {
         brief["resource.type"] = "index_or_alias".into();
-        brief["resource.id"] = name.into();
-        brief["index_uuid"] = "_na_".into();
-        brief["index"] = name.into();
+        brief["resource.id"] = about.name.as_str().into();
     }
+    brief["index_uuid"] = about.uuid.as_str().into();
+    if OF_A_SHARD.contains(&error.kind) {
+        brief["shard"] = "0".into();
+    }
+    brief["index"] = about.name.as_str().into();
     brief
 }
+
+/// Errors about a document, which is in the only shard of its index.
+const OF_A_SHARD: [&str; 2] = [
+    "version_conflict_engine_exception",
+    "document_missing_exception",
+];
 
 /// An error as it stands within an answer.
 pub fn details(error: &JobError) -> Value {
     let mut details = brief(error);
     if let Some(cause) = &error.cause {
+        if error.kind == "search_phase_execution_exception" {
+            let index = cause.about.as_ref().map(|about| about.name.as_str());
+            let shard = if index.is_some() { 0 } else { -1 };
+            details["phase"] = "query".into();
+            details["grouped"] = true.into();
+            details["failed_shards"] =
+                json!([{"shard": shard, "index": index, "reason": self::details(cause)}]);
+        }
         details["caused_by"] = self::details(cause);
     }
     details

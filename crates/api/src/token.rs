@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::body;
 use crate::content::Failure;
@@ -113,6 +114,18 @@ impl<'b> Tokens<'b> {
     /// The text that the current token, a string, stands for.
     pub fn string(&self) -> Result<String> {
         serde_json::from_slice(&self.bytes[self.start..self.at])
+            .map_err(|error| self.malformed(text_of(&error.to_string())))
+    }
+
+    /// The value that begins at the current token; then its last token is the current one.
+    pub fn whole(&mut self) -> Result<Value> {
+        let (start, depth) = (self.start, self.open.len());
+        if matches!(self.kind, Kind::StartObject | Kind::StartArray) {
+            while self.open.len() >= depth {
+                self.advance()?;
+            }
+        }
+        serde_json::from_slice(&self.bytes[start..self.at])
             .map_err(|error| self.malformed(text_of(&error.to_string())))
     }
 

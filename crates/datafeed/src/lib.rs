@@ -9,15 +9,21 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod config;
 pub mod csv;
+mod feeds;
 pub mod file;
 mod json;
 pub mod ndjson;
+mod preview;
 pub mod projection;
 mod row;
+pub mod run;
 mod scanner;
 pub mod source;
 
+pub use feeds::Feeds;
 pub use file::{FileKind, FileReader, FileSource};
 pub use ndjson::NdjsonReader;
+pub use preview::PreviewRequest;
 pub use projection::{BatchLimit, MAX_RECORD_BYTES, Projection};

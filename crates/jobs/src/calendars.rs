@@ -218,7 +218,7 @@ impl Jobs {
         let rows = self.0.store.calendars().await?;
         let picked: BTreeSet<String> = {
             let ids = rows.iter().map(|row| row.calendar_id.as_str());
-            let picked = pick(ids, expression, no_calendar)?;
+            let picked = pick(ids, expression, true, no_calendar)?;
             picked.into_iter().map(str::to_owned).collect()
         };
         let rows = rows.into_iter();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Local, SecondsFormat};
 use tokio::sync::watch;
 
 /// The longest sleep without a look at the system's clock, which may be set, or stand still with its machine.
@@ -63,6 +63,13 @@ impl Clock {
             tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
         }
     }
+}
+
+/// Epoch milliseconds as Elasticsearch writes a time in messages: `2024-01-31T12:00:00.000Z`.
+pub fn iso(millis: i64) -> String {
+    DateTime::from_timestamp_millis(millis).map_or(millis.to_string(), |time| {
+        time.to_rfc3339_opts(SecondsFormat::Millis, true)
+    })
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -56,24 +56,29 @@ impl<'a> Expression<'a> {
 }
 
 /// The ids that an expression means, of things that have no groups. A literal that isn't there is refused as `missing`
-/// says; a wildcard may fit nothing.
+/// says, and so is a wildcard that fits nothing unless `allow_no_match`.
 pub fn pick<'i>(
     ids: impl Iterator<Item = &'i str> + Clone,
     expression: &str,
+    allow_no_match: bool,
     missing: impl Fn(&str) -> JobError,
 ) -> Result<BTreeSet<&'i str>> {
     let parts = Expression::parse(expression).parts;
     let parts = if parts.is_empty() { vec!["*"] } else { parts };
     let mut picked = BTreeSet::new();
+    let mut absent = Vec::new();
     for part in parts {
         let pattern = if part == "_all" { "*" } else { part };
         let mut found = ids.clone().filter(|id| matches(pattern, id)).peekable();
-        if found.peek().is_none() && !pattern.contains('*') {
-            return Err(missing(part));
+        if found.peek().is_none() && (!pattern.contains('*') || !allow_no_match) {
+            absent.push(pattern);
         }
         picked.extend(found);
     }
-    Ok(picked)
+    match absent.is_empty() {
+        true => Ok(picked),
+        false => Err(missing(&absent.join(","))),
+    }
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text.

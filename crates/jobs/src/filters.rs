@@ -112,7 +112,7 @@ impl Jobs {
     pub async fn filters(&self, expression: &str) -> Result<Vec<Filter>> {
         let rows = self.0.store.filters().await?;
         let ids = rows.iter().map(|row| row.filter_id.as_str());
-        let picked = pick(ids, expression, unable_to_find)?;
+        let picked = pick(ids, expression, true, unable_to_find)?;
         let picked = rows
             .iter()
             .filter(|row| picked.contains(row.filter_id.as_str()));

@@ -106,11 +106,13 @@ impl Jobs {
     }
 
     /// Runs a job that was closed. One that had failed goes on from what its journal still holds; where that can't be
-    /// applied, it starts again from its last model snapshot, as in Elasticsearch.
+    /// applied, it starts again from its last model snapshot, as in Elasticsearch. Where only the store fails, all stays
+    /// for the next time.
     async fn run_afresh(&self, entry: &Arc<Entry>) -> Result<()> {
         let job = entry.job.read().clone();
         let mut started = self.start_runner(entry, &job).await;
         if let Err(error) = &started
+            && !error.is_of_store()
             && self.0.store.has_checkpoint(&job.job_id).await?
         {
             let message = format!(
@@ -238,12 +240,15 @@ impl Jobs {
         let job_id = entry.job.read().job_id.clone();
         *entry.runner.write() = None;
         entry.status.write().opened_at = None;
-        if let Err(error) = self
-            .set_status(entry, State::Failed, Some(reason.to_owned()), None)
-            .await
-        {
+        let stored = self
+            .0
+            .store
+            .set_state(&job_id, State::Failed.name(), Some(reason), None);
+        if let Err(error) = stored.await {
             tracing::error!(job_id, %error, "the failure of the job could not be stored");
         }
+        // It has failed, whether the store knows or not.
+        self.show_status(entry, State::Failed, Some(reason.to_owned()), None);
         self.notify(&job_id, "error", &format!("job failed: {reason}"))
             .await;
         // It takes no room any more.
@@ -252,6 +257,32 @@ impl Jobs {
 
     /// Closes jobs. Closing a closed one is no error.
     pub async fn close(&self, expression: &str, allow_no_match: bool, force: bool) -> Result<()> {
+        for entry in self.closable(expression, allow_no_match, force)? {
+            let _life = entry.life.lock().await;
+            self.close_entry(&entry, force).await?;
+        }
+        self.let_in_waiting();
+        Ok(())
+    }
+
+    /// Ids of the jobs that [`close`](Self::close) would close, refused as it would be.
+    pub fn to_close(
+        &self,
+        expression: &str,
+        allow_no_match: bool,
+        force: bool,
+    ) -> Result<Vec<String>> {
+        let entries = self.closable(expression, allow_no_match, force)?;
+        let ids = entries.iter().map(|entry| entry.job.read().job_id.clone());
+        Ok(ids.collect())
+    }
+
+    fn closable(
+        &self,
+        expression: &str,
+        allow_no_match: bool,
+        force: bool,
+    ) -> Result<Vec<Arc<Entry>>> {
         let entries = self.select(expression, allow_no_match)?;
         if !force {
             let failed: Vec<String> = entries
@@ -273,12 +304,7 @@ impl Jobs {
                 }
             }
         }
-        for entry in entries {
-            let _life = entry.life.lock().await;
-            self.close_entry(&entry, force).await?;
-        }
-        self.let_in_waiting();
-        Ok(())
+        Ok(entries)
     }
 
     /// Closes the open jobs that have had no data for as long as the cluster's settings allow.
@@ -299,11 +325,11 @@ impl Jobs {
                 .last_data_time
                 .unwrap_or_default()
                 .max(opened_at);
-            if self.now().saturating_sub(last) < patience {
+            let job_id = entry.job.read().job_id.clone();
+            if self.now().saturating_sub(last) < patience || self.is_fed(&job_id) {
                 continue;
             }
             if let Err(error) = self.close_entry(&entry, false).await {
-                let job_id = entry.job.read().job_id.clone();
                 tracing::warn!(job_id, %error, "an idle job could not be closed");
             }
         }
@@ -418,11 +444,17 @@ impl Jobs {
             .store
             .set_state(&job_id, state.name(), reason.as_deref(), order)
             .await?;
+        self.show_status(entry, state, reason, order);
+        Ok(())
+    }
+
+    fn show_status(&self, entry: &Entry, state: State, reason: Option<String>, order: Option<i64>) {
         let mut status = entry.status.write();
         if status.state != state {
             status.since = self.now();
         }
         (status.state, status.reason, status.order) = (state, reason, order);
-        Ok(())
+        drop(status);
+        self.0.steps.send_replace(());
     }
 }

@@ -1,7 +1,7 @@
 //! All jobs of a server: creating, finding, changing and reading them. Their opening and closing is in `life`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 use tidewatch_model::config::{ConfigError, CustomRule};
@@ -9,11 +9,13 @@ use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
-use tidewatch_store::{CategoryQuery, JobRow, ResultPage, ResultQuery, Store};
-use tokio::sync::Mutex;
+use tidewatch_store::{CategoryQuery, DatafeedRow, JobRow, ResultPage, ResultQuery, Store};
+use tokio::sync::{Mutex, watch};
 
+use crate::attached::Attached;
 use crate::cluster::Cluster;
 use crate::config::{Job, NewJob, same_name};
+use crate::documents::Contexts;
 use crate::entry::{Entry, State, Status};
 use crate::error::{JobError, Result};
 use crate::expression::Expression;
@@ -37,6 +39,11 @@ pub(crate) struct Inner {
     /// Held while filters and calendars change, or what rules lean on them, and while names of jobs and groups are taken.
     pub resources: Mutex<()>,
     pub upgrades: Upgrades,
+    /// Told whenever a job's life takes a step.
+    pub steps: watch::Sender<()>,
+    /// The datafeeds, once there are any.
+    pub attached: OnceLock<Arc<dyn Attached>>,
+    pub contexts: Contexts,
 }
 
 /// All jobs of a server.
@@ -71,6 +78,9 @@ impl Jobs {
             room: Mutex::default(),
             resources: Mutex::default(),
             upgrades: Upgrades::default(),
+            steps: watch::Sender::default(),
+            attached: OnceLock::new(),
+            contexts: Contexts::default(),
         };
         let jobs = Self(Arc::new(inner));
         jobs.fail_forecasts().await?;
@@ -141,7 +151,18 @@ impl Jobs {
     }
 
     /// Creates a job. The warnings are deprecations that the client should hear of.
-    pub async fn create(&self, job_id: &str, body: NewJob) -> Result<(Job, Vec<String>)> {
+    pub async fn create<D>(&self, job_id: &str, body: NewJob<D>) -> Result<(Job, Vec<String>)> {
+        self.create_with(job_id, body, |_| Ok(None)).await
+    }
+
+    /// Creates a job and its datafeed, both or neither. `datafeed` makes it for the job that it is going to be for, or
+    /// refuses that job.
+    pub async fn create_with<D>(
+        &self,
+        job_id: &str,
+        body: NewJob<D>,
+        datafeed: impl FnOnce(&Job) -> Result<Option<DatafeedRow>>,
+    ) -> Result<(Job, Vec<String>)> {
         let job = body.build(job_id, self.now(), self.max_model_memory_limit())?;
         let taken = || {
             JobError::already_exists(format!(
@@ -162,7 +183,11 @@ impl Jobs {
             reason: None,
             opened_order: None,
         };
-        if !self.0.store.insert_job(&row).await? {
+        let inserted = match datafeed(&job)? {
+            Some(datafeed) => self.0.store.insert_job_with(&row, &datafeed).await?,
+            None => self.0.store.insert_job(&row).await?,
+        };
+        if !inserted {
             return Err(taken());
         }
         let status = Status {
@@ -346,7 +371,7 @@ impl Jobs {
 
     /// Whether a job could be created, under the id that it has or any other. How much memory jobs may have here is
     /// not asked.
-    pub fn validate(&self, body: NewJob) -> Result<()> {
+    pub fn validate<D>(&self, body: NewJob<D>) -> Result<()> {
         let job_id = body.job_id.clone().unwrap_or_else(|| "ok".to_owned());
         body.build(&job_id, self.now(), None)?;
         Ok(())
@@ -383,7 +408,7 @@ impl Jobs {
             .collect()
     }
 
-    fn runner(&self, job_id: &str) -> Result<Arc<Runner>> {
+    pub(crate) fn runner(&self, job_id: &str) -> Result<Arc<Runner>> {
         let entry = self.entry(job_id)?;
         let is_open = entry.status.read().state == State::Opened;
         let runner = entry.runner.read().clone().filter(|_| is_open);

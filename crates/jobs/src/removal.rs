@@ -54,7 +54,7 @@ impl Jobs {
         task: &Task,
     ) -> Result<Value> {
         let entry = self.entry(job_id)?;
-        let (runner, other) = {
+        let other = {
             let _life = entry.life.lock().await;
             self.still_there(job_id, &entry)?;
             let state = entry.status.read().state;
@@ -70,11 +70,17 @@ impl Jobs {
                 self.notify(job_id, "info", &message).await;
                 self.block(&entry, BlockReason::Delete, &task.id).await?;
             }
-            (entry.runner.write().take(), other)
+            other
         };
         if let Some(other) = other {
             return other.ended().await;
         }
+        // Not while its life is locked: a datafeed that ends may just be closing the job.
+        if let Err(refused) = self.let_datafeed_go(job_id, force).await {
+            self.unblock(&entry, &task.id).await?;
+            return Err(refused);
+        }
+        let runner = entry.runner.write().take();
         if let Some(runner) = runner {
             // Waits for what is at work, so that nothing is written after the deletion.
             if let Err(error) = runner.finish().await {
@@ -228,6 +234,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::config::NewJob;
     use crate::life::Opening;
     use crate::settings::Settings;
 
@@ -242,7 +249,7 @@ mod tests {
 
     async fn create(jobs: &Jobs, job_id: &str) -> Arc<Entry> {
         let body = json!({"analysis_config": {"detectors": [{"function": "count"}]}, "data_description": {}});
-        let body = serde_json::from_value(body).expect("readable");
+        let body = serde_json::from_value::<NewJob>(body).expect("readable");
         jobs.create(job_id, body).await.expect("created");
         jobs.entry(job_id).expect("is there")
     }

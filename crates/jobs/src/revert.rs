@@ -11,9 +11,10 @@ use crate::categories;
 use crate::config::Job;
 use crate::entry::{BlockReason, Entry, State};
 use crate::error::{JobError, Result};
+use crate::feeding::Position;
 use crate::live::json as text;
 use crate::manager::Jobs;
-use crate::snapshots::{EMPTY, ModelSnapshot};
+use crate::snapshots::{EMPTY, ModelSnapshot, annotation_id};
 use crate::stats::Basis;
 use crate::tasks::{Kind, NewTask, Task};
 
@@ -30,9 +31,26 @@ pub struct RevertRequest {
 
 /// What a snapshot knows beside the models.
 #[derive(Default)]
-struct Learnt {
+pub(crate) struct Learnt {
     counts: DataCounts,
     categories: Vec<ResultRow>,
+    pub position: Position,
+}
+
+/// A snapshot that a job may be taken back to.
+pub(crate) struct Point {
+    pub snapshot: ModelSnapshot,
+    /// None: it has no state, as those that another engine stored.
+    pub learnt: Option<Learnt>,
+}
+
+/// What goes beside the models when a job is taken back.
+#[derive(Debug, Default)]
+pub(crate) struct Undone {
+    /// The results of what is taken back.
+    pub results: bool,
+    /// Model snapshots that are of no use any more: their ids.
+    pub snapshots: Vec<String>,
 }
 
 impl Jobs {
@@ -114,33 +132,58 @@ impl Jobs {
     ) -> Result<ModelSnapshot> {
         let _configuration = entry.configuration.lock().await;
         let mut job = entry.job.read().clone();
-        let job_id = &job.job_id.clone();
         if !entry.is_blocked_by(&task.id) {
             // It is being deleted.
-            return Err(JobError::no_such_job(job_id));
+            return Err(JobError::no_such_job(&job.job_id));
         }
-        let is_empty = snapshot_id == EMPTY;
-        let (snapshot, learnt) = match is_empty {
-            true => {
-                let snapshot = ModelSnapshot::empty(job_id, self.now());
-                (snapshot, Some(Learnt::default()))
-            }
-            false => {
-                let snapshot = self.snapshot(job_id, snapshot_id).await?;
-                let learnt = self.learnt(&job, &snapshot).await?;
-                (snapshot, learnt)
-            }
+        let point = self.point(&job, snapshot_id).await?;
+        let undone = Undone {
+            results: request.delete_intervening_results,
+            snapshots: Vec::new(),
         };
-        let has_state = learnt.is_some();
-        job.model_snapshot_id = (!is_empty).then(|| snapshot.snapshot_id.clone());
-        job.model_snapshot_min_version = (!is_empty).then(|| snapshot.min_version.clone());
         job.block(None);
+        let snapshot = self.put_back(entry, job, point, undone).await?;
+        // One that waited for room has it perhaps.
+        self.let_in_waiting();
+        Ok(snapshot)
+    }
+
+    /// The snapshot of an id, with what it knows.
+    pub(crate) async fn point(&self, job: &Job, snapshot_id: &str) -> Result<Point> {
+        if snapshot_id == EMPTY {
+            return Ok(Point {
+                snapshot: ModelSnapshot::empty(&job.job_id, self.now()),
+                learnt: Some(Learnt::default()),
+            });
+        }
+        let snapshot = self.snapshot(&job.job_id, snapshot_id).await?;
+        let learnt = self.learnt(job, &snapshot).await?;
+        Ok(Point { snapshot, learnt })
+    }
+
+    /// Makes a job, which doesn't run, what it was at a snapshot; `job` is what else it is to be. Its configuration is
+    /// locked.
+    pub(crate) async fn put_back(
+        &self,
+        entry: &Entry,
+        mut job: Job,
+        point: Point,
+        undone: Undone,
+    ) -> Result<ModelSnapshot> {
+        let Point { snapshot, learnt } = point;
+        let (job_id, snapshot_id) = (job.job_id.clone(), &snapshot.snapshot_id);
+        let is_empty = snapshot_id == EMPTY;
+        let has_state = learnt.is_some();
+        job.model_snapshot_id = (!is_empty).then(|| snapshot_id.clone());
+        job.model_snapshot_min_version = (!is_empty).then(|| snapshot.min_version.clone());
         let mut live = entry.live.read().clone();
         let learnt = learnt.unwrap_or_else(|| {
             let mut counts = live.counts.clone();
             counts.latest_record_timestamp = snapshot.latest_record_time_stamp;
-            let categories = Vec::new();
-            Learnt { counts, categories }
+            Learnt {
+                counts,
+                ..Learnt::default()
+            }
         });
         live.counts = learnt.counts;
         live.size = snapshot.model_size_stats.size.clone();
@@ -149,28 +192,25 @@ impl Jobs {
         // Nothing was learnt since the snapshot, but its size is said anew.
         live.log_time = snapshot.timestamp;
         live.size_log_time = self.now();
-        let intervening = request
-            .delete_intervening_results
-            .then(|| intervening(&snapshot));
+        let gone = undone.snapshots.into_iter();
         let to = Reversion {
             config: text(&job),
-            stats: live.documents(job_id),
+            stats: live.documents(&job_id),
             categories: learnt.categories,
-            intervening,
+            intervening: undone.results.then(|| intervening(&snapshot)),
+            snapshots: gone.map(|id| (id.clone(), annotation_id(&id))).collect(),
         };
-        self.store().revert_job(job_id, to).await?;
+        self.store().revert_job(&job_id, to).await?;
         *entry.live.write() = live;
         let message = format!("Job model snapshot reverted to '{}'", snapshot.description);
         *entry.job.write() = job;
-        self.notify(&snapshot.job_id, "info", &message).await;
+        self.notify(&job_id, "info", &message).await;
         if !has_state {
             let message = format!(
                 "Model snapshot [{snapshot_id}] has no model state that can be used here: the job begins with empty models"
             );
-            self.notify(&snapshot.job_id, "warning", &message).await;
+            self.notify(&job_id, "warning", &message).await;
         }
-        // One that waited for room has it perhaps.
-        self.let_in_waiting();
         Ok(snapshot)
     }
 
@@ -188,16 +228,25 @@ impl Jobs {
         }
         let analysis = job.analysis_config.clone();
         let learnt = self.0.pool.run(move || {
-            Engine::restore(analysis, &state)
-                .map(|engine| (engine.counts().clone(), engine.categories()))
+            Engine::restore(analysis, &state).map(|engine| {
+                (
+                    Position::of(&engine),
+                    engine.counts().clone(),
+                    engine.categories(),
+                )
+            })
         });
-        let (counts, definitions) = learnt
+        let (position, counts, definitions) = learnt
             .await
             .map_err(|error| JobError::internal(error.to_string()))?
             .map_err(|error| no_state(job_id, snapshot_id, &error))?;
         let partition = job.analysis_config.category_partition();
         let categories = categories::rows(job_id, partition, definitions);
-        Ok(Some(Learnt { counts, categories }))
+        Ok(Some(Learnt {
+            counts,
+            categories,
+            position,
+        }))
     }
 }
 

@@ -392,3 +392,33 @@ async fn a_journal_that_cannot_be_applied_gives_way_to_the_snapshot() {
     assert!(told.iter().any(|note| dropped(&note.message)), "{told:?}");
     jobs.shut_down().await;
 }
+
+#[tokio::test]
+async fn a_store_that_fails_for_a_while_costs_a_job_nothing_that_it_has_taken() {
+    use sqlx::ConnectOptions;
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "j").await;
+    append(&jobs, "j", 0..100).await;
+    jobs.shut_down().await;
+
+    let path = directory.path().join("tidewatch.db");
+    let change = async |sql: &'static str| {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let mut connection = options.connect().await.expect("the database opens");
+        sqlx::query(sql).execute(&mut connection).await.expect(sql);
+    };
+    // What can't be read is not there no more: it is there, behind a store that fails.
+    change("ALTER TABLE checkpoint_chunks RENAME TO away").await;
+    let jobs = start(&directory).await;
+    assert_eq!(state(&jobs, "j"), State::Failed);
+    jobs.close("j", false, true).await.expect("closed");
+    let error = jobs.open("j").await.expect_err("it fails still");
+    assert!(error.is_of_store(), "{error:?}");
+    assert_eq!(state(&jobs, "j"), State::Failed);
+    change("ALTER TABLE away RENAME TO checkpoint_chunks").await;
+    jobs.close("j", false, true).await.expect("closed");
+    assert_eq!(jobs.open("j").await, Ok(Opening::Opened));
+    assert_eq!(records(&jobs, "j"), 100);
+    jobs.shut_down().await;
+}

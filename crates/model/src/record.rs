@@ -4,6 +4,7 @@
 //! job's journal as it stands, and analysed. It holds one text arena and one row of cells a record, so that a
 //! reused batch allocates nothing per record.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,29 @@ impl std::ops::AddAssign for InputCounts {
         self.invalid_dates += more.invalid_dates;
         self.missing_fields += more.missing_fields;
     }
+}
+
+impl std::ops::Sub for InputCounts {
+    type Output = Self;
+
+    /// What has been read since it was `earlier`.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            bytes: self.bytes - earlier.bytes,
+            records: self.records - earlier.records,
+            fields: self.fields - earlier.fields,
+            invalid_dates: self.invalid_dates - earlier.invalid_dates,
+            missing_fields: self.missing_fields - earlier.missing_fields,
+        }
+    }
+}
+
+/// A place in a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    input: InputCounts,
+    records: usize,
+    text: usize,
 }
 
 /// One field of one record.
@@ -190,6 +214,86 @@ impl RecordBatch {
         self.cells.truncate(self.times.len() * self.width);
     }
 
+    /// Adds a record of another batch with the same fields.
+    pub fn push(&mut self, record: Record<'_>) {
+        self.begin();
+        for column in 0..self.width {
+            let Cell { number, .. } = record.cells[column];
+            self.open_cell(column).number = number;
+            if let Some(text) = record.text(column) {
+                self.set_text(column, text);
+            }
+        }
+        self.commit(record.time);
+    }
+
+    /// The batch as it stands, to be taken back to.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            input: self.input,
+            records: self.times.len(),
+            text: self.text.len(),
+        }
+    }
+
+    /// Forgets what has come since.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.input = mark.input;
+        self.times.truncate(mark.records);
+        self.cells.truncate(mark.records * self.width);
+        self.text.truncate(mark.text);
+    }
+
+    /// Moves the records of another batch of the same width, and its counts, behind those of this one.
+    pub fn append(&mut self, other: &mut Self) {
+        debug_assert_eq!(self.width, other.width);
+        let base = self.text.len();
+        self.text.push_str(&other.text);
+        self.times.append(&mut other.times);
+        self.cells.extend(other.cells.iter().map(|cell| {
+            let end = base + cell.start as usize + cell.len as usize;
+            match u32::try_from(base) {
+                Ok(base) if u32::try_from(end).is_ok() => Cell {
+                    start: base + cell.start,
+                    ..*cell
+                },
+                // As in `point`.
+                _ => Cell { len: 0, ..*cell },
+            }
+        }));
+        self.input += other.input;
+        other.clear();
+    }
+
+    /// Puts the records into the order of their times, and those of the same time into that of their content: it is
+    /// the same however they came.
+    pub fn order(&mut self) {
+        if (1..self.len()).all(|row| self.compare(row - 1, row).is_le()) {
+            return;
+        }
+        let mut rows: Vec<usize> = (0..self.len()).collect();
+        rows.sort_by(|a, b| self.compare(*a, *b));
+        self.times = rows.iter().map(|row| self.times[*row]).collect();
+        let row = |row: usize| row * self.width..(row + 1) * self.width;
+        self.cells = rows
+            .iter()
+            .flat_map(|at| &self.cells[row(*at)])
+            .copied()
+            .collect();
+    }
+
+    fn compare(&self, a: usize, b: usize) -> Ordering {
+        let (one, other) = (self.record(a), self.record(b));
+        let cells = || one.cells.iter().zip(other.cells);
+        let text = |cell: &Cell| &self.text[cell.start as usize..(cell.start + cell.len) as usize];
+        one.time.cmp(&other.time).then_with(|| {
+            cells()
+                .map(|(a, b)| a.number.total_cmp(&b.number).then(text(a).cmp(text(b))))
+                .find(|order| order.is_ne())
+                .unwrap_or(Ordering::Equal)
+        })
+    }
+
     /// The record at `row`.
     pub fn record(&self, row: usize) -> Record<'_> {
         Record {
@@ -281,5 +385,40 @@ mod tests {
             (second.text(0), second.number(1), second.text(2)),
             (None, None, Some("a,b"))
         );
+    }
+
+    #[test]
+    fn the_order_of_records_is_that_of_their_content() {
+        let rows = [
+            (2, 1.0, "b"),
+            (1, 2.0, "x"),
+            (1, 1.0, "y"),
+            (1, 1.0, "a"),
+            (1, f64::NAN, ""),
+        ];
+        let mut all = RecordBatch::new(2);
+        for (time, number, text) in rows {
+            let mut one = RecordBatch::new(2);
+            one.begin();
+            one.set_number(0, number);
+            one.set_text(1, text);
+            one.commit(time);
+            one.input.records = 1;
+            all.append(&mut one);
+            assert!(one.is_empty() && one.input == InputCounts::default());
+        }
+        all.order();
+        let read: Vec<_> = all
+            .records()
+            .map(|record| (record.time, record.number(0), record.text(1)))
+            .collect();
+        let expected = [
+            (1, Some(1.0), Some("a")),
+            (1, Some(1.0), Some("y")),
+            (1, Some(2.0), Some("x")),
+            (1, None, None),
+            (2, Some(1.0), Some("b")),
+        ];
+        assert_eq!((read.as_slice(), all.input.records), (&expected[..], 5));
     }
 }

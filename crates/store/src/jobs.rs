@@ -3,6 +3,7 @@
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::Store;
+use crate::datafeeds::{self, DatafeedRow};
 use crate::error::{Result, StoreError};
 
 /// A job as it is stored.
@@ -30,20 +31,26 @@ impl Store {
     /// Adds a job. `false`: there is one of this id, and nothing has changed.
     pub async fn insert_job(&self, job: &JobRow) -> Result<bool> {
         let job = job.clone();
+        self.write(move |conn| Box::pin(insert(conn, job))).await
+    }
+
+    /// Adds a job and its datafeed, both or neither. `false`: one of the ids is taken, and nothing has changed.
+    pub async fn insert_job_with(&self, job: &JobRow, datafeed: &DatafeedRow) -> Result<bool> {
+        let (job, datafeed) = (job.clone(), datafeed.clone());
         self.write(move |conn| {
             Box::pin(async move {
-                let done = sqlx::query(
-                    "INSERT INTO jobs (job_id, config, state, reason, opened_order)
-                     VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                )
-                .bind(job.job_id)
-                .bind(job.config)
-                .bind(job.state)
-                .bind(job.reason)
-                .bind(job.opened_order)
-                .execute(conn)
-                .await?;
-                Ok(done.rows_affected() == 1)
+                let job_id = job.job_id.clone();
+                if !insert(&mut *conn, job).await? {
+                    return Ok(false);
+                }
+                if datafeeds::insert(&mut *conn, datafeed).await? {
+                    return Ok(true);
+                }
+                sqlx::query("DELETE FROM jobs WHERE job_id = ?")
+                    .bind(job_id)
+                    .execute(conn)
+                    .await?;
+                Ok(false)
             })
         })
         .await
@@ -179,6 +186,21 @@ impl Store {
                 .await?;
         Ok(stats)
     }
+}
+
+async fn insert(conn: &mut SqliteConnection, job: JobRow) -> Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO jobs (job_id, config, state, reason, opened_order)
+         VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(job.job_id)
+    .bind(job.config)
+    .bind(job.state)
+    .bind(job.reason)
+    .bind(job.opened_order)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 fn must_exist(rows: u64, job_id: String) -> Result<()> {

@@ -9,6 +9,8 @@
 
 mod blob;
 mod calendars;
+mod datafeeds;
+pub mod dates;
 mod documents;
 mod error;
 mod filters;
@@ -22,6 +24,8 @@ mod rescore;
 mod results;
 mod retention;
 mod reversion;
+pub mod script;
+pub mod search;
 mod snapshots;
 mod writer;
 
@@ -37,6 +41,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 pub use calendars::{CalendarRow, EventRow};
+pub use datafeeds::DatafeedRow;
 pub use documents::{
     AdoptedResult, DocumentRow, Found, Holds, NewDocument, Source, Written, names,
 };

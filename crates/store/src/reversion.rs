@@ -4,6 +4,7 @@ use crate::Store;
 use crate::error::Result;
 use crate::jobs::set_config;
 use crate::results::{ResultRow, insert};
+use crate::snapshots::{self, Retained};
 
 /// What a job is after it has been taken back.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,8 @@ pub struct Reversion {
     pub categories: Vec<ResultRow>,
     /// Whether what was found since goes.
     pub intervening: Option<Intervening>,
+    /// Model snapshots that go with their annotations, unless they are retained: (id, the annotation's id).
+    pub snapshots: Vec<(String, String)>,
 }
 
 /// What goes with the results of the time that is taken back.
@@ -55,6 +58,10 @@ impl Store {
                     .bind(doc)
                     .execute(&mut *conn)
                     .await?;
+                }
+                for (snapshot_id, annotation_id) in to.snapshots {
+                    snapshots::delete(conn, &job_id, &snapshot_id, &annotation_id, Retained::Stay)
+                        .await?;
                 }
                 let Some(Intervening { after, events }) = to.intervening else {
                     return Ok(());
@@ -138,7 +145,7 @@ mod tests {
             config: "{}".into(),
             stats: vec![("data_counts".into(), "early".into())],
             categories: vec![row(ResultKind::Category, 1)],
-            intervening: None,
+            ..Reversion::default()
         };
         store.revert_job("j", to.clone()).await.unwrap();
         assert_eq!(store.jobs().await.unwrap()[0].config, "{}");

@@ -158,28 +158,37 @@ impl Store {
     ) -> Result<bool> {
         let (snapshot_id, annotation_id) = (snapshot_id.to_owned(), annotation_id.to_owned());
         self.write_for(job_id, move |conn, job_id| {
-            Box::pin(async move {
-                let done = sqlx::query(
-                    "DELETE FROM snapshots WHERE job_id = ? AND snapshot_id = ? AND retain <= ?",
-                )
-                .bind(&job_id)
-                .bind(snapshot_id)
-                .bind(retained == Retained::Go)
-                .execute(&mut *conn)
-                .await?;
-                if done.rows_affected() == 0 {
-                    return Ok(false);
-                }
-                sqlx::query("DELETE FROM annotations WHERE job_id = ? AND annotation_id = ?")
-                    .bind(job_id)
-                    .bind(annotation_id)
-                    .execute(conn)
-                    .await?;
-                Ok(true)
-            })
+            Box::pin(
+                async move { delete(conn, &job_id, &snapshot_id, &annotation_id, retained).await },
+            )
         })
         .await
     }
+}
+
+pub(crate) async fn delete(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    snapshot_id: &str,
+    annotation_id: &str,
+    retained: Retained,
+) -> Result<bool> {
+    let done =
+        sqlx::query("DELETE FROM snapshots WHERE job_id = ? AND snapshot_id = ? AND retain <= ?")
+            .bind(job_id)
+            .bind(snapshot_id)
+            .bind(retained == Retained::Go)
+            .execute(&mut *conn)
+            .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query("DELETE FROM annotations WHERE job_id = ? AND annotation_id = ?")
+        .bind(job_id)
+        .bind(annotation_id)
+        .execute(conn)
+        .await?;
+    Ok(true)
 }
 
 /// What a deletion makes of snapshots that are to be retained.

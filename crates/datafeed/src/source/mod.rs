@@ -5,9 +5,26 @@
 //! must be known to go on, and nothing is read twice. Records of the same time always come in the same order, since
 //! sums depend on it.
 
+mod aggregated;
+pub mod files;
+pub mod flatten;
+mod http;
+mod index;
+mod prometheus;
+mod remote;
+mod settings;
+pub mod sources;
+#[cfg(test)]
+mod standin;
+mod wanted;
+
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use tidewatch_model::record::RecordBatch;
+
+pub use settings::{Directory, Endpoint, Secret, SourceSettings, Urls};
+pub use sources::{InvalidSource, Sources};
+pub use wanted::Wanted;
 
 /// From `start` up to, not including, `end`: epoch milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +66,36 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// A request that can't succeed, in the words of Elasticsearch's machine learning.
+    pub(crate) fn refused(status: u16, reason: impl Into<String>) -> Self {
+        Self::Refused {
+            status,
+            kind: match status {
+                404 => "resource_not_found_exception",
+                _ => "status_exception",
+            },
+            reason: reason.into(),
+        }
+    }
+}
+
 pub type Result<T> = std::result::Result<T, SourceError>;
+
+/// Opens sources: those of a server, or a test's.
+pub trait Open: Send + Sync {
+    /// The source that a datafeed reads from; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// Refused where there is no such source, or it can't do what the datafeed wants.
+    fn open(&self, wanted: Wanted) -> Result<Box<dyn Source>>;
+}
+
+impl Open for Sources {
+    fn open(&self, wanted: Wanted) -> Result<Box<dyn Source>> {
+        Self::open(self, wanted)
+    }
+}
 
 /// A source, with the query and the fields of one datafeed.
 pub trait Source: Send + Sync {

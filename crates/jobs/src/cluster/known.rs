@@ -38,7 +38,9 @@ pub const MAX_MODEL_MEMORY_LIMIT: &str = "xpack.ml.max_model_memory_limit";
 pub const MAX_LAZY_NODES: &str = "xpack.ml.max_lazy_ml_nodes";
 pub const MEMORY_PERCENT: &str = "xpack.ml.max_machine_memory_percent";
 pub const RESULT_RETRIES: &str = "xpack.ml.persist_results_max_retries";
+pub const DELAYED_DATA_CHECK: &str = "xpack.ml.delayed_data_check_freq";
 pub const IDLE_CLOSE: &str = "xpack.ml.idle_job_auto_close_timeout";
+pub const DESTRUCTIVE: &str = "action.destructive_requires_name";
 pub const ALLOCATION: &str = "cluster.persistent_tasks.allocation.enable";
 
 const fn count(name: &'static str, least: i64, most: i64, default: &'static str) -> Known {
@@ -61,7 +63,7 @@ const INT: i64 = i32::MAX as i64;
 
 /// By name. Those that mean nothing to one process with one store are kept and shown, as their clients expect.
 pub const KNOWN: [Known; 24] = [
-    other("action.destructive_requires_name", Flag, "true"),
+    other(DESTRUCTIVE, Flag, "true"),
     other(ALLOCATION, OneOf(&["all", "none"]), "all"),
     other(
         "cluster.persistent_tasks.allocation.recheck_interval",
@@ -70,7 +72,7 @@ pub const KNOWN: [Known; 24] = [
     ),
     other("cluster.routing.allocation.enable", Text, "all"),
     other("indices.recovery.max_bytes_per_sec", Bytes, "40mb"),
-    other("xpack.ml.delayed_data_check_freq", Time { least: 1 }, "15m"),
+    other(DELAYED_DATA_CHECK, Time { least: 1 }, "15m"),
     other("xpack.ml.enable_config_migration", Flag, "true"),
     other(IDLE_CLOSE, Time { least: -1 }, "48h"),
     other("xpack.ml.job_open_retry_timeout", Time { least: 0 }, "60m"),

@@ -145,6 +145,11 @@ impl Cluster {
         !self.text(known::ALLOCATION).eq_ignore_ascii_case("none")
     }
 
+    /// Whether indices are deleted by their names alone, never by a pattern.
+    pub fn destructive_requires_name(&self) -> bool {
+        self.text(known::DESTRUCTIVE) == "true"
+    }
+
     /// Times that results are tried to be written again.
     pub fn result_retries(&self) -> u32 {
         u32::try_from(self.number(known::RESULT_RETRIES)).unwrap_or(u32::MAX)
@@ -154,6 +159,13 @@ impl Cluster {
     pub fn idle_close(&self) -> Option<Duration> {
         let span = TimeSpan::parse(&self.text(known::IDLE_CLOSE)).ok()?;
         (!span.is_negative()).then(|| span.as_duration())
+    }
+
+    /// How often datafeeds look for late documents.
+    pub fn delayed_data_check(&self) -> Duration {
+        let span = TimeSpan::parse(&self.text(known::DELAYED_DATA_CHECK));
+        // What is no time was refused.
+        span.map_or(Duration::from_secs(900), TimeSpan::as_duration)
     }
 
     pub fn upgrade_mode(&self) -> bool {
@@ -227,6 +239,7 @@ impl Jobs {
             true => self.stand_still().await,
             false => self.let_in_waiting(),
         }
+        self.0.steps.send_replace(());
         Ok(())
     }
 }

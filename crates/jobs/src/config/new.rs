@@ -11,10 +11,10 @@ use crate::error::{JobError, Result};
 const DEFAULT_SNAPSHOT_RETENTION_DAYS: i64 = 10;
 const DEFAULT_DAILY_AFTER_DAYS: i64 = 1;
 
-/// The body of a request to create a job.
+/// The body of a request to create a job. `D` is its datafeed, which is not the job's to read.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewJob {
+#[serde(deny_unknown_fields, bound(deserialize = "D: Deserialize<'de>"))]
+pub struct NewJob<D = Value> {
     #[serde(default, deserialize_with = "given")]
     pub job_id: Option<String>,
     #[serde(default, deserialize_with = "given")]
@@ -45,11 +45,13 @@ pub struct NewJob {
     pub results_index_name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     pub allow_lazy_open: Option<bool>,
-    pub datafeed_config: Option<Value>,
+    #[serde(default, deserialize_with = "given")]
+    pub datafeed_config: Option<D>,
 }
 
-impl NewJob {
-    /// The job that was asked for, its defaults filled in. `max_memory_limit` is the cluster's setting.
+impl<D> NewJob<D> {
+    /// The job that was asked for, its defaults filled in, without its datafeed. `max_memory_limit` is the cluster's
+    /// setting.
     pub fn build(
         self,
         job_id: &str,
@@ -60,11 +62,6 @@ impl NewJob {
             return Err(JobError::illegal_argument(format!(
                 "Inconsistent job_id; '{other}' specified in the body differs from '{job_id}' specified as a URL argument"
             )));
-        }
-        if self.datafeed_config.is_some() {
-            return Err(JobError::bad_request(
-                "datafeed_config is not supported by this version of tidewatch",
-            ));
         }
         let missing = |what: &str| JobError::illegal_argument(format!("{what} must be set"));
         let analysis_config = self

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tidewatch_jobs::config::NewJob;
 use tidewatch_jobs::update::JobUpdate;
 use tidewatch_jobs::{Clock, Jobs, Settings};
 use tidewatch_model::record::RecordBatch;
@@ -51,7 +52,7 @@ pub async fn until<T>(jobs: &Jobs, what: &str, mut there: impl AsyncFnMut() -> O
 }
 
 pub async fn create(jobs: &Jobs, id: &str, config: Value) {
-    let config = serde_json::from_value(config).expect("readable");
+    let config = serde_json::from_value::<NewJob>(config).expect("readable");
     jobs.create(id, config).await.expect("created");
 }
 

@@ -54,13 +54,15 @@ impl Bounds {
             } => self.take_terms(field, values),
             Query::Range { field, from, to } => self.take_range(field, from.as_ref(), to.as_ref()),
             Query::Ids(ids) => narrow(&mut self.ids, ids.iter().cloned().collect()),
+            Query::Constant { query, .. } | Query::Boosted { query, .. } => self.take(query),
             Query::Bool {
                 must,
+                filter,
                 should,
                 at_least,
                 ..
             } => {
-                must.iter().for_each(|query| self.take(query));
+                must.iter().chain(filter).for_each(|query| self.take(query));
                 if let [only] = &should[..]
                     && *at_least > 0
                 {

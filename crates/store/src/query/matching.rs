@@ -4,14 +4,18 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use super::{How, Limit, Query};
+use super::schema::{Field, FieldType, Schema};
+use super::{How, Limit, Query, parts};
+use crate::dates::Zone;
 
 /// A document as queries see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Document<'d> {
     pub index: &'d str,
     pub id: &'d str,
     pub source: &'d Value,
+    /// How its values are to be read; none where they stand there as queries mean them.
+    pub schema: Option<&'d dyn Schema>,
 }
 
 impl Query {
@@ -33,11 +37,18 @@ impl Query {
                     && within(value, to.as_ref(), Ordering::Less)
             }),
             Self::Exists(field) => any(document, field, &mut |_| true),
+            Self::Addresses { field, from, to } => any(document, field, &mut |value| {
+                let address = value.as_str().and_then(parts::address);
+                address.is_some_and(|address| (*from..=*to).contains(&address))
+            }),
+            Self::Regexp { field, pattern } => any_term(document, field, &mut |value| {
+                value.as_str().is_some_and(|text| pattern.is_match(text))
+            }),
             Self::Prefix {
                 field,
                 prefix,
                 ignore_case,
-            } => any(document, field, &mut |value| {
+            } => any_term(document, field, &mut |value| {
                 value.as_str().is_some_and(|text| match ignore_case {
                     true => text.to_lowercase().starts_with(&prefix.to_lowercase()),
                     false => text.starts_with(prefix.as_str()),
@@ -54,7 +65,7 @@ impl Query {
                 field,
                 pattern,
                 ignore_case,
-            } => any(document, field, &mut |value| {
+            } => any_term(document, field, &mut |value| {
                 value.as_str().is_some_and(|text| match ignore_case {
                     true => wildcard(&pattern.to_lowercase(), &text.to_lowercase()),
                     false => wildcard(pattern, text),
@@ -70,13 +81,18 @@ impl Query {
                         ..document
                     })
             }),
+            Self::Best { queries, .. } => queries.iter().any(|query| query.matches(document)),
+            Self::Constant { query, .. } | Self::Boosted { query, .. } => query.matches(document),
             Self::Bool {
                 must,
+                filter,
                 should,
                 must_not,
                 at_least,
             } => {
-                must.iter().all(|query| query.matches(document))
+                must.iter()
+                    .chain(filter)
+                    .all(|query| query.matches(document))
                     && !must_not.iter().any(|query| query.matches(document))
                     && should
                         .iter()
@@ -90,11 +106,66 @@ impl Query {
 }
 
 /// Whether one of the values of a field is as wanted.
-fn any(document: Document<'_>, field: &str, wanted: &mut dyn FnMut(&Value) -> bool) -> bool {
-    match field {
+fn any(document: Document<'_>, path: &str, wanted: &mut dyn FnMut(&Value) -> bool) -> bool {
+    match path {
         "_id" => wanted(&Value::from(document.id)),
         "_index" => wanted(&Value::from(document.index)),
-        field => values(document.source, field, wanted),
+        path => match document.schema {
+            None => values(document.source, path, wanted),
+            Some(schema) => match schema.field(path) {
+                Some(field) => values(document.source, path, &mut |value| {
+                    as_field(&field, value).is_some_and(|value| wanted(&value))
+                }),
+                None => schema.is_object(path) && values(document.source, path, wanted),
+            },
+        },
+    }
+}
+
+/// As [`any`], of each word where the field is a text.
+fn any_term(document: Document<'_>, path: &str, wanted: &mut dyn FnMut(&Value) -> bool) -> bool {
+    let field = document.schema.and_then(|schema| schema.field(path));
+    match field.filter(|field| field.of == FieldType::Text) {
+        None => any(document, path, wanted),
+        Some(_) => any(document, path, &mut |value| {
+            let words = crate::index::words(value.as_str().unwrap_or_default());
+            words.into_iter().any(|word| wanted(&word.into()))
+        }),
+    }
+}
+
+/// A value of a document as its field has it. None: the field has nothing of it.
+pub(crate) fn as_field(field: &Field, value: &Value) -> Option<Value> {
+    let text = || match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    };
+    match field.of {
+        FieldType::Keyword | FieldType::Text | FieldType::Ip => text().map(Value::from),
+        FieldType::Number => match value {
+            Value::Number(_) => Some(value.clone()),
+            Value::String(text) => text.trim().parse().ok().map(Value::Number),
+            _ => None,
+        },
+        FieldType::Bool => match value {
+            Value::Bool(_) => Some(value.clone()),
+            Value::String(text) => match text.as_str() {
+                "true" => Some(true.into()),
+                "false" | "" => Some(false.into()),
+                _ => None,
+            },
+            _ => None,
+        },
+        FieldType::Date => field
+            .format
+            .parse(&text()?, Zone::Utc, false)
+            .map(Value::from),
+        FieldType::DateNanos => {
+            let millis = field.format.parse(&text()?, Zone::Utc, false)?;
+            Some(millis.checked_mul(1_000_000)?.into())
+        }
+        FieldType::Point => Some(value.clone()),
     }
 }
 
@@ -232,30 +303,79 @@ fn has_words(document: Document<'_>, field: Option<&str>, words: &[String], how:
                 })
             };
             match how {
-                How::Any => words.iter().any(has),
+                How::AtLeast(least) => words.iter().filter(|word| has(word)).count() >= least,
                 How::All => !words.is_empty() && words.iter().all(has),
-                How::Phrase => texts(document.source, &mut |text| {
+                How::Phrase(_) | How::PhrasePrefix => texts(document.source, &mut |text| {
                     let text: Vec<&str> = text.split_whitespace().collect();
-                    is_in(&text, words)
+                    is_in(&text, words, how)
                 }),
             }
         }
-        Some(field) => any(document, field, &mut |value| {
-            let Some(text) = value.as_str() else {
-                return false;
-            };
-            let text = super::words::of(text);
-            let has = |word: &String| text.contains(word);
+        Some(path) => {
+            // The words of several values stand one after the other, phrases within each.
+            let mut found = vec![false; words.len()];
+            let mut phrase = false;
+            any(document, path, &mut |value| {
+                let text = crate::index::words(value.as_str().unwrap_or_default());
+                for (found, word) in found.iter_mut().zip(words) {
+                    *found |= text.contains(word);
+                }
+                phrase |= is_in(&text, words, how);
+                false
+            });
             match how {
-                How::Any => words.iter().any(has),
-                How::All => !words.is_empty() && words.iter().all(has),
-                How::Phrase => is_in(&text, words),
+                How::AtLeast(least) => found.into_iter().filter(|found| *found).count() >= least,
+                How::All => !found.is_empty() && found.into_iter().all(|found| found),
+                How::Phrase(_) | How::PhrasePrefix => phrase,
             }
-        }),
+        }
     }
 }
 
-fn is_in<T: PartialEq<String>>(text: &[T], words: &[String]) -> bool {
-    let same = |window: &[T]| window.iter().zip(words).all(|(a, b)| a == b);
-    !words.is_empty() && text.windows(words.len()).any(same)
+/// Whether words stand in a text one after the other; a slop moves them at most so far in all.
+fn is_in<T: AsRef<str>>(text: &[T], words: &[String], how: How) -> bool {
+    if words.is_empty() {
+        return false;
+    }
+    let last = words.len() - 1;
+    let same = |at: usize, word: &String, text: &T| match how {
+        How::PhrasePrefix if at == last => text.as_ref().starts_with(word.as_str()),
+        _ => text.as_ref() == word,
+    };
+    let slop = match how {
+        How::Phrase(slop) => slop as usize,
+        _ => 0,
+    };
+    if slop == 0 {
+        return text.windows(words.len()).any(|window| {
+            window
+                .iter()
+                .zip(words)
+                .enumerate()
+                .all(|(at, (text, word))| same(at, word, text))
+        });
+    }
+    // Positions of each word less its place in the phrase: as near to each other as the slop allows.
+    let shifts = |at: usize| {
+        let positions = text.iter().enumerate();
+        positions
+            .filter(move |(_, text)| same(at, &words[at], text))
+            .map(move |(position, _)| position + last - at)
+    };
+    let mut starts: Vec<(usize, usize)> = shifts(0).map(|shift| (shift, shift)).collect();
+    for at in 1..words.len() {
+        let mut next = Vec::new();
+        for shift in shifts(at) {
+            for (low, high) in &starts {
+                let (low, high) = (shift.min(*low), shift.max(*high));
+                if high - low <= slop {
+                    next.push((low, high));
+                }
+            }
+        }
+        next.sort_unstable();
+        next.dedup();
+        starts = next;
+    }
+    !starts.is_empty()
 }

@@ -1,19 +1,44 @@
-//! From the JSON of Elasticsearch's query DSL to a query.
+//! From the JSON of Elasticsearch's query DSL to a query: what queries are made of.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-use super::{FieldType, How, Limit, Query, words};
+use super::parts;
+use super::schema::{Field, Schema};
+use super::typed;
+use super::{FieldType, Query};
 
 /// Queries within queries.
 const DEPTH: usize = 30;
-/// Values of one `terms`, as in Elasticsearch.
-const TERMS: usize = 65_536;
 
 /// What a query can't know of itself.
+#[derive(Clone, Copy)]
 pub struct Context<'c> {
-    pub type_of: &'c dyn Fn(&str) -> FieldType,
-    /// The time that a text means, epoch milliseconds; its end where it is rounded up.
-    pub date: &'c dyn Fn(&str, bool) -> std::result::Result<i64, String>,
+    pub schema: &'c dyn Schema,
+    /// The time that `now` means, epoch milliseconds.
+    pub now: i64,
+}
+
+impl<'c> Context<'c> {
+    /// With the time that it is.
+    pub fn new(schema: &'c dyn Schema) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            schema,
+            now: since.map_or(0, |since| {
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            }),
+        }
+    }
+
+    pub(super) fn field(&self, path: &str) -> Option<Field> {
+        self.schema.field(path)
+    }
+
+    pub(super) fn type_of(&self, path: &str) -> Option<FieldType> {
+        self.field(path).map(|field| field.of)
+    }
 }
 
 /// Why a query is refused: Elasticsearch's name of the exception, and the reason.
@@ -26,11 +51,15 @@ pub struct QueryError {
 
 pub(super) type Result<T> = std::result::Result<T, QueryError>;
 
-pub(super) fn refuse<T>(reason: impl Into<String>) -> Result<T> {
-    Err(QueryError {
-        kind: "parsing_exception",
+pub(crate) fn fault(kind: &'static str, reason: impl Into<String>) -> QueryError {
+    QueryError {
+        kind,
         reason: reason.into(),
-    })
+    }
+}
+
+pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T> {
+    Err(fault("parsing_exception", reason))
 }
 
 /// Reads a query: an object with one field, its kind.
@@ -41,12 +70,14 @@ pub fn parse(json: &Value, context: &Context<'_>) -> Result<Query> {
     Parser { context, depth: 0 }.query(json)
 }
 
-struct Parser<'c> {
-    context: &'c Context<'c>,
+pub(super) struct Parser<'c> {
+    pub context: &'c Context<'c>,
     depth: usize,
 }
 
-fn object<'v>(json: &'v Value, kind: &str) -> Result<&'v Map<String, Value>> {
+pub(super) type Object = Map<String, Value>;
+
+pub(super) fn object<'v>(json: &'v Value, kind: &str) -> Result<&'v Object> {
     match json {
         Value::Object(map) => Ok(map),
         _ => refuse(format!(
@@ -55,22 +86,7 @@ fn object<'v>(json: &'v Value, kind: &str) -> Result<&'v Map<String, Value>> {
     }
 }
 
-/// A query of one field: its name, and what is said of it.
-fn single<'v>(json: &'v Value, kind: &str) -> Result<(&'v str, &'v Value)> {
-    let map = object(json, kind)?;
-    let mut fields = map
-        .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "boost" | "_name"));
-    match (fields.next(), fields.next()) {
-        (Some((name, value)), None) => Ok((name, value)),
-        (None, _) => refuse(format!("[{kind}] query malformed, no field")),
-        (Some((first, _)), Some((second, _))) => refuse(format!(
-            "[{kind}] query doesn't support multiple fields, found [{first}] and [{second}]"
-        )),
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
@@ -78,12 +94,15 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn flag(map: &Map<String, Value>, name: &str) -> bool {
-    matches!(map.get(name), Some(Value::Bool(true)))
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_f64(),
+    }
 }
 
 impl Parser<'_> {
-    fn query(&mut self, json: &Value) -> Result<Query> {
+    pub fn query(&mut self, json: &Value) -> Result<Query> {
         let Value::Object(map) = json else {
             return refuse("[_na] query malformed, must start with start_object");
         };
@@ -91,10 +110,10 @@ impl Parser<'_> {
         let (kind, body) = match (kinds.next(), kinds.next()) {
             (Some((kind, body)), None) => (kind.as_str(), body),
             (None, _) => {
-                return Err(QueryError {
-                    kind: "illegal_argument_exception",
-                    reason: "query malformed, empty clause found".to_owned(),
-                });
+                return Err(fault(
+                    "illegal_argument_exception",
+                    "query malformed, empty clause found",
+                ));
             }
             (Some((kind, _)), Some((next, _))) => {
                 return refuse(format!(
@@ -104,51 +123,127 @@ impl Parser<'_> {
         };
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err(QueryError {
-                kind: "illegal_argument_exception",
-                reason: format!(
+            return Err(fault(
+                "illegal_argument_exception",
+                format!(
                     "The nested depth of the query exceeds the maximum nested depth for queries set in \
                      [indices.query.bool.max_nested_depth: {DEPTH}]"
                 ),
-            });
+            ));
         }
         let query = self.of_kind(kind, body)?;
         self.depth -= 1;
-        Ok(query)
+        Ok(match boost(kind, body)? {
+            Some(boost) => Query::Boosted {
+                query: Box::new(query),
+                boost,
+            },
+            None => query,
+        })
     }
 
     fn of_kind(&mut self, kind: &str, body: &Value) -> Result<Query> {
+        let context = self.context;
         match kind {
             "match_all" => object(body, kind).map(|_| Query::All),
             "match_none" => object(body, kind).map(|_| Query::None),
-            "term" => self.term(body),
-            "terms" => self.terms(body),
-            "range" => self.range(body),
+            "term" => parts::term(body, context),
+            "terms" => parts::terms(body, context),
+            "range" => parts::range(body, context),
             "exists" => match object(body, kind)?.get("field").and_then(text) {
                 Some(field) => Ok(Query::Exists(field)),
                 None => refuse("[exists] must be provided with a [field]"),
             },
-            "prefix" | "wildcard" => self.pattern(kind, body),
+            "prefix" | "wildcard" | "regexp" => parts::pattern(kind, body, context),
             "ids" => match object(body, kind)?.get("values") {
                 Some(Value::Array(ids)) => Ok(Query::Ids(ids.iter().filter_map(text).collect())),
                 Some(id) => Ok(Query::Ids(text(id).into_iter().collect())),
                 None => refuse("[ids] requires providing a values element"),
             },
             "bool" => self.bool(body),
-            "constant_score" => match object(body, kind)?.get("filter") {
-                Some(filter) => self.query(filter),
-                None => refuse("[constant_score] requires a 'filter' element"),
-            },
+            "constant_score" => self.constant(object(body, kind)?),
+            "dis_max" => self.best(object(body, kind)?),
+            "boosting" => self.boosting(object(body, kind)?),
             "nested" => self.nested(object(body, kind)?),
-            "match" | "match_phrase" => self.matching(kind, body),
-            "query_string" => words::parse_query_string(object(body, kind)?, self.context),
-            "simple_query_string" => words::parse_simple(object(body, kind)?, self.context),
+            "match" | "match_phrase" | "match_phrase_prefix" => {
+                parts::matching(kind, body, context)
+            }
+            "multi_match" => parts::multi_match(object(body, kind)?, context),
+            "query_string" => typed::parse_query_string(object(body, kind)?, context),
+            "simple_query_string" => typed::parse_simple(object(body, kind)?, context),
             other => refuse(format!("unknown query [{other}]")),
         }
     }
 
-    fn nested(&mut self, said: &Map<String, Value>) -> Result<Query> {
-        let known = [
+    fn constant(&mut self, said: &Object) -> Result<Query> {
+        known("constant_score", said, &["filter", "boost", "_name"])?;
+        let Some(filter) = said.get("filter") else {
+            return refuse("[constant_score] requires a 'filter' element");
+        };
+        Ok(Query::Constant {
+            query: Box::new(self.query(filter)?),
+            score: 1.0,
+        })
+    }
+
+    fn best(&mut self, said: &Object) -> Result<Query> {
+        known(
+            "dis_max",
+            said,
+            &["queries", "tie_breaker", "boost", "_name"],
+        )?;
+        let queries = match said.get("queries") {
+            Some(queries) => self.queries(queries)?,
+            None => Vec::new(),
+        };
+        if queries.is_empty() {
+            return refuse("[dis_max] requires 'queries' field with at least one clause");
+        }
+        let tie_breaker = said.get("tie_breaker").and_then(number).unwrap_or(0.0) as f32;
+        Ok(Query::Best {
+            queries,
+            tie_breaker,
+        })
+    }
+
+    /// What matches `negative` too is found all the same; its lower score is left to those who sort by it: nobody here.
+    fn boosting(&mut self, said: &Object) -> Result<Query> {
+        known(
+            "boosting",
+            said,
+            &["positive", "negative", "negative_boost", "boost", "_name"],
+        )?;
+        let Some(positive) = said.get("positive") else {
+            return refuse("[boosting] query requires 'positive' query to be set'");
+        };
+        let Some(negative) = said.get("negative") else {
+            return refuse("[boosting] query requires 'negative' query to be set'");
+        };
+        let Some(factor) = said.get("negative_boost").and_then(number) else {
+            return refuse(
+                "[boosting] query requires 'negative_boost' to be set to be a positive value'",
+            );
+        };
+        let (positive, negative) = (self.query(positive)?, self.query(negative)?);
+        let lowered = Query::Boosted {
+            query: Box::new(positive.clone()),
+            boost: factor as f32,
+        };
+        let both = |query, filter| Query::Bool {
+            must: vec![query],
+            filter: vec![filter],
+            should: Vec::new(),
+            must_not: Vec::new(),
+            at_least: 0,
+        };
+        Ok(Query::or(vec![
+            both(lowered, negative.clone()),
+            both(positive, Query::not(negative)),
+        ]))
+    }
+
+    fn nested(&mut self, said: &Object) -> Result<Query> {
+        let names = [
             "path",
             "query",
             "score_mode",
@@ -156,9 +251,7 @@ impl Parser<'_> {
             "boost",
             "_name",
         ];
-        if let Some(other) = said.keys().find(|name| !known.contains(&name.as_str())) {
-            return refuse(format!("[nested] query does not support [{other}]"));
-        }
+        known("nested", said, &names)?;
         let Some(query) = said.get("query") else {
             return refuse("[nested] requires 'query' field");
         };
@@ -169,180 +262,22 @@ impl Parser<'_> {
         Ok(Query::Nested { path, query })
     }
 
-    /// A value as documents have it: of a date, milliseconds.
-    fn value(&self, field: &str, value: &Value) -> Result<Value> {
-        match (value, (self.context.type_of)(field)) {
-            (Value::String(text), FieldType::Date) => Ok(date(self.context, text, false)?.into()),
-            (Value::String(_) | Value::Number(_) | Value::Bool(_), _) => Ok(value.clone()),
-            _ => refuse(format!(
-                "[term] query does not support [{field}] with value [{value}]"
-            )),
+    /// One query, or a list.
+    fn queries(&mut self, json: &Value) -> Result<Vec<Query>> {
+        match json {
+            Value::Array(queries) => queries.iter().map(|query| self.query(query)).collect(),
+            query => Ok(vec![self.query(query)?]),
         }
-    }
-
-    fn term(&self, body: &Value) -> Result<Query> {
-        let (field, said) = single(body, "term")?;
-        let (value, ignore_case) = match said {
-            Value::Object(said) => match said.get("value") {
-                Some(value) => (value, flag(said, "case_insensitive")),
-                None => return refuse(format!("[term] query malformed: [{field}] has no value")),
-            },
-            Value::Array(_) => return refuse("[term] query does not support array of values"),
-            value => (value, false),
-        };
-        Ok(Query::Terms {
-            values: vec![self.value(field, value)?],
-            field: field.to_owned(),
-            ignore_case,
-        })
-    }
-
-    fn terms(&self, body: &Value) -> Result<Query> {
-        let (field, values) = single(body, "terms")?;
-        let Value::Array(values) = values else {
-            return refuse("[terms] query requires an array of terms");
-        };
-        if values.len() > TERMS {
-            return refuse(format!("[terms] query takes at most [{TERMS}] terms"));
-        }
-        let values: Result<_> = values
-            .iter()
-            .map(|value| self.value(field, value))
-            .collect();
-        Ok(Query::Terms {
-            field: field.to_owned(),
-            values: values?,
-            ignore_case: false,
-        })
-    }
-
-    fn range(&self, body: &Value) -> Result<Query> {
-        let (field, said) = single(body, "range")?;
-        let said = object(said, "range")?;
-        let seconds = said.get("format").and_then(Value::as_str) == Some("epoch_second");
-        let (mut from, mut to) = (None, None);
-        for (name, value) in said {
-            let limit = |inclusive: bool, up: bool| {
-                let value = match (value, (self.context.type_of)(field)) {
-                    (Value::Null, _) => return Ok(None),
-                    (Value::Number(number), FieldType::Date) if seconds => number
-                        .as_i64()
-                        .and_then(|n| n.checked_mul(1_000))
-                        .unwrap_or(i64::MAX)
-                        .into(),
-                    (Value::String(text), FieldType::Date) => date(self.context, text, up)?.into(),
-                    (Value::String(text), FieldType::Number) => {
-                        match text.parse::<serde_json::Number>() {
-                            Ok(number) => Value::Number(number),
-                            Err(_) => {
-                                return Err(QueryError {
-                                    kind: "number_format_exception",
-                                    reason: format!("For input string: \"{text}\""),
-                                });
-                            }
-                        }
-                    }
-                    (value @ (Value::String(_) | Value::Number(_) | Value::Bool(_)), _) => {
-                        value.clone()
-                    }
-                    _ => {
-                        return refuse(format!(
-                            "[range] query does not support [{name}] with value [{value}]"
-                        ));
-                    }
-                };
-                Ok(Some(Limit { value, inclusive }))
-            };
-            match name.as_str() {
-                "gte" => from = limit(true, false)?,
-                "gt" => from = limit(false, true)?,
-                "lte" => to = limit(true, true)?,
-                "lt" => to = limit(false, false)?,
-                // The older form of the four.
-                "from" => {
-                    from = limit(
-                        said.get("include_lower") != Some(&Value::Bool(false)),
-                        false,
-                    )?
-                }
-                "to" => to = limit(said.get("include_upper") != Some(&Value::Bool(false)), true)?,
-                "include_lower" | "include_upper" | "format" | "boost" | "_name" | "relation" => {}
-                "time_zone" if matches!(value.as_str(), Some("UTC" | "Z" | "+00:00")) => {}
-                other => return refuse(format!("[range] query does not support [{other}]")),
-            }
-        }
-        Ok(Query::Range {
-            field: field.to_owned(),
-            from,
-            to,
-        })
-    }
-
-    fn pattern(&self, kind: &str, body: &Value) -> Result<Query> {
-        let (field, said) = single(body, kind)?;
-        let (pattern, ignore_case) = match said {
-            Value::Object(said) => {
-                let pattern = said.get("value").or(said.get("wildcard")).and_then(text);
-                (pattern, flag(said, "case_insensitive"))
-            }
-            value => (text(value), false),
-        };
-        let (Some(pattern), field) = (pattern, field.to_owned()) else {
-            return refuse(format!("[{kind}] query malformed: [{field}] has no value"));
-        };
-        Ok(match kind {
-            "prefix" => Query::Prefix {
-                field,
-                prefix: pattern,
-                ignore_case,
-            },
-            _ => Query::Wildcard {
-                field,
-                pattern,
-                ignore_case,
-            },
-        })
-    }
-
-    fn matching(&self, kind: &str, body: &Value) -> Result<Query> {
-        let (field, said) = single(body, kind)?;
-        let (value, all) = match said {
-            Value::Object(said) => {
-                let operator = said.get("operator").and_then(Value::as_str).unwrap_or("or");
-                let Some(value) = said.get("query") else {
-                    return refuse("No text specified for text query");
-                };
-                (value, operator.eq_ignore_ascii_case("and"))
-            }
-            value => (value, false),
-        };
-        if (self.context.type_of)(field) != FieldType::Text {
-            return Ok(Query::Terms {
-                values: vec![self.value(field, value)?],
-                field: field.to_owned(),
-                ignore_case: false,
-            });
-        }
-        let Some(text) = text(value) else {
-            return refuse(format!("[{kind}] query does not support [{value}]"));
-        };
-        Ok(Query::Words {
-            field: Some(field.to_owned()),
-            words: words::of(&text),
-            how: match (kind, all) {
-                ("match_phrase", _) => How::Phrase,
-                (_, true) => How::All,
-                _ => How::Any,
-            },
-        })
     }
 
     fn bool(&mut self, body: &Value) -> Result<Query> {
-        let (mut must, mut should, mut must_not) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut must, mut filter) = (Vec::new(), Vec::new());
+        let (mut should, mut must_not) = (Vec::new(), Vec::new());
         let mut said = None;
         for (name, value) in object(body, "bool")? {
             let clauses = match name.as_str() {
-                "must" | "filter" => &mut must,
+                "must" => &mut must,
+                "filter" => &mut filter,
                 "should" => &mut should,
                 "must_not" | "mustNot" => &mut must_not,
                 "minimum_should_match" => {
@@ -352,21 +287,15 @@ impl Parser<'_> {
                 "boost" | "_name" | "adjust_pure_negative" => continue,
                 other => return refuse(format!("[bool] query does not support [{other}]")),
             };
-            match value {
-                Value::Array(queries) => {
-                    for query in queries {
-                        clauses.push(self.query(query)?);
-                    }
-                }
-                query => clauses.push(self.query(query)?),
-            }
+            clauses.extend(self.queries(value)?);
         }
         let at_least = match said {
-            Some(said) => minimum(said, should.len())?,
-            None => usize::from(must.is_empty() && !should.is_empty()),
+            Some(said) => parts::minimum("bool", said, should.len())?,
+            None => usize::from(must.is_empty() && filter.is_empty() && !should.is_empty()),
         };
         Ok(Query::Bool {
             must,
+            filter,
             should,
             must_not,
             at_least,
@@ -374,31 +303,38 @@ impl Parser<'_> {
     }
 }
 
-/// `minimum_should_match`: a number, or a part in percent; below 0, of those that may be missing.
-fn minimum(said: &Value, of: usize) -> Result<usize> {
-    let told = text(said).unwrap_or_default();
-    let of = i64::try_from(of).unwrap_or(i64::MAX);
-    let number = match told.strip_suffix('%') {
-        Some(percent) => percent.parse::<i64>().ok().map(|percent| {
-            let part = of.saturating_mul(percent) / 100;
-            if percent < 0 { of + part } else { part }
-        }),
-        None => told
-            .parse::<i64>()
-            .ok()
-            .map(|n| if n < 0 { of.saturating_add(n) } else { n }),
-    };
-    match number {
-        Some(number) => Ok(usize::try_from(number.max(0)).unwrap_or(usize::MAX)),
-        None => refuse(format!(
-            "[bool] query does not support [minimum_should_match] with value [{said}]"
-        )),
+/// Refuses what a query doesn't know.
+pub(super) fn known(kind: &str, said: &Object, names: &[&str]) -> Result<()> {
+    match said.keys().find(|name| !names.contains(&name.as_str())) {
+        Some(other) => refuse(format!("[{kind}] query does not support [{other}]")),
+        None => Ok(()),
     }
 }
 
-pub(super) fn date(context: &Context<'_>, text: &str, up: bool) -> Result<i64> {
-    (context.date)(text, up).map_err(|reason| QueryError {
-        kind: "parse_exception",
-        reason,
-    })
+/// `boost` of a query, or of its field.
+fn boost(kind: &str, body: &Value) -> Result<Option<f32>> {
+    let own = body.get("boost").filter(|boost| !boost.is_object());
+    let of_field = || match kind {
+        "bool" | "dis_max" | "nested" | "constant_score" | "ids" | "exists" => None,
+        _ => body
+            .as_object()?
+            .values()
+            .find_map(|field| field.as_object()?.get("boost")),
+    };
+    let Some(said) = own.or_else(of_field) else {
+        return Ok(None);
+    };
+    match number(said) {
+        Some(boost) if boost < 0.0 => Err(fault(
+            "illegal_argument_exception",
+            format!(
+                "negative [boost] are not allowed in [{kind}], use a value between 0 and 1 to deboost"
+            ),
+        )),
+        Some(1.0) => Ok(None),
+        Some(boost) => Ok(Some(boost as f32)),
+        None => refuse(format!(
+            "[{kind}] query does not support [boost] with value [{said}]"
+        )),
+    }
 }

@@ -5,21 +5,14 @@ use super::*;
 const TIME: i64 = 1_464_739_200_000;
 
 fn context(ask: impl Fn(&Context<'_>) -> Result<Query, QueryError>) -> Result<Query, QueryError> {
-    let type_of = |field: &str| match field {
+    let schema = Loose(|field| match field {
         "timestamp" => FieldType::Date,
         "record_score" | "detector_index" => FieldType::Number,
         "is_interim" => FieldType::Bool,
         "annotation" => FieldType::Text,
         _ => FieldType::Keyword,
-    };
-    let date = |text: &str, up: bool| match text {
-        "2016-06-01" => Ok(if up { TIME + 86_399_999 } else { TIME }),
-        text => text.parse().map_err(|_| format!("no date: {text}")),
-    };
-    ask(&Context {
-        type_of: &type_of,
-        date: &date,
-    })
+    });
+    ask(&Context::new(&schema))
 }
 
 fn parsed(json: &Value) -> Result<Query, QueryError> {
@@ -57,6 +50,7 @@ fn found(query: &Query) -> String {
             index: "i",
             id,
             source,
+            schema: None,
         })
     });
     matching.map(|(id, _)| *id).collect()
@@ -202,7 +196,7 @@ fn what_is_not_known_is_refused_by_its_name() {
     );
     refused(
         json!({"range": {"timestamp": {"gte": "soon"}}}),
-        "no date: soon",
+        "failed to parse date field [soon]",
     );
     refused(
         json!({"term": {"a": 1, "b": 2}}),
