@@ -13,6 +13,7 @@ mod scan;
 mod shown;
 mod sort;
 mod span;
+mod steady;
 mod terms;
 mod values;
 mod view;
