@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tidewatch_datafeed::source::SourceSettings;
+use tidewatch_datafeed::source::{SourceSettings, Sources};
 use tidewatch_jobs::Clock;
 use tidewatch_model::units::Memory;
 
@@ -152,6 +152,8 @@ impl Settings {
                 .with_context(|| format!("maintenance: [{maintenance}] is no cron expression"))?,
             clock: Clock::default(),
         };
+        // What is wrong is told before anything is begun.
+        Sources::new(&all.sources, None)?;
         Ok(InForce {
             listen: all.listen.context(set)?,
             data_dir: all.data_dir.context(set)?,
@@ -211,7 +213,7 @@ mod tests {
             url = "http://localhost:9090"
             [sources.logs]
             kind = "files"
-            path = "/var/log"
+            path = "/"
         "#;
         let settings: Settings = toml::from_str(text).expect("TOML");
         let printed = toml::to_string(&settings).expect("TOML");
@@ -221,6 +223,10 @@ mod tests {
         assert_eq!(flags.sources.len(), 3);
         let unknown =
             |kind: &str| format!("[sources.x]\nkind = \"{kind}\"\nurl = \"http://a\"\nkey = 1");
+        let wrong: Settings =
+            toml::from_str("[sources.x]\nkind = 'opensearch'\nurl = 'a:9200'").expect("TOML");
+        let told = wrong.in_force().expect_err("refused").to_string();
+        assert!(told.starts_with("sources.x: url: [a:9200]"), "{told}");
         for text in [unknown("elasticsearch"), unknown("splunk")] {
             assert!(toml::from_str::<Settings>(&text).is_err(), "{text}");
         }

@@ -163,9 +163,10 @@ pub(super) enum ExprKind {
     Choice(Box<[Expr; 3]>),
     /// `a ?: b`
     Elvis(Box<[Expr; 2]>),
-    /// To the type of the expression. What isn't explicit only widens.
+    /// What isn't explicit only widens.
     Cast {
         value: Box<Expr>,
+        to: Type,
         explicit: bool,
     },
     InstanceOf(Box<Expr>, Class),

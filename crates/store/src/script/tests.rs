@@ -442,7 +442,10 @@ fn statements_lists_and_maps() {
             "def l = [1]; for (def x : l) { l.add(x) } def s = 'x'; for (;;) { s += s }",
             "longer than",
         ),
-        ("def l = [0]; for (;;) { l.add(l) }", "more than ["),
+        (
+            "def l = [0]; for (;;) { l.add(l) }",
+            "maximum number of statements",
+        ),
         ("def l = []; l.add(l); l", "nested too deeply"),
         (
             "def s = 'aaaaaaaaaaaaaaaa'; for (int i = 0; i < 9; i++) s = s.replace('a', s); s",
@@ -629,12 +632,12 @@ fn errors_show_their_place() {
             "type": "script_exception",
             "reason": "runtime error",
             "script_stack": [
-                "... ['n'].value; return total / (total - 7) + 1000",
+                "... 'n'].value; return total / (total - 7) + 1000",
                 "                             ^---- HERE",
             ],
             "script": source,
             "lang": "painless",
-            "position": {"offset": 41, "start": 16, "end": 60},
+            "position": {"offset": 41, "start": 16, "end": 61},
             "caused_by": {"type": "arithmetic_exception", "reason": "/ by zero"},
         })
     );

@@ -13,6 +13,7 @@ mod scan;
 mod scripted;
 mod shown;
 mod sort;
+mod span;
 mod terms;
 mod values;
 mod view;

@@ -111,15 +111,24 @@ fn answer(request: &Request) -> Reply {
     let seconds = |ms: i64| json!(ms as f64 / 1000.0);
     let result = match form("query").starts_with("count(") {
         true => {
-            let values = times.into_iter().map(|at| (at, numbers(at))).filter(|(_, n)| *n > 0);
-            let values: Vec<_> = values.map(|(at, n)| json!([seconds(at), n.to_string()])).collect();
+            let values = times
+                .into_iter()
+                .map(|at| (at, numbers(at)))
+                .filter(|(_, n)| *n > 0);
+            let values: Vec<_> = values
+                .map(|(at, n)| json!([seconds(at), n.to_string()]))
+                .collect();
             json!([{"metric": {}, "values": values}])
         }
         // Not in the order of their names.
         false => [1, 0]
             .map(|instance| {
-                let values = times.iter().filter_map(|at| Some(json!([seconds(*at), sample(instance, *at)?])));
-                json!({"metric": {"__name__": "up", "instance": ["a", "b"][instance]}, "values": values.collect::<Vec<_>>()})
+                let values = times
+                    .iter()
+                    .filter_map(|at| Some(json!([seconds(*at), sample(instance, *at)?])));
+                let values: Vec<_> = values.collect();
+                let name = ["a", "b"][instance];
+                json!({"metric": {"__name__": "up", "instance": name}, "values": values})
             })
             .into_iter()
             .filter(|series| series["values"] != json!([]))

@@ -90,7 +90,16 @@ pub(super) fn convert(expr: Expr, to: Type, explicit: bool) -> Result<Expr> {
     }
     let (at, depth) = (expr.at as usize, expr.depth);
     let value = Box::new(expr);
-    node(at, depth, to, ExprKind::Cast { value, explicit })
+    node(
+        at,
+        depth,
+        to,
+        ExprKind::Cast {
+            value,
+            to,
+            explicit,
+        },
+    )
 }
 
 /// The type of numbers that two numbers become.
@@ -143,7 +152,8 @@ fn result(operation: Binary, left: Type, right: Type) -> Option<Type> {
             }
         }
         _ if def => {
-            let usable = |ty: Type| ty == Type::Def || ty.is_number();
+            // Either may turn out to be a text.
+            let usable = |ty: Type| ty == Type::Def || ty.is_number() || operation == B::Add;
             (usable(left) && usable(right)).then_some(Type::Def)
         }
         _ => numbers.then(|| promoted(left, right)),

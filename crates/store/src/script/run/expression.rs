@@ -113,9 +113,13 @@ impl<'a> Run<'a> {
                 Value::Null => self.evaluate(&parts[1])?,
                 value => value,
             },
-            ExprKind::Cast { value, explicit } => {
+            ExprKind::Cast {
+                value,
+                to,
+                explicit,
+            } => {
                 let value = self.evaluate(value)?;
-                self.cast(value, expr.ty, *explicit).map_err(stop(at))?
+                self.cast(value, *to, *explicit).map_err(stop(at))?
             }
             ExprKind::InstanceOf(value, class) => {
                 let value = self.evaluate(value)?;

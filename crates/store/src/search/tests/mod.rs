@@ -2,6 +2,7 @@
 
 mod aggregations;
 mod plain;
+mod random;
 
 use serde_json::{Map, Value};
 

@@ -16,7 +16,7 @@ fn text(count: usize) -> String {
 /// Of files that nobody writes to.
 fn whole(path: &Path) -> FilesSource {
     let paths = [path.to_str().unwrap().to_owned()];
-    FilesSource::whole(&Directory::default(), &paths, projection()).unwrap()
+    FilesSource::whole(&Directory::default(), &paths, &Map::new(), projection()).unwrap()
 }
 
 #[test]

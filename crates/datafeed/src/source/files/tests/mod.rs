@@ -38,6 +38,7 @@ pub fn wanted(indices: &[&str]) -> Wanted {
         histogram: None,
         page_size: 1000,
         projection: Arc::new(projection()),
+        written_time: TimeFormat::EpochMs,
         bucket_span: 60_000,
         summary_is_doc_count: false,
     }
