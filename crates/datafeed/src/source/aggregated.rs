@@ -92,6 +92,10 @@ impl Search {
                 .max(0)
                 .min(window.start);
         }
+        if self.kind == Kind::Paged {
+            // No bucket that is still to come has documents before that.
+            window.start = self.complete_until();
+        }
         let answer = source.aggregations(window, &self.aggregations).await?;
         self.is_over = true;
         if self.kind == Kind::Paged

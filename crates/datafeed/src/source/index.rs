@@ -5,9 +5,6 @@ mod fill;
 mod results;
 mod rows;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;

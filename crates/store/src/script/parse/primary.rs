@@ -75,6 +75,12 @@ impl Parser<'_> {
         if is_class(name) {
             return self.of_class(at, name);
         }
+        if self.is("->") || self.is("::") {
+            return refuse(
+                self.at(),
+                "lambdas and references to methods are not supported",
+            );
+        }
         match name {
             "params" => Ok(build::leaf(at, Type::Def, ExprKind::Params)),
             "doc" if self.context != Context::Number => self.doc(at),

@@ -162,9 +162,9 @@ impl Parser<'_> {
 
     /// `type name`, `type[] name`.
     fn is_declaration(&self) -> bool {
-        let Token::Name(_) = self.peek() else {
+        if !matches!(self.peek(), Token::Name(name) if name != "new") {
             return false;
-        };
+        }
         let mut by = 1;
         while self.is_ahead(by, "[") && self.is_ahead(by + 1, "]") {
             by += 2;
