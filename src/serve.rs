@@ -1,6 +1,5 @@
 //! The server: from settings to a listening socket, and to a clean stop.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,9 +36,14 @@ impl Server {
             .with_context(|| format!("can't listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let store = Store::open(&settings.data_dir).await?;
-        let sources = Sources::new(&BTreeMap::new(), Some(store.clone()))?;
         let jobs = Jobs::start(store, settings.jobs).await?;
-        let feeds = Feeds::start(jobs.clone(), Arc::new(sources), false).await?;
+        let sources = Sources::new(&settings.sources, Some(jobs.clone()))?;
+        let feeds = Feeds::start(
+            jobs.clone(),
+            Arc::new(sources),
+            settings.reprocess_late_data,
+        )
+        .await?;
         let identity = Arc::new(Identity::load(&jobs, address.to_string()).await?);
         let router = tidewatch_api::router(ApiState {
             jobs: jobs.clone(),

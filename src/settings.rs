@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tidewatch_datafeed::source::SourceSettings;
+use tidewatch_datafeed::source::{SourceSettings, Sources};
 use tidewatch_jobs::Clock;
 use tidewatch_model::units::Memory;
 
@@ -51,6 +51,9 @@ pub struct Settings {
     /// What is logged to standard error [default: info]
     #[arg(long, env = "TIDEWATCH_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Whether late documents are counted in by going back before them, where a job doesn't say [default: false]
+    #[arg(long, env = "TIDEWATCH_REPROCESS_LATE_DATA", value_name = "BOOL")]
+    pub reprocess_late_data: Option<bool>,
     /// What datafeeds read from beside the server's own indices, by name. In the file alone: `[sources.<name>]`
     #[arg(skip)]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -64,6 +67,7 @@ pub struct InForce {
     pub data_dir: PathBuf,
     pub log: String,
     pub jobs: tidewatch_jobs::Settings,
+    pub reprocess_late_data: bool,
     pub sources: BTreeMap<String, SourceSettings>,
 }
 
@@ -94,6 +98,7 @@ impl Settings {
                 .or(other.background_persist_interval),
             maintenance: self.maintenance.or(other.maintenance),
             log: self.log.or(other.log),
+            reprocess_late_data: self.reprocess_late_data.or(other.reprocess_late_data),
             sources: match self.sources.is_empty() {
                 true => other.sources,
                 false => self.sources,
@@ -114,6 +119,7 @@ impl Settings {
             background_persist_interval: Some("3h".to_owned()),
             maintenance: Some("0 30 0 * * *".to_owned()),
             log: Some("info".to_owned()),
+            reprocess_late_data: Some(false),
             sources: BTreeMap::new(),
         };
         self.or(default)
@@ -146,11 +152,14 @@ impl Settings {
                 .with_context(|| format!("maintenance: [{maintenance}] is no cron expression"))?,
             clock: Clock::default(),
         };
+        // What is wrong is told before anything is begun.
+        Sources::new(&all.sources, None)?;
         Ok(InForce {
             listen: all.listen.context(set)?,
             data_dir: all.data_dir.context(set)?,
             log: all.log.context(set)?,
             jobs,
+            reprocess_late_data: all.reprocess_late_data.context(set)?,
             sources: all.sources,
         })
     }
@@ -204,7 +213,7 @@ mod tests {
             url = "http://localhost:9090"
             [sources.logs]
             kind = "files"
-            path = "/var/log"
+            path = "/"
         "#;
         let settings: Settings = toml::from_str(text).expect("TOML");
         let printed = toml::to_string(&settings).expect("TOML");
@@ -214,6 +223,10 @@ mod tests {
         assert_eq!(flags.sources.len(), 3);
         let unknown =
             |kind: &str| format!("[sources.x]\nkind = \"{kind}\"\nurl = \"http://a\"\nkey = 1");
+        let wrong: Settings =
+            toml::from_str("[sources.x]\nkind = 'opensearch'\nurl = 'a:9200'").expect("TOML");
+        let told = wrong.in_force().expect_err("refused").to_string();
+        assert!(told.starts_with("sources.x: url: [a:9200]"), "{told}");
         for text in [unknown("elasticsearch"), unknown("splunk")] {
             assert!(toml::from_str::<Settings>(&text).is_err(), "{text}");
         }

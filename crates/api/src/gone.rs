@@ -31,7 +31,7 @@ pub async fn state(directory: &std::path::Path) -> ApiState {
     };
     let jobs = Jobs::start(store, settings).await.expect("jobs start");
     let identity = Identity::load(&jobs, "localhost".to_owned()).await;
-    let sources = Sources::new(&BTreeMap::new(), Some(jobs.store().clone())).expect("none");
+    let sources = Sources::new(&BTreeMap::new(), Some(jobs.clone())).expect("none");
     let feeds = Feeds::start(jobs.clone(), Arc::new(sources), false);
     ApiState {
         feeds: feeds.await.expect("datafeeds start"),

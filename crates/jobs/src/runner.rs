@@ -26,6 +26,8 @@ use crate::tasks::Held;
 
 /// Commands that may wait for the engine before senders do.
 const QUEUE: usize = 8;
+/// Bytes of the largest command: a little less than a row of SQLite's may have.
+const LARGEST: u64 = 990_000_000;
 
 /// What changes an engine. Journals hold these: a variant's place and fields never change.
 #[derive(Debug, Serialize, Deserialize)]
@@ -168,6 +170,12 @@ impl Runner {
             let payload = postcard::to_stdvec(&command)
                 .map_err(|error| JobError::internal(error.to_string()))?;
             let bytes = payload.len() as u64;
+            if bytes > LARGEST {
+                return Err(JobError::illegal_argument(format!(
+                    "records of [{bytes}] bytes at once are more than the journal of job [{}] takes: [{LARGEST}]",
+                    this.job_id
+                )));
+            }
             let mut queue = this.queue.lock().await;
             let requests = queue
                 .requests

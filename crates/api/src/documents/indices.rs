@@ -129,7 +129,7 @@ async fn create(
 ) -> Result<Response> {
     Params::new(&uri)?.ignore(&IGNORED).finish()?;
     let creation = creation(&body::read(body).await?)?;
-    state.jobs.create_index(&name, creation).await?;
+    let name = state.jobs.create_index(&name, creation).await?;
     let mut response =
         ok(&json!({"acknowledged": true, "shards_acknowledged": true, "index": name}));
     if !name.starts_with(".ml-") {

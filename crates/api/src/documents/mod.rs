@@ -32,6 +32,9 @@ use serde_json::Value;
 use crate::error::{ApiError, json_response};
 use crate::{ApiState, VERSION};
 
+pub use named::Named;
+pub use stats::counts;
+
 pub fn routes() -> Router<ApiState> {
     Router::new()
         .route("/_bulk", post(bulk::everywhere).put(bulk::everywhere))

@@ -140,7 +140,9 @@ impl Life {
             since: reading.since,
             from_empty: reading.from_empty,
         };
-        let Some(rewound) = self.jobs.rewind(&self.plan.job_id, to).await? else {
+        let (jobs, job_id) = (self.jobs.clone(), self.plan.job_id.clone());
+        let rewind = async move { jobs.rewind(&job_id, to).await };
+        let Some(rewound) = self.undisturbed.run(rewind).await? else {
             return Ok(false);
         };
         let within = counts.range(rewound.before..);

@@ -12,6 +12,7 @@ use super::problems::{Problems, Told};
 use super::reader::Reader;
 use super::reading::Reading;
 use super::sender::Sender;
+use super::undisturbed::Undisturbed;
 use super::{Asked, DatafeedState, Ending, Plan, Shown};
 use crate::source::{Source, SourceError, Window};
 
@@ -26,6 +27,7 @@ pub(super) struct Life {
     pub source: Arc<dyn Source>,
     pub plan: Plan,
     pub shown: Arc<Shown>,
+    pub undisturbed: Undisturbed,
     asked: watch::Receiver<Asked>,
     problems: Problems,
     /// Since when the job has all that the source has; none before that is known.
@@ -88,6 +90,7 @@ impl Life {
         source: Arc<dyn Source>,
         plan: Plan,
         shown: Arc<Shown>,
+        undisturbed: Undisturbed,
         asked: watch::Receiver<Asked>,
     ) -> Self {
         Self {
@@ -103,6 +106,7 @@ impl Life {
             source,
             plan,
             shown,
+            undisturbed,
             asked,
         }
     }
@@ -151,7 +155,7 @@ impl Life {
     /// Tells what became of a try; `None`: it is to be tried again.
     async fn settle<T>(&mut self, outcome: Result<T, Trouble>) -> Result<Option<T>, Halt> {
         self.keep_timing(false).await;
-        let (told, is_refused) = match outcome {
+        let (told, fatal) = match outcome {
             Ok(value) => {
                 let told = self.problems.succeeded();
                 self.tell(told).await;
@@ -171,13 +175,19 @@ impl Life {
                     self.tell(told).await;
                     return Err(Halt::JobGone);
                 }
+                if error.status == 400 {
+                    // No other time will do better.
+                    self.tell(told).await;
+                    let (reason, close_job) = (error.reason, false);
+                    return Err(Halt::Because { reason, close_job });
+                }
                 // Upgrade mode is no problem: it is waited for.
                 (told.filter(|_| error.status != 409), None)
             }
         };
         self.shown.failed();
         self.tell(told).await;
-        match is_refused {
+        match fatal {
             Some(reason) if self.plan.end.is_some() => Err(Halt::Because {
                 reason,
                 close_job: true,
@@ -214,7 +224,7 @@ impl Life {
             calc_interim: true,
             ..FlushRequest::default()
         };
-        self.jobs.flush(&self.plan.job_id, interim).await?;
+        self.flush(interim).await?;
         if self.looked_back_on == 0 {
             if is_all {
                 self.tell(("warning", "Datafeed lookback retrieved no data"))
@@ -263,7 +273,7 @@ impl Life {
             advance_time: Some(end),
             ..FlushRequest::default()
         };
-        self.jobs.flush(&self.plan.job_id, flush).await?;
+        self.flush(flush).await?;
         if records > 0 {
             let told = self.problems.found_some();
             self.tell(told).await;
@@ -288,7 +298,12 @@ impl Life {
     /// Reads a window to its end and has it analysed. Gives the number of records that the job took.
     async fn read(&mut self, window: Window) -> Result<u64, Trouble> {
         let mut reader = Reader::new(&self.source, &self.plan, &self.shown, window);
-        let mut sender = Sender::new(&self.jobs, &self.plan.job_id, &self.shown);
+        let mut sender = Sender::new(
+            &self.jobs,
+            &self.plan.job_id,
+            &self.shown,
+            &self.undisturbed,
+        );
         let mut outcome: Result<(), Trouble> = Ok(());
         let mut next = reader.next().await?;
         while let Some(page) = next.take() {
@@ -317,6 +332,12 @@ impl Life {
         Ok(records)
     }
 
+    async fn flush(&self, flush: FlushRequest) -> Result<Option<i64>, JobError> {
+        let (jobs, job_id) = (self.jobs.clone(), self.plan.job_id.clone());
+        let flush = async move { jobs.flush(&job_id, flush).await };
+        self.undisturbed.run(flush).await
+    }
+
     /// Where to go on: where the job is. A gap before the start is jumped over.
     async fn from(&mut self) -> Result<i64, Trouble> {
         let position = self.jobs.position(&self.plan.job_id).await?;
@@ -334,7 +355,7 @@ impl Life {
                     skip_time: Some(reading.since),
                     ..FlushRequest::default()
                 };
-                let end = self.jobs.flush(&self.plan.job_id, skip).await?;
+                let end = self.flush(skip).await?;
                 end.unwrap_or(reading.since).max(reading.since)
             }
         };

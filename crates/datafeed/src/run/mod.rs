@@ -14,6 +14,7 @@ mod sender;
 mod start;
 mod status;
 mod timing;
+mod undisturbed;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use timing::{HourlyAverage, Shown as ShownTimingStats, TimingStats};
 
 use crate::source::{Source, Window};
 use life::Life;
+use undisturbed::Undisturbed;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +157,9 @@ impl Run {
             cut_off: Mutex::default(),
         });
         let look_back_only = plan.end.is_some();
-        let life = Life::new(jobs, source, plan, shown, run.asked.subscribe());
+        let undisturbed = Undisturbed::default();
+        let asked = run.asked.subscribe();
+        let life = Life::new(jobs, source, plan, shown, undisturbed.clone(), asked);
         let life = tokio::spawn(life.run());
         *run.life.lock() = Some(life.abort_handle());
         let told = run.clone();
@@ -168,6 +172,7 @@ impl Run {
                 },
                 Err(_) => told.cut_off.lock().take().unwrap_or(Ending::Isolated),
             };
+            undisturbed.is_over().await;
             ended(ending).await;
             told.ended.send_replace(true);
         });

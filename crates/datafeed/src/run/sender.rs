@@ -6,6 +6,7 @@ use tidewatch_jobs::{Applied, JobError, Jobs};
 use tokio::sync::oneshot;
 
 use super::Shown;
+use super::undisturbed::Undisturbed;
 use crate::source::Page;
 
 /// Pages that wait for their analysis, or are at it: more are not read.
@@ -15,14 +16,21 @@ pub(super) struct Sender<'a> {
     jobs: &'a Jobs,
     job_id: &'a str,
     shown: &'a Shown,
+    undisturbed: &'a Undisturbed,
     at_work: VecDeque<oneshot::Receiver<Result<Applied, JobError>>>,
     /// Records that have been analysed.
     pub records: u64,
 }
 
 impl<'a> Sender<'a> {
-    pub fn new(jobs: &'a Jobs, job_id: &'a str, shown: &'a Shown) -> Self {
+    pub fn new(
+        jobs: &'a Jobs,
+        job_id: &'a str,
+        shown: &'a Shown,
+        undisturbed: &'a Undisturbed,
+    ) -> Self {
         Self {
+            undisturbed,
             jobs,
             job_id,
             shown,
@@ -33,8 +41,11 @@ impl<'a> Sender<'a> {
 
     /// Returns when the page is durable, and all but the last few are analysed.
     pub async fn send(&mut self, page: Page) -> Result<(), JobError> {
-        let applied = self.jobs.append(self.job_id, page.batch).await?;
-        self.shown.read_until(page.until);
+        let Page { batch, until } = page;
+        let (jobs, job_id) = (self.jobs.clone(), self.job_id.to_owned());
+        let append = async move { jobs.append(&job_id, batch).await };
+        let applied = self.undisturbed.run(append).await?;
+        self.shown.read_until(until);
         self.at_work.push_back(applied);
         while self.at_work.len() > AHEAD {
             self.wait().await?;

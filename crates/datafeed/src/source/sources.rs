@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidewatch_store::Store;
+use tidewatch_jobs::Jobs;
 
 use super::files::FilesSource;
+use super::index::Embedded;
 use super::prometheus::Prometheus;
 use super::remote::{Remote, Server};
 use super::settings::{Directory, SourceSettings};
@@ -27,8 +28,8 @@ pub struct Sources(Arc<Inner>);
 
 struct Inner {
     named: BTreeMap<String, Named>,
-    /// The embedded index; none where there is no server.
-    _store: Option<Store>,
+    /// Whose indices are the embedded ones; none where there is no server.
+    jobs: Option<Jobs>,
 }
 
 enum Named {
@@ -77,7 +78,7 @@ impl Sources {
     /// [`InvalidSource`] with what is wrong in the settings of the first one that can't be used.
     pub fn new(
         settings: &BTreeMap<String, SourceSettings>,
-        store: Option<Store>,
+        jobs: Option<Jobs>,
     ) -> std::result::Result<Self, InvalidSource> {
         let named = settings.iter().map(|(name, settings)| {
             let checked = check_name(name).and_then(|()| Named::new(settings));
@@ -91,7 +92,7 @@ impl Sources {
         });
         Ok(Self(Arc::new(Inner {
             named: named.collect::<std::result::Result<_, _>>()?,
-            _store: store,
+            jobs,
         })))
     }
 
@@ -117,7 +118,10 @@ impl Sources {
             ));
         }
         match named {
-            None => Err(SourceError::refused(400, "there is no embedded index here")),
+            None => match &self.0.jobs {
+                Some(jobs) => Ok(Box::new(Embedded::new(jobs.clone(), wanted))),
+                None => Err(SourceError::refused(400, "there is no embedded index here")),
+            },
             Some((_, Named::Cluster(server))) => Ok(Box::new(Remote::new(server.clone(), wanted))),
             Some((_, Named::Prometheus(server))) => Ok(Box::new(server.source(wanted)?)),
             Some((name, Named::Files(directory))) => {

@@ -4,6 +4,7 @@
 mod by_query;
 mod closed;
 mod contexts;
+mod datemath;
 mod indices;
 mod mapping;
 mod own;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidewatch_store::index::{self, AliasAction, Creation, IndexError, Refusal};
 
 use super::closed::index_closed;
+use super::datemath;
 use super::indices::{Family, Index};
 use super::resolve::Meant;
 use crate::error::{JobError, Result};
@@ -79,6 +80,7 @@ impl Jobs {
         makes: bool,
         must_be_alias: bool,
     ) -> Result<(Destination, bool)> {
+        let name = &*datemath::resolve(name, self.settings().clock.now())?;
         let mut made = false;
         let destination = match self.named_to_write(name)? {
             Named::Alias(index) => Destination::Own(index),
@@ -156,15 +158,16 @@ impl Jobs {
         }
     }
 
-    /// Makes an index of a user's, or an internal one, whose ways are settled.
-    pub async fn create_index(&self, name: &str, creation: Creation) -> Result<()> {
+    /// Makes an index of a user's, or an internal one, whose ways are settled. Its name, as a date in it means it.
+    pub async fn create_index(&self, name: &str, creation: Creation) -> Result<String> {
+        let name = &*datemath::resolve(name, self.settings().clock.now())?;
         if Family::of(name).is_none() {
             let aliases = creation.aliases.as_object();
             for alias in aliases.into_iter().flat_map(|aliases| aliases.keys()) {
                 check_alias(alias)?;
             }
             self.store().indices().create(name, creation).await?;
-            return Ok(());
+            return Ok(name.to_owned());
         }
         let index = self
             .index_to_write(name)
@@ -173,7 +176,7 @@ impl Jobs {
             let reason = format!("index [{name}] already exists");
             return Err(JobError::already_exists(reason).about(name, "_na_"));
         }
-        Ok(())
+        Ok(name.to_owned())
     }
 
     /// Deletes an index with its documents.

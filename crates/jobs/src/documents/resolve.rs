@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tidewatch_store::index;
 
 use super::closed::index_closed;
+use super::datemath;
 use super::indices::{self, Family, Index};
 use super::own::no_such_index;
 use crate::error::{JobError, Result};
@@ -316,7 +317,10 @@ impl Jobs {
         }
         let mut selection = Selection::default();
         let mut seen_pattern = false;
+        let now = self.settings().clock.now();
         for part in expression.split(',').map(str::trim) {
+            let part = datemath::resolve(part, now)?;
+            let part = &*part;
             let pattern = match part {
                 "_all" | "" if !reading.wildcards() => continue,
                 "_all" | "" => "*",

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidewatch_store::query::{Dsl, Loose};
-use tidewatch_store::search::{RuntimeFields, Search, SearchError, Target, View};
+use tidewatch_store::script::ScriptError;
+use tidewatch_store::search::{RuntimeFields, Search, SearchError, Target, View, runtime_fields};
 
 use super::resolve::Meant;
 use super::type_of;
@@ -18,8 +19,22 @@ impl From<SearchError> for JobError {
     fn from(error: SearchError) -> Self {
         match error {
             SearchError::Refused(refused) => JobError::new(400, refused.kind, refused.reason),
+            SearchError::Script(error) => error.into(),
             SearchError::Store(error) => error.into(),
             SearchError::Index(error) => error.into(),
+        }
+    }
+}
+
+impl From<ScriptError> for JobError {
+    fn from(error: ScriptError) -> Self {
+        let refusal = JobError::new(400, error.kind, error.reason);
+        match error.place {
+            Some(place) => {
+                let cause = place.cause;
+                refusal.because(JobError::new(400, cause.kind, cause.reason))
+            }
+            None => refusal,
         }
     }
 }
@@ -69,15 +84,6 @@ impl Jobs {
                 results => Ok(results.clone()),
             })
             .collect()
-    }
-}
-
-fn runtime_fields(definitions: &serde_json::Map<String, Value>) -> Result<RuntimeFields> {
-    match definitions.keys().next() {
-        None => Ok(RuntimeFields::new()),
-        Some(name) => Err(JobError::illegal_argument(format!(
-            "runtime field [{name}] is not supported"
-        ))),
     }
 }
 

@@ -10,8 +10,10 @@ mod predicate;
 mod request;
 mod run;
 mod scan;
+mod scripted;
 mod shown;
 mod sort;
+mod span;
 mod terms;
 mod values;
 mod view;
@@ -27,6 +29,7 @@ pub use hits::Hit;
 pub use request::{Counted, Search, WINDOW};
 pub use run::Found;
 pub use scan::{Row, Rows, Scan, Summary, scan, summary};
+pub use scripted::{add_script_fields, runtime_fields, script_field_path};
 pub use shown::Shown;
 pub use sort::Key;
 pub use values::{Datum, FieldValues, Scalar};
@@ -70,3 +73,6 @@ fn now() -> i64 {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ impl Stamp {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
+pub(crate) enum Compression {
     None,
     Gzip,
     Zstd,
@@ -172,16 +172,18 @@ impl Decoded {
     }
 }
 
-/// As many bytes as there are.
+/// As many bytes as there are, or can be read: an error is one of the first of them.
 pub(super) fn fill(
     into: &mut [u8],
     mut read_at: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
 ) -> io::Result<usize> {
     let mut len = 0;
     while len < into.len() {
-        match retry(|| read_at(&mut into[len..], len as u64))? {
-            0 => break,
-            count => len += count,
+        match retry(|| read_at(&mut into[len..], len as u64)) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            Err(_) if len > 0 => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(len)

@@ -13,7 +13,7 @@ use super::bytes::{Compression, FileId, Stamp};
 use super::layout::Layout;
 use super::listing::{ListError, Pattern, list};
 use super::parquet;
-use super::records::{FileInfo, HEAD_BYTES, Records, Step, open};
+use super::records::{FileInfo, Records, Step, open};
 use super::settings::Directory;
 use super::twins;
 use crate::projection::Projection;
@@ -295,11 +295,9 @@ impl Index {
             let grown = compressed || stamp.len >= known.blocks.end();
             if grown && head.starts_with(&known.info.head) && known.info.layout != Layout::Parquet {
                 known.stamp = stamp;
-                if known.info.head.len() < HEAD_BYTES {
-                    let mut info = FileInfo::clone(&known.info);
-                    info.head = head;
-                    known.info = Arc::new(info);
-                }
+                let mut info = FileInfo::clone(&known.info);
+                (info.head, info.len) = (head, stamp.len);
+                known.info = Arc::new(info);
                 let mut records = Records::new(
                     bytes,
                     &known.info.layout,
@@ -357,6 +355,7 @@ impl Index {
                 path: file.path.clone(),
                 layout,
                 compressed,
+                len: stamp.len,
                 head,
             }),
         };
@@ -383,6 +382,7 @@ impl Index {
                 path: file.path.clone(),
                 layout: Layout::Ndjson,
                 compressed: false,
+                len: stamp.len,
                 head,
             }),
         };

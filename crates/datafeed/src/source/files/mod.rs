@@ -21,6 +21,7 @@ mod merge;
 mod parquet;
 mod reader;
 mod records;
+mod sample;
 mod settings;
 mod twins;
 
@@ -35,6 +36,8 @@ use serde_json::{Map, Value};
 use tidewatch_model::record::Schema;
 use tidewatch_model::time_format::TimeFormat;
 
+pub(crate) use bytes::Compression;
+pub use sample::{Sample, named};
 pub use settings::{Directory, Format};
 
 use self::blocks::Block;
@@ -97,8 +100,8 @@ impl FilesSource {
             wanted.time_field(),
             time_format,
         );
-        let query = Some(&wanted.query);
-        Self::new(name, directory, &wanted.indices, query, projection, false)
+        let (indices, query) = (&wanted.indices, &wanted.query);
+        Self::new(name, directory, indices, query, projection, false)
     }
 
     /// Files that nobody writes to, anywhere: what they end with is all there is. The paths are absolute.
@@ -111,14 +114,14 @@ impl FilesSource {
             .iter()
             .map(|path| path.trim_start_matches('/').to_owned())
             .collect();
-        Self::new("", &directory, &paths, None, projection, true)
+        Self::new("", &directory, &paths, query, projection, true)
     }
 
     fn new(
         name: &str,
         settings: &Directory,
         patterns: &[String],
-        query: Option<&Map<String, Value>>,
+        query: &Map<String, Value>,
         projection: Projection,
         whole: bool,
     ) -> Result<Self> {
@@ -131,10 +134,7 @@ impl FilesSource {
             })
         });
         let parsed: Vec<Pattern> = parsed.collect::<Result<_>>()?;
-        let filter = match query {
-            Some(query) => Filter::new(query, name, projection.time_field())?.map(Arc::new),
-            None => None,
-        };
+        let filter = Filter::new(query, name, projection.time_field())?.map(Arc::new);
         let times = Projection::new(
             Schema::default(),
             projection.time_field(),

@@ -35,7 +35,9 @@ impl Reader {
     /// The records of a file, somewhere in it. None when it isn't what it was.
     pub fn take(&mut self, file: &Arc<FileInfo>) -> io::Result<Option<Records>> {
         let is_it = |(known, _): &(Arc<FileInfo>, Records)| {
-            known.id == file.id && file.head.starts_with(&known.head)
+            // A decoder that has seen the end doesn't go on.
+            let goes_on = !file.compressed || known.len == file.len;
+            known.id == file.id && file.head.starts_with(&known.head) && goes_on
         };
         match self.open.iter().rposition(is_it) {
             Some(at) => Ok(Some(self.open.remove(at).1)),

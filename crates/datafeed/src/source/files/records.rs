@@ -15,7 +15,7 @@ use super::parquet::Rows;
 use crate::projection::Projection;
 
 /// What a file is known again by, beside its number.
-pub(super) const HEAD_BYTES: usize = 512;
+const HEAD_BYTES: usize = 512;
 
 /// A file whose records can be read.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub(super) struct FileInfo {
     pub path: PathBuf,
     pub layout: Layout,
     pub compressed: bool,
+    /// Bytes on the disk when it was scanned.
+    pub len: u64,
     /// Its first bytes, decompressed.
     pub head: Vec<u8>,
 }
@@ -118,13 +120,8 @@ impl Records {
 pub(super) fn open(path: &Path) -> io::Result<(Arc<Mutex<Bytes>>, Stamp, Vec<u8>)> {
     let (mut bytes, stamp) = Bytes::open(path)?;
     let mut head = vec![0; HEAD_BYTES];
-    let mut len = 0;
-    // What is cut off or damaged further on is told by whoever reads so far.
-    let _ = fill(&mut head, |into, at| {
-        let count = bytes.read_at(at, into)?;
-        len = at as usize + count;
-        Ok(count)
-    });
+    // What can't be read at all is told by whoever reads it.
+    let len = fill(&mut head, |into, at| bytes.read_at(at, into)).unwrap_or(0);
     head.truncate(len);
     Ok((Arc::new(Mutex::new(bytes)), stamp, head))
 }

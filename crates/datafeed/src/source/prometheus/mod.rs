@@ -332,26 +332,4 @@ fn now() -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_is_asked_for_at_multiples_of_the_step() {
-        let window = |start, end| Window { start, end };
-        let points = |window| {
-            let points = Points::within(window, 30_000);
-            (points.first, points.last)
-        };
-        assert_eq!(points(window(0, 60_000)), (0, 30_000));
-        assert_eq!(points(window(1, 60_001)), (30_000, 60_000));
-        assert!(Points::within(window(1, 30_000), 30_000).is_empty());
-        let (some, rest) = Points::within(window(0, 150_000), 30_000).split(3);
-        assert_eq!(
-            (some.last, rest.first, rest.last),
-            (60_000, 90_000, 120_000)
-        );
-        assert!(rest.split(2).1.is_empty());
-        assert_eq!(seconds(1_234), "1.234");
-        assert_eq!(seconds(30_000), "30.000");
-    }
-}
+mod tests;

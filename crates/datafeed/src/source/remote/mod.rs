@@ -1,6 +1,5 @@
 //! Documents of a remote Elasticsearch or OpenSearch.
 
-mod aggregated;
 mod answer;
 mod documents;
 mod fields;
@@ -18,7 +17,8 @@ use tokio::sync::OnceCell;
 use super::flatten::Flattener;
 use super::http::encoded;
 use super::{Pages, Result, Source, SourceError, Summary, Wanted, Window};
-use crate::config::HistogramKind;
+use crate::config::Histogram;
+use crate::source::aggregated::{self, Answers};
 use answer::Answer;
 use fields::Fields;
 use server::{Failure, Outcome};
@@ -29,8 +29,6 @@ pub(crate) use server::Server;
 const MAX_PAGE: usize = 10_000;
 /// Buckets that are counted by one search.
 const COUNTED: i64 = 5_000;
-/// Histogram buckets that a preview of aggregations shows at most.
-const PREVIEWED: i64 = 1_000;
 
 /// What one datafeed reads of a cluster.
 #[derive(Clone)]
@@ -215,33 +213,13 @@ impl Inner {
     }
 
     async fn preview(&self, window: Window, size: usize) -> Result<Vec<Map<String, Value>>> {
-        let Some((flattener, histogram)) = self.aggregated() else {
+        if self.aggregated().is_none() {
             return self.first_documents(window, size.min(MAX_PAGE)).await;
-        };
-        let Some(earliest) = self.summary(window).await?.earliest else {
-            return Ok(Vec::new());
-        };
-        let start = earliest.max(window.start).div_euclid(histogram.interval) * histogram.interval;
-        let end = start.saturating_add(histogram.interval.saturating_mul(PREVIEWED));
-        let part = Window {
-            start,
-            end: end.min(window.end),
-        };
-        let mut aggregations = aggregated::Search::new(&self.wanted, histogram, part);
-        let mut records = Vec::new();
-        while let Some(answer) = aggregations.next(self).await? {
-            records.extend(flattener.records(&answer, start)?);
-            if records.len() >= size {
-                break;
-            }
         }
-        records.sort_by_key(|(time, _)| *time);
-        let records = records.into_iter().map(|(_, record)| record);
-        Ok(records.take(size).collect())
-    }
-
-    fn aggregated(&self) -> Option<(&Flattener, &crate::config::Histogram)> {
-        self.flattener.as_ref().zip(self.wanted.histogram.as_ref())
+        match self.summary(window).await?.earliest {
+            Some(earliest) => aggregated::preview(self, window, earliest, size).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn first_documents(
@@ -288,7 +266,7 @@ impl Source for Remote {
             Ok(match self.0.aggregated() {
                 Some((_, histogram)) => {
                     let search = aggregated::Search::aligned(&self.0.wanted, histogram, window);
-                    Box::new(aggregated::Buckets::new(self.clone(), search)) as Box<dyn Pages>
+                    Box::new(aggregated::Buckets::new(self.0.clone(), search)) as Box<dyn Pages>
                 }
                 None => Box::new(documents::Documents::open(self.clone(), window).await?),
             })
@@ -308,11 +286,24 @@ impl Source for Remote {
     }
 }
 
-impl From<&crate::config::Histogram> for aggregated::Kind {
-    fn from(histogram: &crate::config::Histogram) -> Self {
-        match histogram.kind {
-            HistogramKind::Composite => Self::Paged,
-            HistogramKind::Histogram | HistogramKind::DateHistogram => Self::Whole,
-        }
+impl Answers for Inner {
+    fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    fn aggregated(&self) -> Option<(&Flattener, &Histogram)> {
+        self.flattener.as_ref().zip(self.wanted.histogram.as_ref())
+    }
+
+    fn aggregations<'a>(
+        &'a self,
+        window: Window,
+        aggregations: &'a Map<String, Value>,
+    ) -> BoxFuture<'a, Result<Value>> {
+        Box::pin(async move {
+            let more = json!({"size": 0, "track_total_hits": false, "aggregations": aggregations});
+            let body = self.search(window, more).await?;
+            Ok(Answer::read(&body)?.aggregations.unwrap_or_default())
+        })
     }
 }

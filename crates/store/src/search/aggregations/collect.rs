@@ -1,6 +1,7 @@
 //! Taking documents.
 
 use serde_json::{Map, Value};
+use tantivy::columnar::StrColumn;
 use tantivy::{DocId, SegmentOrdinal};
 
 use super::keys::{Key, once};
@@ -12,7 +13,7 @@ use crate::search::Target;
 use crate::search::error::{Result, illegal};
 use crate::search::hits::{Candidate, Place, Top};
 use crate::search::run::of_result;
-use crate::search::values::{Datum, FieldValues, Scalar, Words};
+use crate::search::values::{Datum, FieldValues, Known, Scalar, Words};
 use crate::search::view::View;
 
 /// Numbers that are held for percentiles.
@@ -199,7 +200,9 @@ impl Node<'_> {
                         keys.push(start(number));
                     }
                 });
-                if let (true, Some(missing)) = (values[0].count(doc.doc) == 0, &missing) {
+                if let Some(missing) = missing
+                    && values[0].count(doc.doc) == 0
+                {
                     keys.extend(missing.scalar().number().map(start));
                 }
                 once(keys);
@@ -370,18 +373,20 @@ impl Node<'_> {
         listed: &mut usize,
     ) -> Result<()> {
         let values = &mut self.values[0];
-        let missing = self.missing.as_ref().map(Datum::scalar);
+        let has_none = self.missing.is_some() && values.count(doc.doc) == 0;
+        let missing = self
+            .missing
+            .as_ref()
+            .filter(|_| has_none)
+            .map(Datum::scalar);
+        let missing_number = missing.and_then(Scalar::number);
         match &mut self.state {
             State::Numbers(numbers) => {
                 let number = at(numbers, owner);
                 match metric {
                     Metric::ValueCount => {
                         let count = values.count(doc.doc);
-                        let count = if count == 0 && missing.is_some() {
-                            1
-                        } else {
-                            count
-                        };
+                        let count = if has_none { 1 } else { count };
                         number.add_count(count as u64);
                     }
                     Metric::ExtendedStats(_) => {
@@ -390,17 +395,13 @@ impl Node<'_> {
                             number.add_square(value);
                         };
                         values.numbers(doc.doc, &mut add);
-                        if let (Some(value), true) =
-                            (missing.and_then(Scalar::number), values.count(doc.doc) == 0)
-                        {
+                        if let Some(value) = missing_number {
                             add(value);
                         }
                     }
                     _ => {
                         values.numbers(doc.doc, |value| number.add(value));
-                        if let (Some(value), true) =
-                            (missing.and_then(Scalar::number), values.count(doc.doc) == 0)
-                        {
+                        if let Some(value) = missing_number {
                             number.add(value);
                         }
                     }
@@ -408,14 +409,13 @@ impl Node<'_> {
             }
             State::Distinct(distinct) => {
                 let distinct = at(distinct, owner);
-                if let (Some(missing), true) = (missing, values.count(doc.doc) == 0) {
+                if let Some(missing) = missing {
                     distinct.add(of_scalar(missing));
                 }
                 match values {
-                    FieldValues::Words(words) => {
-                        let numbers = words.numbers().clone();
-                        for number in numbers.values_for_doc(doc.doc) {
-                            distinct.add(of_word(&mut self.hashes, words, number)?);
+                    FieldValues::Words(Words { column, known }) => {
+                        for number in column.ords().values_for_doc(doc.doc) {
+                            distinct.add(of_word(&mut self.hashes, column, known, number)?);
                         }
                     }
                     values => values.each(doc.doc, &mut |value| distinct.add(of_scalar(value)))?,
@@ -425,9 +425,7 @@ impl Node<'_> {
                 let list = at(lists, owner);
                 let before = list.len();
                 values.numbers(doc.doc, |value| list.push(value));
-                if let (Some(value), true) =
-                    (missing.and_then(Scalar::number), values.count(doc.doc) == 0)
-                {
+                if let Some(value) = missing_number {
                     list.push(value);
                 }
                 *listed += list.len() - before;
@@ -453,13 +451,18 @@ impl Node<'_> {
 }
 
 /// The hash of a word of the segment at hand, kept once it is known.
-fn of_word(hashes: &mut Vec<u64>, words: &mut Words, number: u64) -> Result<u64> {
-    if words.count() > MOST_HASHES {
-        return Ok(hash(&words.word(number)?));
+fn of_word(
+    hashes: &mut Vec<u64>,
+    column: &StrColumn,
+    known: &mut Known,
+    number: u64,
+) -> Result<u64> {
+    if column.num_terms() > MOST_HASHES {
+        return Ok(hash(&known.word(column, number)?));
     }
     let place = at(hashes, u32::try_from(number).unwrap_or(u32::MAX));
     if *place == 0 {
-        *place = hash(&words.word(number)?);
+        *place = hash(&known.word(column, number)?);
     }
     Ok(*place)
 }

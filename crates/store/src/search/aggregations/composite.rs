@@ -31,6 +31,8 @@ pub(super) struct CompositeState {
     /// The keys of the document at hand, of each source.
     each: Vec<Vec<Key>>,
     combined: Vec<Key>,
+    /// Which of its keys is combined, of each source.
+    at: Vec<usize>,
     /// The parts that it belongs to.
     pub parts: Vec<u32>,
 }
@@ -110,23 +112,24 @@ impl CompositeState {
             }
         }
         // Every combination of them.
-        let mut at = vec![0; self.each.len()];
+        self.at.clear();
+        self.at.resize(self.each.len(), 0);
         loop {
             self.combined.clear();
-            self.combined
-                .extend(at.iter().zip(&self.each).map(|(at, keys)| keys[*at]));
+            let keys = self.at.iter().zip(&self.each);
+            self.combined.extend(keys.map(|(at, keys)| keys[*at]));
             self.count(composite, lexicons);
-            let mut source = at.len();
+            let mut source = self.at.len();
             loop {
                 let Some(before) = source.checked_sub(1) else {
                     return Ok(());
                 };
                 source = before;
-                at[source] += 1;
-                if at[source] < self.each[source].len() {
+                self.at[source] += 1;
+                if self.at[source] < self.each[source].len() {
                     break;
                 }
-                at[source] = 0;
+                self.at[source] = 0;
             }
         }
     }

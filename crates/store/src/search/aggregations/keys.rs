@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 use tantivy::DocId;
+use tantivy::columnar::StrColumn;
 
 use crate::search::error::Result;
-use crate::search::values::{FieldValues, Scalar, Words};
+use crate::search::values::{FieldValues, Known, Scalar, Words};
 
 /// Words of a segment whose numbers are kept in a list.
 const MOST_LISTED: usize = 1 << 22;
@@ -156,12 +157,13 @@ impl Lexicon {
         }
     }
 
-    fn of_segment(&mut self, words: &mut Words, at: u64) -> Result<u32> {
+    #[inline]
+    fn of_segment(&mut self, column: &StrColumn, known: &mut Known, at: u64) -> Result<u32> {
         let index = usize::try_from(at).unwrap_or(usize::MAX);
         match self.of_segment.get(index) {
             Some(&number) if number != UNKNOWN => Ok(number),
             _ => {
-                let number = self.number(words.word(at)?);
+                let number = self.number(known.word(column, at)?);
                 if let Some(place) = self.of_segment.get_mut(index) {
                     *place = number;
                 }
@@ -194,10 +196,9 @@ impl Lexicon {
         keys: &mut Vec<Key>,
     ) -> Result<()> {
         match values {
-            FieldValues::Words(words) => {
-                let numbers = words.numbers().clone();
-                for at in numbers.values_for_doc(doc) {
-                    keys.push(Key::word(self.of_segment(words, at)?));
+            FieldValues::Words(Words { column, known }) => {
+                for at in column.ords().values_for_doc(doc) {
+                    keys.push(Key::word(self.of_segment(column, known, at)?));
                 }
             }
             FieldValues::I64(column) => keys.extend(column.values_for_doc(doc).map(Key::whole)),

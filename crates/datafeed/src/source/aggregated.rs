@@ -1,16 +1,34 @@
 //! Aggregations of a window: one search, or the pages of a composite aggregation.
 
-use futures_util::future::BoxFuture;
-use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
-use super::answer::Answer;
-use super::{Inner, Remote};
-use crate::config::Histogram;
-use crate::source::flatten::Flat;
-use crate::source::{Page, Pages, Result, Wanted, Window};
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use super::flatten::{Flat, Flattener};
+use super::{Page, Pages, Result, Wanted, Window};
+use crate::config::{Histogram, HistogramKind};
+
+/// Histogram buckets that a preview shows at most.
+const PREVIEWED: i64 = 1_000;
+
+/// Whoever answers the aggregations of a datafeed.
+pub(super) trait Answers: Send + Sync {
+    fn wanted(&self) -> &Wanted;
+
+    /// None for a datafeed without aggregations.
+    fn aggregated(&self) -> Option<(&Flattener, &Histogram)>;
+
+    /// The `aggregations` of an answer, over the documents of a window.
+    fn aggregations<'a>(
+        &'a self,
+        window: Window,
+        aggregations: &'a Map<String, Value>,
+    ) -> BoxFuture<'a, Result<Value>>;
+}
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Kind {
+enum Kind {
     /// All buckets are in one answer.
     Whole,
     /// The buckets come some at a time, in the order of their time.
@@ -29,7 +47,10 @@ pub(super) struct Search {
 impl Search {
     pub fn new(wanted: &Wanted, histogram: &Histogram, window: Window) -> Self {
         let mut aggregations = wanted.aggregations.clone().unwrap_or_default();
-        let kind = Kind::from(histogram);
+        let kind = match histogram.kind {
+            HistogramKind::Composite => Kind::Paged,
+            HistogramKind::Histogram | HistogramKind::DateHistogram => Kind::Whole,
+        };
         if kind == Kind::Paged {
             for definition in aggregations.values_mut() {
                 if let Some(Value::Array(sources)) = definition.pointer_mut("/composite/sources") {
@@ -58,7 +79,7 @@ impl Search {
     }
 
     /// The next answer's aggregations.
-    pub async fn next(&mut self, remote: &Inner) -> Result<Option<Value>> {
+    pub async fn next(&mut self, source: &dyn Answers) -> Result<Option<Value>> {
         if self.is_over {
             return Ok(None);
         }
@@ -71,9 +92,7 @@ impl Search {
                 .max(0)
                 .min(window.start);
         }
-        let more = json!({"size": 0, "track_total_hits": false, "aggregations": self.aggregations});
-        let body = remote.search(window, more).await?;
-        let answer = Answer::read(&body)?.aggregations.unwrap_or_default();
+        let answer = source.aggregations(window, &self.aggregations).await?;
         self.is_over = true;
         if self.kind == Kind::Paged
             && let Some((name, definition)) = self.aggregations.iter_mut().next()
@@ -114,27 +133,27 @@ fn sort(sources: &mut [Value]) {
 
 /// The pages of a window of aggregations.
 pub(super) struct Buckets {
-    remote: Remote,
+    source: Arc<dyn Answers>,
     search: Search,
     /// Of the interval that may go on in the next answer.
     held: Vec<Flat>,
 }
 
 impl Buckets {
-    pub fn new(remote: Remote, search: Search) -> Self {
+    pub fn new(source: Arc<dyn Answers>, search: Search) -> Self {
         Self {
-            remote,
+            source,
             search,
             held: Vec::new(),
         }
     }
 
     async fn page(&mut self) -> Result<Option<Page>> {
-        let remote = &self.remote.0;
-        let Some((flattener, _)) = remote.aggregated() else {
+        let source = &*self.source;
+        let Some((flattener, _)) = source.aggregated() else {
             return Ok(None);
         };
-        while let Some(answer) = self.search.next(remote).await? {
+        while let Some(answer) = self.search.next(source).await? {
             self.held
                 .extend(flattener.records(&answer, self.search.window.start)?);
             let until = self.search.complete_until();
@@ -146,7 +165,7 @@ impl Buckets {
                 continue;
             }
             return Ok(Some(Page {
-                batch: flattener.batch(&remote.wanted, &whole),
+                batch: flattener.batch(source.wanted(), &whole),
                 until,
             }));
         }
@@ -158,4 +177,33 @@ impl Pages for Buckets {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Page>>> {
         Box::pin(self.page())
     }
+}
+
+/// The first records of a window, whose first document is at `earliest`: at most `size`.
+pub(super) async fn preview(
+    source: &dyn Answers,
+    window: Window,
+    earliest: i64,
+    size: usize,
+) -> Result<Vec<Map<String, Value>>> {
+    let Some((flattener, histogram)) = source.aggregated() else {
+        return Ok(Vec::new());
+    };
+    let start = earliest.max(window.start).div_euclid(histogram.interval) * histogram.interval;
+    let end = start.saturating_add(histogram.interval.saturating_mul(PREVIEWED));
+    let part = Window {
+        start,
+        end: end.min(window.end),
+    };
+    let mut search = Search::new(source.wanted(), histogram, part);
+    let mut records = Vec::new();
+    while let Some(answer) = search.next(source).await? {
+        records.extend(flattener.records(&answer, start)?);
+        if records.len() >= size {
+            break;
+        }
+    }
+    records.sort_by_key(|(time, _)| *time);
+    let records = records.into_iter().map(|(_, record)| record);
+    Ok(records.take(size).collect())
 }
