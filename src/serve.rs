@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tidewatch_api::{ApiState, Identity};
+use tidewatch_datafeed::Feeds;
+use tidewatch_datafeed::source::Sources;
 use tidewatch_jobs::{Jobs, maintenance};
 use tidewatch_store::Store;
 use tokio::net::TcpListener;
@@ -19,13 +21,15 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A server that is ready.
 pub struct Server {
     jobs: Jobs,
+    feeds: Feeds,
     listener: TcpListener,
     router: axum::Router,
     pub address: SocketAddr,
 }
 
 impl Server {
-    /// Takes up the data directory: when this returns, every job that was open is open again.
+    /// Takes up the data directory: when this returns, every job that was open is open again, and every datafeed that
+    /// was started goes on.
     pub async fn start(settings: InForce) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(&settings.listen)
             .await
@@ -33,14 +37,23 @@ impl Server {
         let address = listener.local_addr()?;
         let store = Store::open(&settings.data_dir).await?;
         let jobs = Jobs::start(store, settings.jobs).await?;
+        let sources = Sources::new(&settings.sources, Some(jobs.clone()))?;
+        let feeds = Feeds::start(
+            jobs.clone(),
+            Arc::new(sources),
+            settings.reprocess_late_data,
+        )
+        .await?;
         let identity = Arc::new(Identity::load(&jobs, address.to_string()).await?);
         let router = tidewatch_api::router(ApiState {
             jobs: jobs.clone(),
+            feeds: feeds.clone(),
             identity,
         });
         tokio::spawn(maintenance::run(jobs.clone()));
         Ok(Self {
             jobs,
+            feeds,
             listener,
             router,
             address,
@@ -70,6 +83,7 @@ impl Server {
             result = &mut serving => result?,
             () = patience => tracing::info!("connections were still open and are dropped"),
         }
+        self.feeds.shut_down().await;
         self.jobs.shut_down().await;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Settings: from flags, else the environment, else a file, else defaults.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use tidewatch_datafeed::source::{SourceSettings, Sources};
 use tidewatch_jobs::Clock;
 use tidewatch_model::units::Memory;
 
@@ -49,6 +51,13 @@ pub struct Settings {
     /// What is logged to standard error [default: info]
     #[arg(long, env = "TIDEWATCH_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Whether late documents are counted in by going back before them, where a job doesn't say [default: false]
+    #[arg(long, env = "TIDEWATCH_REPROCESS_LATE_DATA", value_name = "BOOL")]
+    pub reprocess_late_data: Option<bool>,
+    /// What datafeeds read from beside the server's own indices, by name. In the file alone: `[sources.<name>]`
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, SourceSettings>,
 }
 
 /// Settings with every gap filled.
@@ -58,6 +67,8 @@ pub struct InForce {
     pub data_dir: PathBuf,
     pub log: String,
     pub jobs: tidewatch_jobs::Settings,
+    pub reprocess_late_data: bool,
+    pub sources: BTreeMap<String, SourceSettings>,
 }
 
 impl Settings {
@@ -87,6 +98,11 @@ impl Settings {
                 .or(other.background_persist_interval),
             maintenance: self.maintenance.or(other.maintenance),
             log: self.log.or(other.log),
+            reprocess_late_data: self.reprocess_late_data.or(other.reprocess_late_data),
+            sources: match self.sources.is_empty() {
+                true => other.sources,
+                false => self.sources,
+            },
         }
     }
 
@@ -103,6 +119,8 @@ impl Settings {
             background_persist_interval: Some("3h".to_owned()),
             maintenance: Some("0 30 0 * * *".to_owned()),
             log: Some("info".to_owned()),
+            reprocess_late_data: Some(false),
+            sources: BTreeMap::new(),
         };
         self.or(default)
     }
@@ -134,11 +152,15 @@ impl Settings {
                 .with_context(|| format!("maintenance: [{maintenance}] is no cron expression"))?,
             clock: Clock::default(),
         };
+        // What is wrong is told before anything is begun.
+        Sources::new(&all.sources, None)?;
         Ok(InForce {
             listen: all.listen.context(set)?,
             data_dir: all.data_dir.context(set)?,
             log: all.log.context(set)?,
             jobs,
+            reprocess_late_data: all.reprocess_late_data.context(set)?,
+            sources: all.sources,
         })
     }
 }
@@ -176,6 +198,38 @@ mod tests {
             toml::from_str::<Settings>("max_open_job = 3").is_err(),
             "a wrong name is told"
         );
+    }
+
+    #[test]
+    fn sources_have_names_and_their_secrets_are_not_printed() {
+        let text = r#"
+            threads = 7
+            [sources.prod]
+            kind = "elasticsearch"
+            url = ["https://a:9200", "https://b:9200"]
+            api_key = "id:sesame"
+            [sources.metrics]
+            kind = "prometheus"
+            url = "http://localhost:9090"
+            [sources.logs]
+            kind = "files"
+            path = "/"
+        "#;
+        let settings: Settings = toml::from_str(text).expect("TOML");
+        let printed = toml::to_string(&settings).expect("TOML");
+        assert!(printed.contains("[sources.prod]") && printed.contains("https://b:9200"));
+        assert!(!printed.contains("sesame") && !format!("{settings:?}").contains("sesame"));
+        let flags = Settings::default().or(settings).in_force().expect("valid");
+        assert_eq!(flags.sources.len(), 3);
+        let unknown =
+            |kind: &str| format!("[sources.x]\nkind = \"{kind}\"\nurl = \"http://a\"\nkey = 1");
+        let wrong: Settings =
+            toml::from_str("[sources.x]\nkind = 'opensearch'\nurl = 'a:9200'").expect("TOML");
+        let told = wrong.in_force().expect_err("refused").to_string();
+        assert!(told.starts_with("sources.x: url: [a:9200]"), "{told}");
+        for text in [unknown("elasticsearch"), unknown("splunk")] {
+            assert!(toml::from_str::<Settings>(&text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -268,7 +268,7 @@ fn a_cluster_of_7_17_is_taken_over() {
         &cluster.url,
         &["--json", "--dry-run", "--api-key", KEY],
     ));
-    assert_eq!(code, 3, "{told:#}");
+    assert_eq!(code, 0, "{told:#}");
     assert_eq!(
         (&told["doing"], counted(&told, "buckets", "new")),
         (&json!("dry_run"), 8)
@@ -283,11 +283,12 @@ fn a_cluster_of_7_17_is_taken_over() {
         &cluster.url,
         &["--json", "--api-key", "key:secret"],
     ));
-    // The datafeed has no place yet.
-    assert_eq!(code, 3, "{told:#}");
-    let datafeed = definition(&told, "datafeed", "datafeed-web-latency");
-    assert_eq!(datafeed["outcome"], "not_taken");
+    assert_eq!(code, 0, "{told:#}");
+    let datafeeds = server.ok("GET", "/_ml/datafeeds", &Value::Null);
+    assert_eq!(datafeeds["datafeeds"][0]["indices"], json!(["requests-*"]));
+    assert_eq!(datafeeds["datafeeds"][0]["query_delay"], "81ms");
     for (what, id) in [
+        ("datafeed", "datafeed-web-latency"),
         ("job", "web-latency"),
         ("filter", "staging_hosts"),
         ("calendar", "holidays"),

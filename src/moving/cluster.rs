@@ -237,7 +237,7 @@ impl Source for Cluster {
             let events = list(&format!("/_ml/calendars/{id}/events"), "events")?;
             found.calendars.push(Calendar { calendar, events });
         }
-        Ok(found)
+        Ok(found.with_datafeeds_of_jobs())
     }
 
     fn count(&self, job_id: &str, kind: Kind, stretch: Stretch) -> anyhow::Result<Option<u64>> {

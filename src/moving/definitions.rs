@@ -41,6 +41,19 @@ pub struct Calendar {
 }
 
 impl Definitions {
+    /// Takes the datafeeds that stand in jobs alone, as they do where the jobs' configurations are all there is.
+    pub fn with_datafeeds_of_jobs(mut self) -> Self {
+        for job in &self.jobs {
+            let datafeed = &job["datafeed_config"];
+            let id = &datafeed["datafeed_id"];
+            let same = |other: &Value| other["datafeed_id"] == *id;
+            if id.is_string() && !self.datafeeds.iter().any(same) {
+                self.datafeeds.push(datafeed.clone());
+            }
+        }
+        self
+    }
+
     /// Keeps what belongs to the jobs that `expression` means: ids, groups and wildcards in a comma list.
     pub fn select(&mut self, expression: &str) {
         let parts: Vec<&str> = expression.split(',').map(str::trim).collect();
@@ -119,8 +132,47 @@ pub fn job_request(job: &Value) -> Value {
     without(job, &OF_THE_SERVER)
 }
 
+/// The datafeed as a request to create it has it. Its histograms say which kind of interval they have, as those of
+/// before Elasticsearch 8 need not.
 pub fn datafeed_request(datafeed: &Value) -> Value {
-    without(datafeed, &["authorization"])
+    let mut request = without(datafeed, &["authorization"]);
+    for aggregations in ["aggregations", "aggs"] {
+        tell_intervals(&mut request[aggregations]);
+    }
+    if let Value::Object(fields) = &mut request {
+        fields.retain(|_, value| !value.is_null());
+    }
+    request
+}
+
+fn tell_intervals(aggregations: &mut Value) {
+    const CALENDAR: [&str; 16] = [
+        "second", "1s", "minute", "1m", "hour", "1h", "day", "1d", "week", "1w", "month", "1M",
+        "quarter", "1q", "year", "1y",
+    ];
+    for aggregation in aggregations.as_object_mut().into_iter().flatten() {
+        let Value::Object(said) = aggregation.1 else {
+            continue;
+        };
+        if let Some(Value::Object(histogram)) = said.get_mut("date_histogram")
+            && let Some(interval) = histogram.shift_remove("interval")
+        {
+            let text = match &interval {
+                Value::String(text) => text.clone(),
+                millis => format!("{millis}ms"),
+            };
+            let kind = match CALENDAR.contains(&text.as_str()) {
+                true => "calendar_interval",
+                false => "fixed_interval",
+            };
+            histogram.insert(kind.to_owned(), text.into());
+        }
+        for below in ["aggregations", "aggs"] {
+            if let Some(below) = said.get_mut(below) {
+                tell_intervals(below);
+            }
+        }
+    }
 }
 
 /// The event as a request to add it has it. What says nothing of skipping skips both, as events did before they could
@@ -177,6 +229,52 @@ fn compare(path: &str, asked: &Value, there: &Value, found: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_histograms_tell_their_kind_of_interval() {
+        let datafeed = |interval: Value| {
+            let below = json!({"at": {"max": {"field": "at"}}});
+            json!({"datafeed_id": "d", "authorization": {"roles": []}, "aggs": {"all": {
+                "filter": {}, "aggregations": {"b": {"date_histogram": {"field": "at", "interval": interval}, "aggs": below}}
+            }}})
+        };
+        let told = |interval: Value| {
+            let request = datafeed_request(&datafeed(interval));
+            assert!(
+                request.get("authorization").is_none() && request.get("aggregations").is_none()
+            );
+            request["aggs"]["all"]["aggregations"]["b"]["date_histogram"].clone()
+        };
+        assert_eq!(
+            told(json!("1h")),
+            json!({"field": "at", "calendar_interval": "1h"})
+        );
+        assert_eq!(
+            told(json!("5m")),
+            json!({"field": "at", "fixed_interval": "5m"})
+        );
+        assert_eq!(
+            told(json!(300_000)),
+            json!({"field": "at", "fixed_interval": "300000ms"})
+        );
+    }
+
+    #[test]
+    fn datafeeds_that_stand_in_jobs_are_taken_once() {
+        let inside = json!({"datafeed_id": "d1", "job_id": "a"});
+        let all = Definitions {
+            jobs: vec![
+                json!({"job_id": "a", "datafeed_config": inside}),
+                json!({"job_id": "b", "datafeed_config": {"datafeed_id": "d2", "job_id": "b"}}),
+                json!({"job_id": "c"}),
+            ],
+            datafeeds: vec![json!({"datafeed_id": "d2", "job_id": "b", "scroll_size": 1})],
+            ..Definitions::default()
+        };
+        let datafeeds = all.with_datafeeds_of_jobs().datafeeds;
+        assert_eq!(datafeeds.len(), 2);
+        assert_eq!(datafeeds[1], inside);
+    }
 
     #[test]
     fn a_selection_takes_along_what_its_jobs_need() {

@@ -122,7 +122,7 @@ impl Source for Files {
                 all.loose.push(job_id.clone());
             }
         }
-        Ok(all)
+        Ok(all.with_datafeeds_of_jobs())
     }
 
     fn count(&self, job_id: &str, kind: Kind, stretch: Stretch) -> anyhow::Result<Option<u64>> {

@@ -9,7 +9,6 @@ use super::definitions::{
     Calendar, Definitions, datafeed_request, differences, event_request, id_of, in_the_way,
     job_request,
 };
-use super::http::Failure;
 use super::source::Source;
 
 /// One thing that the source defines.
@@ -64,14 +63,9 @@ pub fn steps(wanted: &Definitions, target: &Cluster) -> anyhow::Result<Vec<Step>
         let same = |other: &&Calendar| id_of(&other.calendar, "calendar_id") == id;
         steps.push(calendar_step(calendar, there.calendars.iter().find(same)));
     }
-    let refusal = match target.remote().get("/_ml/datafeeds") {
-        Ok(_) => None,
-        Err(failure) if failure.is_final() => return Err(failure.into()),
-        Err(failure) => Some(failure),
-    };
     for datafeed in &wanted.datafeeds {
         let there = find(&there.datafeeds, datafeed, "datafeed_id");
-        steps.push(datafeed_step(datafeed, there, refusal.as_ref()));
+        steps.push(datafeed_step(datafeed, there));
     }
     Ok(steps)
 }
@@ -202,16 +196,13 @@ fn calendar_step(wanted: &Calendar, there: Option<&Calendar>) -> Step {
     step
 }
 
-fn datafeed_step(datafeed: &Value, there: Option<&Value>, refusal: Option<&Failure>) -> Step {
+fn datafeed_step(datafeed: &Value, there: Option<&Value>) -> Step {
     let id = id_of(datafeed, "datafeed_id");
     let mut step = Step::new("datafeed", id);
     let request = datafeed_request(datafeed);
-    match (refusal, there) {
-        (Some(refusal), _) => step.why.push(format!(
-            "the server takes no datafeeds: {refusal}; `tidewatch export` keeps it in a file"
-        )),
-        (None, Some(there)) => step.why = kept(differences(&request, there)),
-        (None, None) => step.requests = Request::put(format!("/_ml/datafeeds/{id}"), request),
+    match there {
+        Some(there) => step.why = kept(differences(&request, there)),
+        None => step.requests = Request::put(format!("/_ml/datafeeds/{id}"), request),
     }
     step
 }

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tidewatch_jobs::JobError;
 use tidewatch_model::units::UNNAMED;
 
@@ -85,6 +86,22 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], parser: &'static str) -> Result<
     })
 }
 
+/// A body whose fields are looked at one by one.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let told = error.to_string();
+        let told = told
+            .rsplit_once(" at line ")
+            .map_or(told.as_str(), |(told, _)| told);
+        let (line, column) = (error.line(), error.column());
+        let cause = JobError {
+            kind: "json_parse_exception",
+            ..JobError::illegal_argument(told)
+        };
+        ApiError(x_content(format!("[{line}:{column}] {told}")).because(cause))
+    })
+}
+
 /// For fields that are true where they are left out.
 pub const fn yes() -> bool {
     true
@@ -125,6 +142,7 @@ pub fn parser_of<'a>(field: &'a str, root: &str) -> &'a str {
         ("custom_rules", _) => "detection_rule",
         ("conditions", _) => "rule_condition",
         ("events", _) => "scheduled_event",
+        ("job_config", _) => "job_details",
         (field, _) => field,
     }
 }

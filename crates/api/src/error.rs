@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tidewatch_jobs::JobError;
+use tidewatch_store::index::IndexError;
 
 /// An error as the wire has it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -15,6 +16,12 @@ pub type Result<T> = std::result::Result<T, ApiError>;
 impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
         Self(error)
+    }
+}
+
+impl From<IndexError> for ApiError {
+    fn from(error: IndexError) -> Self {
+        Self(error.into())
     }
 }
 

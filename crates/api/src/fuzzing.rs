@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tidewatch_datafeed::config::NewDatafeed;
 use tidewatch_jobs::config::NewJob;
 use tidewatch_model::units::{Memory, TimeSpan};
 
@@ -59,5 +60,8 @@ pub fn query(text: &str) {
 pub fn content(bytes: &[u8]) {
     if body::parse::<NewJob>(bytes, "job_details").is_ok() {
         assert!(serde_json::from_slice::<Value>(bytes).is_ok());
+    }
+    if let Ok(new) = body::parse::<NewDatafeed>(bytes, "datafeed_config") {
+        let _ = new.for_job("job");
     }
 }

@@ -1,5 +1,6 @@
 //! Clients that go away before they are answered: what they asked for is done as a whole all the same.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use serde_json::json;
+use tidewatch_datafeed::Feeds;
+use tidewatch_datafeed::source::Sources;
 use tidewatch_jobs::{Jobs, Settings};
 use tidewatch_model::units::Memory;
 use tidewatch_store::Store;
@@ -28,7 +31,10 @@ pub async fn state(directory: &std::path::Path) -> ApiState {
     };
     let jobs = Jobs::start(store, settings).await.expect("jobs start");
     let identity = Identity::load(&jobs, "localhost".to_owned()).await;
+    let sources = Sources::new(&BTreeMap::new(), Some(jobs.clone())).expect("none");
+    let feeds = Feeds::start(jobs.clone(), Arc::new(sources), false);
     ApiState {
+        feeds: feeds.await.expect("datafeeds start"),
         jobs,
         identity: Arc::new(identity.expect("an identity")),
     }

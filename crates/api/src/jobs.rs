@@ -8,6 +8,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tidewatch_datafeed::config::{DatafeedConfig, NewDatafeed};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::tasks::Task;
 use tidewatch_jobs::update::JobUpdate;
@@ -17,6 +18,7 @@ use tidewatch_model::units::TimeSpan;
 use tidewatch_store::Annotations;
 
 use crate::cluster::{node, ok};
+use crate::datafeeds::IndicesParams;
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
 use crate::retention;
@@ -26,8 +28,6 @@ use crate::{ApiState, body, dates, media};
 pub const PATIENCE: TimeSpan = TimeSpan::minutes(30);
 const FLUSH_DEPRECATED: &str = "Forcing any buffered data to be processed is deprecated, in a future major version it \
                                 will be compulsory to use a datafeed";
-const THROTTLED_DEPRECATED: &str = "[ignore_throttled] parameter is deprecated because frozen indices have been \
-                                    deprecated. Consider cold or frozen tiers in place of frozen indices.";
 
 pub async fn create(
     State(state): State<ApiState>,
@@ -35,22 +35,21 @@ pub async fn create(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    // What Elasticsearch asks of the indices of a datafeed, and of its cluster.
-    let mut params = Params::new(&uri)?.ignore(&[
-        "ignore_unavailable",
-        "allow_no_indices",
-        "expand_wildcards",
-        "timeout",
-        "master_timeout",
-    ]);
-    let throttled = params.take("ignore_throttled");
-    let new: NewJob = params.body(body, "job_details").await?;
-    let (job, mut warnings) = lasting(async move { state.jobs.create(&job_id, new).await }).await?;
-    warnings.extend(throttled.map(|_| THROTTLED_DEPRECATED.to_owned()));
-    let mut response = ok(&json!(job));
+    let mut params = Params::new(&uri)?.ignore(&["timeout", "master_timeout"]);
+    let indices = IndicesParams::take(&mut params)?;
+    let mut new: NewJob<NewDatafeed> = params.body(body, "job_details").await?;
+    if let Some(datafeed) = &mut new.datafeed_config {
+        let given = datafeed.indices_options.take();
+        datafeed.indices_options = given.or(indices.options.clone());
+    }
+    let feeds = state.feeds;
+    let made = lasting(async move { feeds.create_job(&job_id, new).await });
+    let (job, datafeed, warnings) = made.await?;
+    let mut response = ok(&shown(&job, datafeed.as_deref(), false));
     for warning in warnings {
         media::warn(&mut response, &warning);
     }
+    indices.warn(&mut response);
     Ok(response)
 }
 
@@ -76,18 +75,21 @@ pub async fn get(
     let jobs = state.jobs.find(&expression, asked.allow_no_match)?;
     let jobs: Vec<Value> = jobs
         .iter()
-        .map(|job| match asked.exclude_generated {
-            true => ungenerated(job),
-            false => json!(job),
+        .map(|job| {
+            let datafeed = state.feeds.of_job(&job.job_id);
+            shown(job, datafeed.as_deref(), asked.exclude_generated)
         })
         .collect();
     Ok(ok(&json!({"count": jobs.len(), "jobs": jobs})))
 }
 
-/// A job's configuration less what the server made up, as it could be put again.
-fn ungenerated(job: &Job) -> Value {
-    let mut job = json!(job);
-    if let Value::Object(fields) = &mut job {
+/// A job's configuration with its datafeed's; where that is asked less what the server made up, as it could be put again.
+fn shown(job: &Job, datafeed: Option<&DatafeedConfig>, exclude_generated: bool) -> Value {
+    let mut shown = json!(job);
+    let Value::Object(fields) = &mut shown else {
+        return shown;
+    };
+    if exclude_generated {
         for generated in Job::GENERATED {
             fields.shift_remove(generated);
         }
@@ -95,7 +97,18 @@ fn ungenerated(job: &Job) -> Value {
             settings.shift_remove("created_by");
         }
     }
-    job
+    if let Some(datafeed) = datafeed {
+        let behind = ["groups", "description", "analysis_config"];
+        let at = fields
+            .keys()
+            .position(|name| behind.contains(&name.as_str()));
+        let (at, datafeed) = (
+            at.unwrap_or(fields.len()),
+            datafeed.shown(exclude_generated),
+        );
+        fields.shift_insert(at, "datafeed_config".to_owned(), datafeed);
+    }
+    shown
 }
 
 #[derive(Deserialize)]
@@ -210,9 +223,10 @@ pub async fn close(
         .body_or(body, "cluster:admin/xpack/ml/job/close")
         .await?;
     within(asked.timeout, "Closing", &expression, {
-        let (jobs, expression) = (state.jobs.clone(), expression.clone());
+        let (feeds, expression) = (state.feeds.clone(), expression.clone());
         async move {
-            jobs.close(&expression, asked.allow_no_match, asked.force)
+            feeds
+                .close_jobs(&expression, asked.allow_no_match, asked.force)
                 .await
         }
     })
@@ -363,7 +377,7 @@ pub async fn reset(
 }
 
 pub async fn validate(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
-    let job: NewJob = Params::new(&uri)?.body(body, "job_details").await?;
+    let job: NewJob<NewDatafeed> = Params::new(&uri)?.body(body, "job_details").await?;
     state.jobs.validate(job)?;
     Ok(ok(&json!({"acknowledged": true})))
 }

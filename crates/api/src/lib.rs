@@ -10,6 +10,7 @@ mod categories;
 mod cluster;
 mod content;
 mod data;
+mod datafeeds;
 mod dates;
 mod documents;
 mod error;
@@ -50,6 +51,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{delete, get, post, put};
+use tidewatch_datafeed::Feeds;
 use tidewatch_jobs::Jobs;
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -61,6 +63,7 @@ pub const PRODUCT: &str = "Elasticsearch";
 #[derive(Clone)]
 pub struct ApiState {
     pub jobs: Jobs,
+    pub feeds: Feeds,
     pub identity: Arc<Identity>,
 }
 
@@ -171,6 +174,7 @@ pub fn router(state: ApiState) -> Router {
         .route(&job("/annotations"), get(annotations::get))
         .merge(resources())
         .merge(cat::routes())
+        .merge(datafeeds::routes())
         .merge(estimate::routes())
         .merge(nodes::routes())
         .merge(usage::routes())

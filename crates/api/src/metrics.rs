@@ -5,6 +5,8 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use tidewatch_datafeed::Feeds;
+use tidewatch_datafeed::run::Run;
 use tidewatch_jobs::{JobStats, State as JobState};
 
 use crate::ApiState;
@@ -105,5 +107,57 @@ pub async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse>
             );
         }
     }
+    datafeeds(&state.feeds, &mut text);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))
+}
+
+/// A metric of each datafeed that runs: name, type, help, value.
+type DatafeedMetric = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&Run) -> Option<f64>,
+);
+
+const DATAFEED_METRICS: [DatafeedMetric; 3] = [
+    (
+        "tidewatch_datafeed_records_total",
+        "counter",
+        "Records that a running datafeed has handed to its job since it began.",
+        |run| Some(run.figures().records as f64),
+    ),
+    (
+        "tidewatch_datafeed_errors_total",
+        "counter",
+        "Searches of a running datafeed that failed since it began.",
+        |run| Some(run.figures().errors as f64),
+    ),
+    (
+        "tidewatch_datafeed_read_until_seconds",
+        "gauge",
+        "Time up to which a running datafeed has read its source, epoch seconds.",
+        |run| Some(run.figures().read_until? as f64 / 1e3),
+    ),
+];
+
+fn datafeeds(feeds: &Feeds, text: &mut String) {
+    let _ = writeln!(
+        text,
+        "# HELP tidewatch_datafeeds Datafeeds by state.\n# TYPE tidewatch_datafeeds gauge"
+    );
+    let states = feeds.states();
+    for state in ["stopped", "starting", "started", "stopping"] {
+        let count = states.get(state).copied().unwrap_or_default();
+        let _ = writeln!(text, "tidewatch_datafeeds{{state=\"{state}\"}} {count}");
+    }
+    let runs = feeds.runs();
+    for (name, kind, help, value) in DATAFEED_METRICS {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for run in &runs {
+            if let Some(value) = value(run) {
+                let id = &run.plan().datafeed_id;
+                let _ = writeln!(text, "{name}{{datafeed_id=\"{id}\"}} {value}");
+            }
+        }
+    }
 }

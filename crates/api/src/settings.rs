@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::cluster::{Changes, Texts};
+use tidewatch_model::units::TimeSpan;
 
 use crate::ApiState;
 use crate::cluster::ok;
@@ -125,13 +126,23 @@ fn put(at: &mut Map<String, Value>, name: &str, text: String) {
 struct UpgradeAsked {
     #[serde(default)]
     enabled: bool,
+    #[serde(default = "half_a_minute")]
+    timeout: TimeSpan,
+}
+
+const fn half_a_minute() -> TimeSpan {
+    TimeSpan::seconds(30)
 }
 
 async fn set_upgrade_mode(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
-    let asked: UpgradeAsked = Params::new(&uri)?
-        .ignore(&["timeout", "master_timeout"])
-        .read()?;
-    lasting(async move { state.jobs.set_upgrade_mode(asked.enabled).await }).await?;
+    let asked: UpgradeAsked = Params::new(&uri)?.ignore(&["master_timeout"]).read()?;
+    lasting(async move {
+        state.jobs.set_upgrade_mode(asked.enabled).await?;
+        let patience = asked.timeout.as_duration();
+        state.feeds.heed_upgrade_mode(patience).await;
+        Ok(())
+    })
+    .await?;
     Ok(ok(&json!({"acknowledged": true})))
 }
 

@@ -55,6 +55,11 @@ fn refused(method: &Method, path: &str) -> Option<&'static str> {
         ("DELETE", "_delete_expired_data" | "_delete_expired_data/{job_id}") => {
             "delete_expired_data"
         }
+        ("PUT", "datafeeds/{datafeed_id}") => "datafeeds/put",
+        ("POST", "datafeeds/{datafeed_id}/_update") => "datafeeds/update",
+        ("DELETE", "datafeeds/{datafeed_id}") => "datafeeds/delete",
+        ("POST", "datafeeds/{datafeed_id}/_start") => "datafeed/start",
+        ("POST", "datafeeds/{datafeed_id}/_stop") => "datafeed/stop",
         ("PUT", "filters/{filter_id}") => "filters/put",
         ("POST", "filters/{filter_id}/_update") => "filters/update",
         ("DELETE", "filters/{filter_id}") => "filters/delete",

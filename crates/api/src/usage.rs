@@ -59,7 +59,7 @@ async fn usage(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
         "available": true,
         "enabled": true,
         "jobs": state.jobs.usage().await?,
-        "datafeeds": {"_all": none},
+        "datafeeds": datafeeds(&state),
         "data_frame_analytics_jobs": {"_all": none},
         "inference": {"ingest_processors": {}, "trained_models": {"_all": none}},
         "node_count": 1,
@@ -67,4 +67,14 @@ async fn usage(State(state): State<ApiState>, uri: Uri) -> Result<Response> {
     });
     features.insert("ml".to_owned(), ml);
     Ok(ok(&Value::Object(features)))
+}
+
+/// How many datafeeds there are, and how many of each state that there is one in.
+fn datafeeds(state: &ApiState) -> Map<String, Value> {
+    let states = state.feeds.states();
+    let all = states.values().sum::<u64>();
+    let counts = std::iter::once(("_all", all)).chain(states);
+    counts
+        .map(|(name, count)| (name.to_owned(), json!({"count": count})))
+        .collect()
 }

@@ -62,6 +62,23 @@ impl<R: Read> CsvSource<R> {
         &self.fields
     }
 
+    /// Rows without a header before them.
+    pub(crate) fn headless(source: R, delimiter: u8, fields: Vec<String>) -> Self {
+        Self {
+            input: Input::new(source, Vec::new(), delimiter),
+            fields,
+        }
+    }
+
+    pub(crate) fn delimiter(&self) -> u8 {
+        self.input.delimiter
+    }
+
+    /// Bytes of the header.
+    pub(crate) fn header_bytes(&self) -> u64 {
+        self.input.uncounted
+    }
+
     pub fn project(self, projection: Arc<Projection>) -> CsvReader<R> {
         CsvReader {
             targets: self
@@ -96,6 +113,20 @@ impl<R: Read> CsvReader<R> {
             }
         }
         Ok(true)
+    }
+
+    /// Adds one record, good or bad. False when there is none.
+    pub(crate) fn read_one(&mut self, batch: &mut RecordBatch) -> io::Result<bool> {
+        self.limit = BatchLimit {
+            records: batch.input.records as usize + 1,
+            weight: usize::MAX,
+        };
+        self.next_batch(batch)
+    }
+
+    /// The values that were read last.
+    pub(crate) fn last(&self) -> &ByteRecord {
+        &self.record
     }
 
     fn deliver(&mut self, batch: &mut RecordBatch) {

@@ -1,6 +1,6 @@
 //! All datafeeds of a server: creating, finding, changing and deleting them. Their running is in `run`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
@@ -20,8 +20,7 @@ pub struct Feeds(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub jobs: Jobs,
-    /// By id.
-    pub feeds: RwLock<BTreeMap<String, Arc<DatafeedConfig>>>,
+    pub feeds: RwLock<Catalogue>,
     /// Held while a datafeed comes, goes, changes or begins to run.
     pub changing: Mutex<()>,
     pub opener: Arc<dyn Open>,
@@ -33,6 +32,27 @@ pub(crate) struct Inner {
     pub reprocess_late_data: bool,
 }
 
+#[derive(Default)]
+pub(crate) struct Catalogue {
+    by_id: BTreeMap<String, Arc<DatafeedConfig>>,
+    /// The ids by those of their jobs.
+    of_jobs: HashMap<String, String>,
+}
+
+impl Catalogue {
+    fn keep(&mut self, config: Arc<DatafeedConfig>) {
+        let id = &config.datafeed_id;
+        self.of_jobs.insert(config.job_id.clone(), id.clone());
+        self.by_id.insert(id.clone(), config);
+    }
+
+    fn remove(&mut self, datafeed_id: &str) {
+        if let Some(config) = self.by_id.remove(datafeed_id) {
+            self.of_jobs.remove(&config.job_id);
+        }
+    }
+}
+
 impl Feeds {
     /// Takes up the datafeeds of a store. Those that were started go on. `reprocess_late_data`: whether late documents
     /// are counted in where a job doesn't say.
@@ -41,28 +61,29 @@ impl Feeds {
         opener: Arc<dyn Open>,
         reprocess_late_data: bool,
     ) -> Result<Self> {
-        let mut feeds = BTreeMap::new();
+        let mut feeds = Catalogue::default();
         for row in jobs.store().datafeeds().await? {
             // The others are not to wait for one that is damaged.
-            match serde_json::from_str::<DatafeedConfig>(&row.config) {
-                Ok(config) => drop(feeds.insert(row.datafeed_id, Arc::new(config))),
+            let config: DatafeedConfig = match serde_json::from_str(&row.config) {
+                Ok(config) => config,
                 Err(error) => {
                     let message = format!(
                         "The datafeed [{}] can't be read and is left alone: {error}",
                         row.datafeed_id
                     );
                     jobs.notify(&row.job_id, "error", &message).await;
+                    continue;
                 }
-            }
-        }
-        // A deletion that was cut short goes on, and takes the datafeed along.
-        feeds.retain(|_, feed| {
+            };
+            // A deletion that was cut short goes on, and takes the datafeed along.
             let is_going = |job: Job| {
                 let blocked = job.blocked.map(|blocked| blocked.reason);
                 blocked == Some(BlockReason::Delete)
             };
-            jobs.get(&feed.job_id).is_ok_and(|job| !is_going(job))
-        });
+            if jobs.get(&row.job_id).is_ok_and(|job| !is_going(job)) {
+                feeds.keep(Arc::new(config));
+            }
+        }
         let feeds = Self(Arc::new(Inner {
             jobs,
             feeds: RwLock::new(feeds),
@@ -133,25 +154,27 @@ impl Feeds {
     pub fn find(&self, expression: &str, allow_no_match: bool) -> Result<Vec<Arc<DatafeedConfig>>> {
         let feeds = self.0.feeds.read();
         let picked = pick(
-            feeds.keys().map(String::as_str),
+            feeds.by_id.keys().map(String::as_str),
             expression,
             allow_no_match,
             no_datafeed,
         )?;
-        let picked = picked.into_iter().filter_map(|id| feeds.get(id).cloned());
+        let picked = picked
+            .into_iter()
+            .filter_map(|id| feeds.by_id.get(id).cloned());
         Ok(picked.collect())
     }
 
     pub fn get(&self, datafeed_id: &str) -> Result<Arc<DatafeedConfig>> {
         let feeds = self.0.feeds.read();
-        let found = feeds.get(datafeed_id).cloned();
+        let found = feeds.by_id.get(datafeed_id).cloned();
         found.ok_or_else(|| no_datafeed(datafeed_id))
     }
 
     /// The datafeed of a job, if it has one.
     pub fn of_job(&self, job_id: &str) -> Option<Arc<DatafeedConfig>> {
         let feeds = self.0.feeds.read();
-        feeds.values().find(|feed| feed.job_id == job_id).cloned()
+        feeds.by_id.get(feeds.of_jobs.get(job_id)?).cloned()
     }
 
     /// Changes a datafeed that is stopped.
@@ -161,9 +184,9 @@ impl Feeds {
         update: DatafeedUpdate,
     ) -> Result<Arc<DatafeedConfig>> {
         let _changing = self.0.changing.lock().await;
-        self.get(datafeed_id)?;
+        let old = self.get(datafeed_id)?;
         self.check_stopped(datafeed_id, "update")?;
-        let new = update.apply(&*self.get(datafeed_id)?)?;
+        let new = update.apply(&old)?;
         new.fits(&self.0.jobs.get(&new.job_id)?)?;
         let config = row(&new).config;
         match self
@@ -195,15 +218,53 @@ impl Feeds {
         Ok(())
     }
 
+    /// How many datafeeds there are in each state that there is one in.
+    pub fn states(&self) -> BTreeMap<&'static str, u64> {
+        let feeds: Vec<Arc<DatafeedConfig>> = {
+            let feeds = self.0.feeds.read();
+            feeds.by_id.values().cloned().collect()
+        };
+        let mut states = BTreeMap::new();
+        for feed in feeds {
+            *states.entry(self.status(&feed).state.name()).or_default() += 1;
+        }
+        states
+    }
+
+    /// Closes jobs, their datafeeds first: what they are just doing they end, unless by force.
+    pub async fn close_jobs(
+        &self,
+        expression: &str,
+        allow_no_match: bool,
+        force: bool,
+    ) -> Result<()> {
+        let jobs = &self.0.jobs;
+        let ids = jobs.to_close(expression, allow_no_match, force)?;
+        let runs = ids.iter().filter_map(|job_id| {
+            let feed = self.of_job(job_id)?;
+            self.run_of(&feed.datafeed_id)
+        });
+        let runs: Vec<Arc<Run>> = runs.collect();
+        for run in &runs {
+            match force {
+                true => run.cut_off(Ending::Isolated),
+                false => run.stop(),
+            }
+        }
+        for run in runs {
+            run.ended().await;
+        }
+        jobs.close(expression, allow_no_match, force).await
+    }
+
     fn keep(&self, config: DatafeedConfig) -> Arc<DatafeedConfig> {
         let config = Arc::new(config);
-        let mut feeds = self.0.feeds.write();
-        feeds.insert(config.datafeed_id.clone(), config.clone());
+        self.0.feeds.write().keep(config.clone());
         config
     }
 
     fn check_free_id(&self, datafeed_id: &str) -> Result<()> {
-        match self.0.feeds.read().contains_key(datafeed_id) {
+        match self.0.feeds.read().by_id.contains_key(datafeed_id) {
             true => Err(taken(datafeed_id)),
             false => Ok(()),
         }

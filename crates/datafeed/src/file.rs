@@ -1,17 +1,17 @@
-//! Records from a file or standard input: CSV or JSON, as it is or compressed by gzip.
+//! Records from a file or standard input, as they come: CSV or JSON, as it is or compressed by gzip or zstd.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
 use serde_json::{Map, Value};
 use tidewatch_model::record::RecordBatch;
 
 use crate::csv::{CsvReader, CsvSource};
 use crate::ndjson::NdjsonReader;
 use crate::projection::{BatchLimit, MAX_RECORD_BYTES, Projection};
+use crate::source::files::Compression;
 
 const PIECE: usize = 64 << 10;
 
@@ -73,7 +73,7 @@ impl Progress {
 
 impl FileSource {
     /// Opens a file, `-` for standard input. Without a kind it is taken from the extension (`.csv`, `.ndjson`,
-    /// `.jsonl`, `.json`, each also with `.gz`), or else from the first character that isn't blank.
+    /// `.jsonl`, `.json`, each also with `.gz` and `.zst`), or else from the first character that isn't blank.
     pub fn open(path: &str, kind: Option<FileKind>) -> io::Result<Self> {
         let kind = kind.or_else(|| kind_of_name(path));
         if path == "-" {
@@ -95,14 +95,9 @@ impl FileSource {
             read: progress.read.clone(),
         });
         let mut magic = Vec::new();
-        fill(&mut raw, &mut magic, |magic| magic.len() >= 2)?;
-        let compressed = magic.starts_with(&[0x1f, 0x8b]);
-        let raw = Cursor::new(magic).chain(raw);
-        let mut input: Input = if compressed {
-            Box::new(MultiGzDecoder::new(BufReader::with_capacity(PIECE, raw)))
-        } else {
-            Box::new(raw)
-        };
+        fill(&mut raw, &mut magic, |magic| magic.len() >= 4)?;
+        let compression = Compression::of(&magic);
+        let mut input = compression.decode(Cursor::new(magic).chain(raw))?;
         let mut head = Vec::new();
         let kind = match kind {
             Some(kind) => kind,
@@ -263,7 +258,10 @@ fn fill(
 
 fn kind_of_name(path: &str) -> Option<FileKind> {
     let name = path.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let compression = [".gz", ".zst"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end));
+    let name = compression.unwrap_or(&name);
     match name.rsplit_once('.')?.1 {
         "csv" | "tsv" => Some(FileKind::Csv),
         "ndjson" | "jsonl" | "json" => Some(FileKind::Ndjson),
@@ -280,7 +278,7 @@ fn first_character(head: &[u8]) -> Option<u8> {
 }
 
 /// The names of the fields of the first object that starts a line and is complete.
-fn first_fields(head: &[u8]) -> Option<Vec<String>> {
+pub(crate) fn first_fields(head: &[u8]) -> Option<Vec<String>> {
     let starts = [0]
         .into_iter()
         .chain(memchr::memchr_iter(b'\n', head).map(|end| end + 1));

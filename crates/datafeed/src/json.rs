@@ -34,6 +34,11 @@ impl Projector {
         read(&mut self.row, &mut self.path, projection, bytes)
     }
 
+    /// Adds the fields of an object to the record that is being read.
+    pub fn add(&mut self, projection: &Projection, bytes: &[u8]) -> bool {
+        add(&mut self.row, &mut self.path, projection, bytes) == Some(bytes.len())
+    }
+
     /// Reads the object that the bytes are, with numbers that are too big as null.
     pub fn read_whole(&mut self, projection: &Projection, bytes: &[u8]) -> bool {
         let Self { row, path, tamed } = self;
@@ -48,6 +53,10 @@ impl Projector {
 
 fn read(row: &mut Row, path: &mut String, projection: &Projection, bytes: &[u8]) -> Option<usize> {
     row.clear();
+    add(row, path, projection, bytes)
+}
+
+fn add(row: &mut Row, path: &mut String, projection: &Projection, bytes: &[u8]) -> Option<usize> {
     path.clear();
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let root = Value {

@@ -9,6 +9,7 @@
 //!
 //! All of this depends on the bytes alone, never on how they come in pieces or how batches are cut.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::memchr;
@@ -33,6 +34,8 @@ pub struct NdjsonReader {
     at: usize,
     /// There is no line end from `at` to here.
     line_end: usize,
+    /// Where the record that was read last stands; in the buffer until it takes more bytes.
+    last: Range<usize>,
     /// An array has been opened, and nothing has come since.
     opened: bool,
     state: State,
@@ -67,6 +70,7 @@ impl NdjsonReader {
             buffer: Vec::new(),
             at: 0,
             line_end: 0,
+            last: 0..0,
             opened: false,
             state: State::Between,
         }
@@ -98,11 +102,8 @@ impl NdjsonReader {
             if bytes.is_empty() {
                 return false;
             }
-            self.buffer.drain(..self.at);
-            self.line_end -= self.at;
-            self.at = 0;
             let (piece, rest) = bytes.split_at(bytes.len().min(PIECE));
-            self.buffer.extend_from_slice(piece);
+            self.feed(piece);
             *bytes = rest;
         }
     }
@@ -124,17 +125,54 @@ impl NdjsonReader {
             if self.limit.reached(batch) {
                 return true;
             }
-            let progress = match &self.state {
-                State::Between => self.between(batch),
-                State::Record(..) => self.record(batch, at_end),
-                State::TooLong(_) => self.too_long(batch),
-                State::Line { continued } => self.line(batch, *continued),
-                State::Continuation => self.continuation(),
-            };
-            if matches!(progress, Progress::NeedsBytes) {
+            if matches!(self.step(batch, at_end), Progress::NeedsBytes) {
                 return false;
             }
         }
+    }
+
+    fn step(&mut self, batch: &mut RecordBatch, at_end: bool) -> Progress {
+        match &self.state {
+            State::Between => self.between(batch),
+            State::Record(..) => self.record(batch, at_end),
+            State::TooLong(_) => self.too_long(batch),
+            State::Line { continued } => self.line(batch, *continued),
+            State::Continuation => self.continuation(),
+        }
+    }
+
+    /// Adds bytes, and uses none of them.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.at);
+        self.line_end -= self.at;
+        self.at = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Goes on until `records` of the batch have been read, good and bad, and the bytes of the last are all used.
+    /// False when that takes more bytes.
+    pub(crate) fn read_to(&mut self, records: u64, batch: &mut RecordBatch, at_end: bool) -> bool {
+        while batch.input.records < records || !self.is_between() {
+            if matches!(self.step(batch, at_end), Progress::NeedsBytes) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether what comes next is a record of its own.
+    pub(crate) fn is_between(&self) -> bool {
+        matches!(self.state, State::Between)
+    }
+
+    /// Bytes that have been taken and not used.
+    pub(crate) fn unused(&self) -> usize {
+        self.buffer.len() - self.at
+    }
+
+    /// The record that was read last, as it was written.
+    pub(crate) fn last(&self) -> &[u8] {
+        &self.buffer[self.last.clone()]
     }
 
     fn rest(&self) -> &[u8] {
@@ -195,6 +233,7 @@ impl NdjsonReader {
         {
             Some(len) => {
                 self.deliver(batch);
+                self.last = self.at..self.at + len;
                 self.consume(len, batch);
             }
             None => self.state = State::Record(Scanner::new(), 0),
@@ -228,6 +267,7 @@ impl NdjsonReader {
                 } else {
                     reject(batch);
                 }
+                self.last = self.at..self.at + len;
                 self.consume(len, batch);
                 self.state = State::Between;
             }

@@ -125,6 +125,11 @@ impl Row {
         (self.time, self.has_time, self.leaves) = (None, false, 0);
     }
 
+    /// Epoch milliseconds; none where the record has no usable time.
+    pub fn time(&self) -> Option<i64> {
+        self.time
+    }
+
     /// Counts a field that is not used.
     pub fn skip(&mut self) {
         self.leaves += 1;
@@ -144,6 +149,18 @@ impl Row {
             let text = &mut self.texts[column.at];
             text.clear();
             value.write(text);
+        }
+    }
+
+    /// A value that is a point in time, epoch milliseconds.
+    pub fn put_instant(&mut self, projection: &Projection, target: Target, time: i64) {
+        let column = Target {
+            time: false,
+            ..target
+        };
+        self.put(projection, column, Scalar::Signed(time));
+        if target.time {
+            (self.has_time, self.time) = (true, Some(time));
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, watch};
 use crate::attached::Attached;
 use crate::cluster::Cluster;
 use crate::config::{Job, NewJob, same_name};
+use crate::documents::Contexts;
 use crate::entry::{Entry, State, Status};
 use crate::error::{JobError, Result};
 use crate::expression::Expression;
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub steps: watch::Sender<()>,
     /// The datafeeds, once there are any.
     pub attached: OnceLock<Arc<dyn Attached>>,
+    pub contexts: Contexts,
 }
 
 /// All jobs of a server.
@@ -78,6 +80,7 @@ impl Jobs {
             upgrades: Upgrades::default(),
             steps: watch::Sender::default(),
             attached: OnceLock::new(),
+            contexts: Contexts::default(),
         };
         let jobs = Self(Arc::new(inner));
         jobs.fail_forecasts().await?;

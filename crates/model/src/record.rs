@@ -71,6 +71,29 @@ impl std::ops::AddAssign for InputCounts {
     }
 }
 
+impl std::ops::Sub for InputCounts {
+    type Output = Self;
+
+    /// What has been read since it was `earlier`.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            bytes: self.bytes - earlier.bytes,
+            records: self.records - earlier.records,
+            fields: self.fields - earlier.fields,
+            invalid_dates: self.invalid_dates - earlier.invalid_dates,
+            missing_fields: self.missing_fields - earlier.missing_fields,
+        }
+    }
+}
+
+/// A place in a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    input: InputCounts,
+    records: usize,
+    text: usize,
+}
+
 /// One field of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Cell {
@@ -189,6 +212,36 @@ impl RecordBatch {
     /// Drops the open row.
     pub fn abandon(&mut self) {
         self.cells.truncate(self.times.len() * self.width);
+    }
+
+    /// Adds a record of another batch with the same fields.
+    pub fn push(&mut self, record: Record<'_>) {
+        self.begin();
+        for column in 0..self.width {
+            let Cell { number, .. } = record.cells[column];
+            self.open_cell(column).number = number;
+            if let Some(text) = record.text(column) {
+                self.set_text(column, text);
+            }
+        }
+        self.commit(record.time);
+    }
+
+    /// The batch as it stands, to be taken back to.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            input: self.input,
+            records: self.times.len(),
+            text: self.text.len(),
+        }
+    }
+
+    /// Forgets what has come since.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.input = mark.input;
+        self.times.truncate(mark.records);
+        self.cells.truncate(mark.records * self.width);
+        self.text.truncate(mark.text);
     }
 
     /// Moves the records of another batch of the same width, and its counts, behind those of this one.

@@ -123,17 +123,20 @@ impl Store {
             readers: readers.clone(),
             lock,
         };
+        let writer = tokio::spawn(writer.run());
+        let indices = index::Indices::open(dir, &queue, &readers).await?;
         Ok(Store(Arc::new(Inner {
             readers,
             queue,
-            writer: Mutex::new(Some(tokio::spawn(writer.run()))),
-            indices: index::Indices,
+            writer: Mutex::new(Some(writer)),
+            indices,
         })))
     }
 
-    /// Commits the writes that wait, folds the write-ahead log into the database and lets the directory go.
+    /// Commits the writes that wait, of the indices too, folds the write-ahead log into the database and lets the directory go.
     /// Later calls of any clone fail with [`StoreError::Closed`]; closing twice does nothing.
     pub async fn close(&self) {
+        self.0.indices.close().await;
         // Fails only when the writer has ended.
         let _ = self.0.queue.send(Command::Close).await;
         let mut writer = self.0.writer.lock().await;

@@ -1,6 +1,8 @@
 //! `_cat`: tables for people, in text or in JSON. What is in a table is told by the file of its resource.
 
 mod cluster;
+mod datafeeds;
+mod indices;
 mod jobs;
 mod table;
 mod tasks;
@@ -20,9 +22,17 @@ use crate::params::Params;
 pub use table::{Cell, Column, Table};
 
 /// What `/_cat` lists.
-const LISTED: [&str; 5] = [
+const LISTED: [&str; 13] = [
     "/_cat/ml/anomaly_detectors",
     "/_cat/ml/anomaly_detectors/{job_id}",
+    "/_cat/ml/datafeeds",
+    "/_cat/ml/datafeeds/{datafeed_id}",
+    "/_cat/indices",
+    "/_cat/indices/{index}",
+    "/_cat/aliases",
+    "/_cat/aliases/{alias}",
+    "/_cat/count",
+    "/_cat/count/{index}",
     "/_cat/health",
     "/_cat/nodes",
     "/_cat/tasks",
@@ -33,6 +43,14 @@ pub fn routes() -> Router<ApiState> {
         .route("/_cat", get(list))
         .route("/_cat/ml/anomaly_detectors", get(jobs::all))
         .route("/_cat/ml/anomaly_detectors/{job_id}", get(jobs::some))
+        .route("/_cat/indices", get(indices::all))
+        .route("/_cat/indices/{index}", get(indices::some))
+        .route("/_cat/aliases", get(indices::aliases))
+        .route("/_cat/aliases/{name}", get(indices::some_aliases))
+        .route("/_cat/count", get(indices::count))
+        .route("/_cat/count/{index}", get(indices::count_of))
+        .route("/_cat/ml/datafeeds", get(datafeeds::all))
+        .route("/_cat/ml/datafeeds/{datafeed_id}", get(datafeeds::some))
         .route("/_cat/health", get(cluster::health))
         .route("/_cat/nodes", get(cluster::nodes))
         .route("/_cat/tasks", get(tasks::list))

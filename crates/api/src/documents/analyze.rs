@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use tidewatch_model::categorize::{Analysis, Analyzer};
 use tidewatch_model::config::AnalyzerConfig;
 
-use super::index_to_write;
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
 use crate::{ApiState, body};
@@ -28,7 +27,7 @@ pub async fn within(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    index_to_write(&state, &index)?;
+    super::named::single(&state, &index).await?;
     analyze(&uri, body).await
 }
 

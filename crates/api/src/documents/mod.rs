@@ -1,28 +1,39 @@
-//! Elasticsearch's internal indices as documents: old clusters' results are written so, and dashboards read so. Indices
-//! of users are not there yet.
+//! Documents and their indices: users' own, and Elasticsearch's internal ones, which old clusters' results are written
+//! to and dashboards read.
 
-mod aggregations;
+mod aliases;
 mod analyze;
 mod bulk;
-mod fields;
+mod by_query;
+mod count;
+mod field_caps;
 mod get;
 mod indices;
-mod interval;
+mod mappings;
+mod mget;
 mod msearch;
+mod named;
 mod one;
+mod refresh;
+mod refused;
+mod resolve;
+mod scroll;
 mod search;
-mod sort;
+mod settings;
+mod stats;
+mod update;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 use axum::routing::{get, post, put};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use tidewatch_jobs::JobError;
-use tidewatch_jobs::documents::{Index, Reading, no_such_index};
+use serde_json::Value;
 
-use crate::ApiState;
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, json_response};
+use crate::{ApiState, VERSION};
+
+pub use named::Named;
+pub use stats::counts;
 
 pub fn routes() -> Router<ApiState> {
     Router::new()
@@ -34,10 +45,13 @@ pub fn routes() -> Router<ApiState> {
             put(one::put)
                 .post(one::put)
                 .get(get::document)
-                .delete(get::delete),
+                .delete(one::delete),
         )
         .route("/{index}/_create/{id}", put(one::create).post(one::create))
+        .route("/{index}/_update/{id}", post(update::update))
         .route("/{index}/_source/{id}", get(get::source))
+        .route("/_mget", get(mget::everywhere).post(mget::everywhere))
+        .route("/{index}/_mget", get(mget::within).post(mget::within))
         .route("/_search", get(search::everywhere).post(search::everywhere))
         .route(
             "/_msearch",
@@ -48,99 +62,55 @@ pub fn routes() -> Router<ApiState> {
             get(msearch::within).post(msearch::within),
         )
         .route("/{index}/_search", get(search::search).post(search::search))
-        .route("/{index}/_count", get(search::count).post(search::count))
-        .route("/{index}/_delete_by_query", post(search::delete))
         .route("/_analyze", get(analyze::anywhere).post(analyze::anywhere))
         .route(
             "/{index}/_analyze",
             get(analyze::within).post(analyze::within),
         )
-        .route(
-            "/_refresh",
-            get(indices::refresh_all).post(indices::refresh_all),
-        )
-        .route(
-            "/{index}/_refresh",
-            get(indices::refresh).post(indices::refresh),
-        )
-        .route(
-            "/{index}",
-            get(indices::get)
-                .put(indices::create)
-                .delete(indices::delete),
-        )
-        .route("/{index}/_close", post(indices::close))
-        .route("/{index}/_open", post(indices::open))
-        .route("/{index}/_mapping", get(indices::mapping))
-        .route(
-            "/{index}/_mapping/field/{fields}",
-            get(indices::field_mapping),
-        )
-        .route("/{index}/_alias", get(indices::aliases))
-        .route("/{index}/_alias/{name}", get(indices::alias_of))
-        .route("/_alias/{name}", get(indices::alias))
+        .merge(aliases::routes())
+        .merge(by_query::routes())
+        .merge(count::routes())
+        .merge(field_caps::routes())
+        .merge(indices::routes())
+        .merge(mappings::routes())
+        .merge(refresh::routes())
+        .merge(refused::routes())
+        .merge(resolve::routes())
+        .merge(scroll::routes())
+        .merge(settings::routes())
+        .merge(stats::routes())
 }
 
-/// How index names are read, as parameters say it.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Named {
-    ignore_unavailable: bool,
-    allow_no_indices: Option<bool>,
-    expand_wildcards: Option<String>,
+/// Every index that is open and not hidden.
+const ALL: &str = "_all";
+
+fn ok(value: &Value) -> Response {
+    json_response(StatusCode::OK, value.to_string())
 }
 
-impl From<Named> for Reading {
-    fn from(named: Named) -> Self {
-        let states = named.expand_wildcards.unwrap_or_else(|| "open".to_owned());
-        let has = |state: &str| states.split(',').any(|one| one == state || one == "all");
-        Self {
-            ignore_unavailable: named.ignore_unavailable,
-            allow_no_indices: named.allow_no_indices.unwrap_or(true),
-            hidden: has("hidden"),
-            wildcards: !states.split(',').any(|one| one == "none"),
-            closed: false,
-        }
-    }
+fn acknowledged() -> Response {
+    ok(&serde_json::json!({"acknowledged": true}))
 }
 
-/// The index that a name to write to means.
-fn index_to_write(state: &ApiState, name: &str) -> Result<Index> {
-    let index = state.jobs.index_to_write(name);
-    index.ok_or_else(|| no_such_index(name).into())
-}
-
-/// What is said of a document that was written.
-fn written(index: &str, id: &str, result: &str) -> Value {
-    json!({
-        "_index": index, "_id": id, "_version": 1, "result": result,
-        "_shards": {"total": 1, "successful": 1, "failed": 0}, "_seq_no": 0, "_primary_term": 1
-    })
-}
-
-fn result_of(is_new: bool) -> (&'static str, StatusCode) {
-    match is_new {
-        true => ("created", StatusCode::CREATED),
-        false => ("updated", StatusCode::OK),
-    }
-}
-
-fn deleted(was_there: bool) -> (&'static str, StatusCode) {
-    match was_there {
-        true => ("deleted", StatusCode::OK),
-        false => ("not_found", StatusCode::NOT_FOUND),
-    }
-}
-
-/// The fields of a document.
-fn source(bytes: &[u8]) -> std::result::Result<Map<String, Value>, JobError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let reason = format!("[{line}:{column}] failed to parse: {error}");
-        JobError::new(400, "document_parsing_exception", reason)
-    })
+/// What is told of an index as one shard: `_shards` of an answer.
+fn shards(count: usize) -> Value {
+    serde_json::json!({"total": count, "successful": count, "failed": 0})
 }
 
 fn bad_request(kind: &'static str, reason: String) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, kind, reason)
+}
+
+/// Says of a new index whose name begins with a dot that such names are not for users.
+fn warn_of_dot(name: &str, response: &mut Response) {
+    if !name.starts_with('.') {
+        return;
+    }
+    let told = format!(
+        "299 Elasticsearch-{VERSION} \"index name [{name}] starts with a dot '.', in the next major version, index names \
+         starting with a dot are reserved for hidden indices and system indices\""
+    );
+    if let Ok(told) = HeaderValue::from_str(&told) {
+        response.headers_mut().append(header::WARNING, told);
+    }
 }

@@ -7,11 +7,13 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tidewatch_jobs::JobError;
 
 use super::bad_request;
-use super::search::{self, Parameters};
+use super::bulk::LONGEST;
+use super::named::Named;
+use super::search;
 use crate::ApiState;
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
@@ -20,27 +22,23 @@ use crate::params::Params;
 const MOST: usize = 1_000;
 
 /// Parameters that change nothing of what is found here.
-const IGNORED: [&str; 6] = [
+const IGNORED: [&str; 5] = [
     "ccs_minimize_roundtrips",
     "max_concurrent_searches",
     "max_concurrent_shard_requests",
     "pre_filter_shard_size",
     "search_type",
-    "typed_keys",
 ];
 
-/// How index names are read where a search doesn't say.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Asked {
-    ignore_unavailable: bool,
-    allow_no_indices: Option<bool>,
-    expand_wildcards: Option<String>,
     rest_total_hits_as_int: bool,
+    typed_keys: bool,
 }
 
 pub async fn everywhere(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
-    within(state, Path("_all".to_owned()), uri, body).await
+    answer(state.0, None, &uri, body).await
 }
 
 pub async fn within(
@@ -49,22 +47,42 @@ pub async fn within(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
+    answer(state, Some(index), &uri, body).await
+}
+
+async fn answer(state: ApiState, index: Option<String>, uri: &Uri, body: Body) -> Result<Response> {
     let started = Instant::now();
-    let asked: Asked = Params::new(&uri)?.ignore(&IGNORED).read()?;
-    let searches = searches(&crate::body::read(body).await?)?;
-    let mut responses = Vec::with_capacity(searches.len());
+    let mut params = Params::new(uri)?.ignore(&IGNORED);
+    // How names are read where a search doesn't say.
+    let named = Named::deserialize(&mut params)?;
+    let asked: Asked = params.read()?;
+    let searches = searches(&crate::body::read_up_to(body, LONGEST).await?)?;
+    let mut responses = String::new();
     for (header, body) in searches {
-        let answer = one(&state, &index, &asked, header, body).await;
-        responses.push(match answer {
-            Ok(mut answer) => {
-                answer["status"] = StatusCode::OK.as_u16().into();
-                answer
+        if !responses.is_empty() {
+            responses.push(',');
+        }
+        match one(
+            &state,
+            index.as_deref(),
+            named.clone(),
+            &asked,
+            header,
+            body,
+        )
+        .await
+        {
+            Ok(answer) => {
+                // An answer is an object: its status goes to its end.
+                responses.push_str(answer.strip_suffix('}').unwrap_or(&answer));
+                responses.push_str(",\"status\":200}");
             }
-            Err(error) => error.envelope(),
-        });
+            Err(error) => responses.push_str(&error.envelope().to_string()),
+        }
     }
-    let answer = json!({"took": started.elapsed().as_millis() as u64, "responses": responses});
-    Ok(json_response(StatusCode::OK, answer.to_string()))
+    let took = started.elapsed().as_millis();
+    let answer = format!("{{\"took\":{took},\"responses\":[{responses}]}}");
+    Ok(json_response(StatusCode::OK, answer))
 }
 
 type Object = Map<String, Value>;
@@ -113,25 +131,19 @@ fn object(number: usize, line: &[u8]) -> Result<Object> {
 
 async fn one(
     state: &ApiState,
-    index: &str,
+    index: Option<&str>,
+    mut named: Named,
     asked: &Asked,
     header: Object,
     body: Object,
-) -> Result<Value> {
-    let mut index = index.to_owned();
-    let mut parameters = Parameters {
-        ignore_unavailable: asked.ignore_unavailable,
-        allow_no_indices: asked.allow_no_indices,
-        expand_wildcards: asked.expand_wildcards.clone(),
-        rest_total_hits_as_int: asked.rest_total_hits_as_int,
-        ..Parameters::default()
-    };
+) -> Result<String> {
+    let mut index = index.map(str::to_owned);
     for (name, value) in header {
         match name.as_str() {
-            "index" | "indices" => index = list(&value),
-            "ignore_unavailable" => parameters.ignore_unavailable = is_true(&value),
-            "allow_no_indices" => parameters.allow_no_indices = Some(is_true(&value)),
-            "expand_wildcards" => parameters.expand_wildcards = Some(list(&value)),
+            "index" | "indices" => index = Some(list(&value)),
+            "ignore_unavailable" => named.ignore_unavailable = Some(is_true(&value)),
+            "allow_no_indices" => named.allow_no_indices = Some(is_true(&value)),
+            "expand_wildcards" => named.expand_wildcards = Some(list(&value)),
             known if IGNORED.contains(&known) => {}
             "preference"
             | "routing"
@@ -145,7 +157,8 @@ async fn one(
             }
         }
     }
-    search::found(state, &index, parameters, body).await
+    let asked = search::Asked::named(named, asked.rest_total_hits_as_int, asked.typed_keys);
+    search::found(state, index.as_deref(), asked, body).await
 }
 
 /// One text, or many: a comma list.

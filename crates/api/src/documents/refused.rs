@@ -78,12 +78,7 @@ fn unsupported(what: &str) -> ApiError {
     ApiError::illegal_argument(format!("[{what}] is not supported by this server"))
 }
 
-fn none(
-    method: &Method,
-    list: Option<&str>,
-    name: &str,
-    asked: Option<&str>,
-) -> Result<Response> {
+fn none(method: &Method, list: Option<&str>, name: &str, asked: Option<&str>) -> Result<Response> {
     if ![Method::GET, Method::HEAD, Method::DELETE].contains(method) {
         return Err(unsupported(&format!("{name}s")));
     }

@@ -1,7 +1,6 @@
-//! `_search`, `_count` and `_delete_by_query`.
+//! `_search`: what is asked for in a body and in parameters, and the answer to it.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -9,327 +8,197 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tidewatch_jobs::documents::{Index, type_of};
-use tidewatch_store::dates;
-use tidewatch_store::query::{self, Context, Document, Loose, Query};
+use tidewatch_jobs::JobError;
+use tidewatch_jobs::documents::{Context, Meant, Scroll, window};
+use tidewatch_store::query::Dsl;
+use tidewatch_store::search::{Counted, Found, Key, Search, SearchError, Shown, Target};
 
-use super::aggregations::{Aggregation, Tally};
-use super::fields::{Asked, Shown};
-use super::sort::{Hit, Key, Page};
-use super::{Named, bad_request};
-use crate::ApiState;
-use crate::body;
+use super::bulk::answer::quote;
+use super::get::ShownParams;
+use super::named::Named;
+use super::{ALL, scroll};
 use crate::error::{ApiError, Result, json_response};
 use crate::params::Params;
+use crate::{ApiState, body};
 
-/// How deep a page may reach.
-const WINDOW: i64 = 10_000;
-const SIZE: i64 = 10;
-/// How far is counted where nothing is said.
-const COUNTED: u64 = 10_000;
-/// Documents that are deleted at a time.
-const DELETED: usize = 1_000;
+/// Bytes of the body of a search.
+const LONGEST: usize = 20 << 20;
 
 /// Parameters that change nothing of what is found here.
-const IGNORED: [&str; 15] = [
-    "preference",
-    "routing",
-    "request_cache",
-    "batched_reduce_size",
-    "max_concurrent_shard_requests",
-    "ccs_minimize_roundtrips",
-    "search_type",
-    "timeout",
+pub const IGNORED: [&str; 13] = [
     "allow_partial_search_results",
+    "batched_reduce_size",
+    "ccs_minimize_roundtrips",
+    "force_synthetic_source",
     "ignore_throttled",
-    "typed_keys",
-    "analyze_wildcard",
-    "lenient",
-    "conflicts",
-    "refresh",
+    "max_concurrent_shard_requests",
+    "pre_filter_shard_size",
+    "preference",
+    "request_cache",
+    "routing",
+    "search_type",
+    "stats",
+    "timeout",
 ];
 
-/// Parameters of a search; a body says the rest.
-#[derive(Deserialize, Default)]
+/// A query in the query string.
+#[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-pub struct Parameters {
-    pub ignore_unavailable: bool,
-    pub allow_no_indices: Option<bool>,
-    pub expand_wildcards: Option<String>,
-    pub q: Option<String>,
-    pub df: Option<String>,
-    pub default_operator: Option<String>,
-    pub from: Option<i64>,
-    pub size: Option<i64>,
-    pub sort: Option<String>,
-    pub track_total_hits: Option<String>,
-    pub rest_total_hits_as_int: bool,
-    pub _source: Option<String>,
-    pub _source_includes: Option<String>,
-    pub _source_excludes: Option<String>,
+pub struct Queried {
+    q: Option<String>,
+    df: Option<String>,
+    default_operator: Option<String>,
+    analyze_wildcard: Option<bool>,
+    lenient: Option<bool>,
+    analyzer: Option<String>,
 }
 
-impl Parameters {
-    fn read(uri: &Uri) -> Result<Self> {
-        Params::new(uri)?.ignore(&IGNORED).read()
-    }
-
-    async fn indices(&mut self, state: &ApiState, expression: &str) -> Result<Vec<Index>> {
-        let named = Named {
-            ignore_unavailable: self.ignore_unavailable,
-            allow_no_indices: self.allow_no_indices,
-            expand_wildcards: self.expand_wildcards.take(),
-        };
-        Ok(state.jobs.indices_to_read(expression, named.into()).await?)
-    }
-
+impl Queried {
     /// The query of `q`.
-    fn query(&self) -> Result<Option<Query>> {
+    pub fn query(&self) -> Result<Option<Dsl>> {
         let Some(q) = &self.q else {
             return Ok(None);
         };
         let mut said = json!({"query": q});
-        if let Some(field) = &self.df {
-            said["default_field"] = field.as_str().into();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                said[name] = value;
+            }
+        };
+        put("default_field", self.df.clone().map(Value::from));
+        put(
+            "default_operator",
+            self.default_operator.clone().map(Value::from),
+        );
+        put("analyze_wildcard", self.analyze_wildcard.map(Value::from));
+        put("lenient", self.lenient.map(Value::from));
+        put("analyzer", self.analyzer.clone().map(Value::from));
+        Ok(Some(
+            Dsl::new(json!({"query_string": said})).map_err(SearchError::from)?,
+        ))
+    }
+}
+
+/// Parameters of a search; a body says the rest.
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+struct Parameters {
+    from: Option<i64>,
+    size: Option<i64>,
+    sort: Option<String>,
+    track_total_hits: Option<String>,
+    track_scores: Option<bool>,
+    version: Option<bool>,
+    seq_no_primary_term: Option<bool>,
+    terminate_after: Option<i64>,
+    stored_fields: Option<String>,
+    docvalue_fields: Option<String>,
+    rest_total_hits_as_int: bool,
+    typed_keys: bool,
+    scroll: Option<String>,
+    explain: Option<bool>,
+}
+
+/// All parameters of a search.
+#[derive(Debug, Default)]
+pub struct Asked {
+    named: Named,
+    parameters: Parameters,
+    queried: Queried,
+    shown: ShownParams,
+}
+
+impl Asked {
+    pub fn read(uri: &Uri) -> Result<Self> {
+        let mut params = Params::new(uri)?.ignore(&IGNORED);
+        Ok(Self {
+            named: Named::deserialize(&mut params)?,
+            queried: Queried::deserialize(&mut params)?,
+            shown: ShownParams::deserialize(&mut params)?,
+            parameters: params.read()?,
+        })
+    }
+
+    /// Of a search among several, which has no parameters of its own.
+    pub fn named(named: Named, rest_total_hits_as_int: bool, typed_keys: bool) -> Self {
+        Self {
+            named,
+            parameters: Parameters {
+                rest_total_hits_as_int,
+                typed_keys,
+                ..Parameters::default()
+            },
+            ..Self::default()
         }
-        if let Some(operator) = &self.default_operator {
-            said["default_operator"] = operator.as_str().into();
+    }
+
+    /// What the parameters say, over what the body said.
+    fn over(&self, search: &mut Search) -> Result<()> {
+        let asked = &self.parameters;
+        if let Some(query) = self.queried.query()? {
+            search.query = query;
         }
-        parse_query(&json!({"query_string": said})).map(Some)
+        search.from = asked.from.unwrap_or(search.from);
+        search.size = asked.size.unwrap_or(search.size);
+        if let Some(sort) = &asked.sort {
+            search.sort = Key::of_param(sort)?;
+        }
+        if let Some(counted) = &asked.track_total_hits {
+            search.counted = Counted::parse(&counted.as_str().into())?;
+        }
+        if asked.rest_total_hits_as_int {
+            search.counted = match search.counted {
+                Counted::UpTo(_) if asked.track_total_hits.is_some() => {
+                    return Err(ApiError::illegal_argument(format!(
+                        "[rest_total_hits_as_int] cannot be used if the tracking of total hits is not accurate, got {}",
+                        asked.track_total_hits.as_deref().unwrap_or_default()
+                    )));
+                }
+                Counted::Not => Counted::Not,
+                _ => Counted::AsNumber,
+            };
+        }
+        search.typed_keys = asked.typed_keys;
+        search.track_scores = asked.track_scores.unwrap_or(search.track_scores);
+        search.version = asked.version.unwrap_or(search.version);
+        search.seq_no_primary_term = asked
+            .seq_no_primary_term
+            .unwrap_or(search.seq_no_primary_term);
+        if let Some(most) = asked.terminate_after {
+            search.terminate_after = u64::try_from(most)
+                .map_err(|_| ApiError::illegal_argument("terminateAfter must be > 0"))?;
+        }
+        if asked.explain == Some(true) {
+            return Err(ApiError::illegal_argument(
+                "[explain] is not supported by this server",
+            ));
+        }
+        if asked.stored_fields.as_deref() == Some("_none_") {
+            search.source.hidden = true;
+        }
+        if let Some(fields) = &asked.docvalue_fields {
+            let fields: Value = fields.split(',').collect();
+            search.docvalue_fields =
+                tidewatch_store::search::Asked::parse("docvalue_fields", &fields)?;
+        }
+        if let Some(shown) = self.shown.value() {
+            search.source = Shown::parse(&shown)?;
+        }
+        Ok(())
     }
 }
 
 /// The body of a search, read; with nothing in it, an empty one.
-async fn object(body: Body) -> Result<Map<String, Value>> {
-    let bytes = body::read(body).await?;
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        bad_request(
-            "parsing_exception",
-            format!(
-                "[{}:{}] the body is no JSON object: {error}",
-                error.line(),
-                error.column()
-            ),
-        )
-    })
-}
-
-/// A time that a text means: its end where it is rounded up.
-pub fn date(text: &str, up: bool) -> std::result::Result<i64, String> {
-    let schema = Loose(type_of);
-    let now = Context::new(&schema).now;
-    dates::math(
-        text,
-        &dates::DateFormat::default(),
-        dates::Zone::Utc,
-        now,
-        up,
-    )
-    .map_err(|error| error.0)
-}
-
-fn parse_query(json: &Value) -> Result<Query> {
-    let schema = Loose(type_of);
-    query::parse(json, &Context::new(&schema))
-        .map_err(|error| bad_request(error.kind, error.reason))
-}
-
-/// How far matches are counted, and how that is told.
-#[derive(Debug, Clone, Copy)]
-enum Counted {
-    Not,
-    UpTo(u64),
-    All,
-    /// All, told as a number alone.
-    AsNumber,
-}
-
-impl Counted {
-    fn parse(said: &Value) -> Result<Self> {
-        match said {
-            Value::Bool(true) => Ok(Self::All),
-            Value::Bool(false) => Ok(Self::Not),
-            said => match said.as_u64() {
-                Some(most) => Ok(Self::UpTo(most)),
-                None => Err(ApiError::illegal_argument(format!(
-                    "[track_total_hits] parameter must be positive or equals to -1, got {said}"
-                ))),
-            },
-        }
-    }
-
-    fn told(self, count: u64) -> Option<Value> {
-        let (value, relation) = match self {
-            Self::Not => return None,
-            Self::AsNumber => return Some(count.into()),
-            Self::UpTo(most) if count > most => (most, "gte"),
-            Self::UpTo(_) | Self::All => (count, "eq"),
-        };
-        Some(json!({"value": value, "relation": relation}))
+pub async fn object(body: Body) -> Result<Map<String, Value>> {
+    let bytes = body::read_up_to(body, LONGEST).await?;
+    match bytes.iter().all(u8::is_ascii_whitespace) {
+        true => Ok(Map::new()),
+        false => body::object(&bytes),
     }
 }
 
-/// A search, read from parameters and body.
-struct Search {
-    query: Query,
-    from: i64,
-    size: i64,
-    sort: Vec<Key>,
-    after: Option<Vec<Value>>,
-    counted: Counted,
-    shown: Shown,
-    fields: Vec<Asked>,
-    aggregations: Vec<Aggregation>,
-}
-
-impl Search {
-    fn read(parameters: &Parameters, body: Map<String, Value>) -> Result<Self> {
-        let mut search = Self {
-            query: Query::All,
-            from: 0,
-            size: SIZE,
-            sort: Vec::new(),
-            after: None,
-            counted: Counted::UpTo(COUNTED),
-            shown: Shown::default(),
-            fields: Vec::new(),
-            aggregations: Vec::new(),
-        };
-        for (name, value) in body {
-            search.take(&name, value)?;
-        }
-        search.take_parameters(parameters)?;
-        search.check()?;
-        Ok(search)
-    }
-
-    fn take(&mut self, name: &str, value: Value) -> Result<()> {
-        let number = |value: &Value| {
-            let text = value.as_str().map(str::parse);
-            value
-                .as_i64()
-                .or(text.and_then(std::result::Result::ok))
-                .ok_or_else(|| {
-                    bad_request(
-                        "parsing_exception",
-                        format!("Unknown value [{value}] for [{name}]"),
-                    )
-                })
-        };
-        match name {
-            "query" => self.query = parse_query(&value)?,
-            "from" => self.from = number(&value)?,
-            "size" => self.size = number(&value)?,
-            "sort" => self.sort = Key::parse(&value)?,
-            "search_after" => match value {
-                Value::Array(after) => self.after = Some(after),
-                _ => {
-                    return Err(bad_request(
-                        "parsing_exception",
-                        "Expected [START_ARRAY] in [search_after]".to_owned(),
-                    ));
-                }
-            },
-            "track_total_hits" => self.counted = Counted::parse(&value)?,
-            "_source" => self.shown = Shown::parse(&value)?,
-            "fields" | "docvalue_fields" => self.fields.extend(Asked::parse(&value)),
-            "aggs" | "aggregations" => {
-                self.aggregations = Aggregation::parse(&value, &parse_query)?
-            }
-            // They change nothing of what is found.
-            "timeout"
-            | "version"
-            | "seq_no_primary_term"
-            | "track_scores"
-            | "explain"
-            | "profile"
-            | "stored_fields" => {}
-            other => {
-                return Err(bad_request(
-                    "parsing_exception",
-                    format!("unknown field [{other}] in a search of these indices"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn take_parameters(&mut self, parameters: &Parameters) -> Result<()> {
-        if let Some(query) = parameters.query()? {
-            self.query = query;
-        }
-        self.from = parameters.from.unwrap_or(self.from);
-        self.size = parameters.size.unwrap_or(self.size);
-        if let Some(sort) = &parameters.sort {
-            self.sort = Key::of_param(sort)?;
-        }
-        if let Some(counted) = &parameters.track_total_hits {
-            let said = serde_json::from_str(counted).unwrap_or_else(|_| counted.as_str().into());
-            self.counted = Counted::parse(&said)?;
-        }
-        if parameters.rest_total_hits_as_int {
-            self.counted = Counted::AsNumber;
-        }
-        let (source, includes, excludes) = (
-            parameters._source.as_deref(),
-            parameters._source_includes.as_deref(),
-            parameters._source_excludes.as_deref(),
-        );
-        if source.or(includes).or(excludes).is_some() {
-            self.shown = Shown::of_params(source, includes, excludes);
-        }
-        Ok(())
-    }
-
-    fn check(&self) -> Result<()> {
-        for (name, value) in [("from", self.from), ("size", self.size)] {
-            if value < 0 {
-                return Err(ApiError::illegal_argument(format!(
-                    "[{name}] parameter cannot be negative, found [{value}]"
-                )));
-            }
-        }
-        let reach = self.from.saturating_add(self.size);
-        if reach > WINDOW {
-            return Err(ApiError::illegal_argument(format!(
-                "Result window is too large, from + size must be less than or equal to: [{WINDOW}] but was [{reach}]. \
-                 See the scroll api for a more efficient way to request large data sets. This limit can be set by \
-                 changing the [index.max_result_window] index level setting."
-            )));
-        }
-        if self.after.is_some() && self.from > 0 {
-            return Err(ApiError::illegal_argument(
-                "`from` parameter must be set to 0 when `search_after` is used.",
-            ));
-        }
-        Ok(())
-    }
-
-    fn hit(&self, hit: Hit, is_sorted: bool) -> Value {
-        let score = if is_sorted { Value::Null } else { 1.0.into() };
-        let mut told = json!({"_index": hit.index, "_id": hit.id, "_score": score});
-        let mut fields = Map::new();
-        for asked in &self.fields {
-            asked.add(&hit.source, &mut fields);
-        }
-        if !self.shown.hidden {
-            told["_source"] = self.shown.of(hit.source);
-        }
-        if !fields.is_empty() {
-            told["fields"] = fields.into();
-        }
-        if is_sorted {
-            told["sort"] = hit.sort.into();
-        }
-        told
-    }
-}
-
-pub async fn everywhere(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
-    search(state, Path("_all".to_owned()), uri, body).await
+pub async fn everywhere(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
+    answer(state, None, &uri, body).await
 }
 
 pub async fn search(
@@ -338,160 +207,225 @@ pub async fn search(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let parameters = Parameters::read(&uri)?;
-    let body = object(body).await?;
-    let answer = found(&state, &expression, parameters, body).await?;
-    Ok(json_response(StatusCode::OK, answer.to_string()))
+    answer(state, Some(expression), &uri, body).await
 }
 
-/// The answer to a search.
+async fn answer(
+    state: ApiState,
+    expression: Option<String>,
+    uri: &Uri,
+    body: Body,
+) -> Result<Response> {
+    let asked = Asked::read(uri)?;
+    let body = object(body).await?;
+    let answer = found(&state, expression.as_deref(), asked, body).await?;
+    Ok(json_response(StatusCode::OK, answer))
+}
+
+/// A point in time that a body names.
+struct Point {
+    id: String,
+    keep_alive: Option<Duration>,
+}
+
+fn point(body: &mut Map<String, Value>) -> Result<Option<Point>> {
+    let Some(said) = body.shift_remove("pit") else {
+        return Ok(None);
+    };
+    let Some(id) = said["id"].as_str() else {
+        return Err(ApiError(body::x_content(
+            "[1:1] [pit] failed to parse: point in time id is not provided".to_owned(),
+        )));
+    };
+    let keep_alive = match &said["keep_alive"] {
+        Value::Null => None,
+        value => Some(scroll::span(
+            value.as_str().unwrap_or_default(),
+            "keep_alive",
+        )?),
+    };
+    Ok(Some(Point {
+        id: id.to_owned(),
+        keep_alive,
+    }))
+}
+
+/// The answer to a search, JSON.
 pub async fn found(
     state: &ApiState,
-    expression: &str,
-    mut parameters: Parameters,
-    body: Map<String, Value>,
-) -> Result<Value> {
+    expression: Option<&str>,
+    asked: Asked,
+    mut body: Map<String, Value>,
+) -> Result<String> {
     let started = Instant::now();
-    let search = Search::read(&parameters, body)?;
-    let indices = parameters.indices(state, expression).await?;
-    let most = usize::try_from(search.from + search.size).unwrap_or_default();
-    let mut page = Page::new(search.sort.clone(), search.after.clone(), most)?;
-    let mut tally = Tally::new(&search.aggregations);
-    let mut count = 0;
-    let mut take = |index: &str, found: tidewatch_store::Found| {
-        count += 1;
-        let goes = tally.add(Document {
-            index,
-            id: &found.id,
-            source: &found.source,
-            schema: None,
-        });
-        page.add(index, found.id, found.source);
-        goes
+    let point = point(&mut body)?;
+    let mut search = Search::parse(body)?;
+    asked.over(&mut search)?;
+    let keep_alive = match &asked.parameters.scroll {
+        Some(text) => Some(scroll::span(text, "scroll")?),
+        None => None,
     };
-    state
-        .jobs
-        .search(&indices, &search.query, &mut take)
-        .await?;
-    let is_sorted = page.is_sorted();
-    let from = usize::try_from(search.from).unwrap_or_default();
-    let hits: Vec<Value> = page
-        .hits()
-        .into_iter()
-        .skip(from)
-        .map(|hit| search.hit(hit, is_sorted))
-        .collect();
-    let best = if is_sorted || hits.is_empty() {
-        Value::Null
-    } else {
-        1.0.into()
-    };
-    let mut told = json!({"max_score": best, "hits": hits});
-    if let Some(total) = search.counted.told(count) {
-        told["total"] = total;
-    }
-    let shards = indices.len();
-    let mut answer = json!({
-        "took": started.elapsed().as_millis() as u64, "timed_out": false,
-        "_shards": {"total": shards, "successful": shards, "skipped": 0, "failed": 0}, "hits": told
-    });
-    if !search.aggregations.is_empty() {
-        answer["aggregations"] = tally.answer()?;
-    }
-    Ok(answer)
-}
-
-/// The query of a body that holds nothing else.
-fn only_query(parameters: &Parameters, body: Map<String, Value>) -> Result<Option<Query>> {
-    let mut query = parameters.query()?;
-    for (name, value) in body {
-        match name.as_str() {
-            "query" => query = Some(parse_query(&value)?),
-            other => {
-                return Err(bad_request(
-                    "parsing_exception",
-                    format!("request does not support [{other}]"),
-                ));
+    let (targets, indices) = match &point {
+        None => {
+            let reading = asked.named.clone().to_read()?;
+            let meant = state.jobs.meant(expression.unwrap_or(ALL), reading).await?;
+            search.window = window(&meant);
+            let names = meant.iter().map(|meant| meant.name().to_owned()).collect();
+            (state.jobs.targets(&meant)?, names)
+        }
+        Some(point) => {
+            let mut wrong = Vec::new();
+            if expression.is_some() {
+                wrong.push("[indices] cannot be used with point in time. Do not specify any index with point in time.");
             }
+            if keep_alive.is_some() {
+                wrong.push("using [point in time] is not allowed in a scroll context");
+            }
+            if !wrong.is_empty() {
+                return Err(JobError::invalid_request(&wrong).into());
+            }
+            let targets = scroll::point(state, &point.id, point.keep_alive)?;
+            // What tells equals apart.
+            if !search.sort.is_empty() && !search.sort.iter().any(is_shard_doc) {
+                search.sort.push(Key::shard_doc());
+            }
+            (targets.to_vec(), Vec::<String>::new())
         }
+    };
+    if let Some(keep_alive) = keep_alive {
+        check_scroll(&search)?;
+        return scroll::begin(state, targets, indices, search, keep_alive, started).await;
     }
-    Ok(query)
+    search.check()?;
+    let found = run(state, &targets, &search).await?;
+    let id = point.map(|point| ("pit_id", point.id));
+    let total = search.counted.told(found.total);
+    Ok(told(started, id, targets.len(), &found, total))
 }
 
-pub async fn count(
-    State(state): State<ApiState>,
-    Path(expression): Path<String>,
-    uri: Uri,
-    body: Body,
-) -> Result<Response> {
-    let mut parameters = Parameters::read(&uri)?;
-    let query = only_query(&parameters, object(body).await?)?.unwrap_or(Query::All);
-    let indices = parameters.indices(&state, &expression).await?;
-    let mut count: u64 = 0;
-    let mut take = |_: &str, _: tidewatch_store::Found| {
-        count += 1;
-        true
-    };
-    state.jobs.search(&indices, &query, &mut take).await?;
-    let shards = indices.len();
-    let answer = json!({
-        "count": count, "_shards": {"total": shards, "successful": shards, "skipped": 0, "failed": 0}
-    });
-    Ok(json_response(StatusCode::OK, answer.to_string()))
+fn is_shard_doc(key: &Key) -> bool {
+    key.field == "_shard_doc"
 }
 
-pub async fn delete(
-    State(state): State<ApiState>,
-    Path(expression): Path<String>,
-    uri: Uri,
-    body: Body,
-) -> Result<Response> {
-    let started = Instant::now();
-    let mut parameters = Parameters::read(&uri)?;
-    let query = only_query(&parameters, object(body).await?)?;
-    let Some(query) = query else {
-        return Err(tidewatch_jobs::JobError::invalid_request(&["query is missing"]).into());
-    };
-    let indices = parameters.indices(&state, &expression).await?;
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut take = |index: &str, document: tidewatch_store::Found| {
-        found.entry(index.to_owned()).or_default().push(document.id);
-        true
-    };
-    state.jobs.search(&indices, &query, &mut take).await?;
-    let (mut total, mut deleted) = (0, 0);
-    for (name, ids) in found {
-        let Some(index) = indices.iter().find(|index| index.name == name) else {
-            continue;
-        };
-        for ids in ids.chunks(DELETED) {
-            total += ids.len();
-            let gone = state.jobs.delete_documents(index, ids.to_vec()).await?;
-            deleted += gone.into_iter().filter(|gone| *gone).count();
+/// What a scroll can't have.
+fn check_scroll(search: &Search) -> Result<()> {
+    let mut wrong = Vec::new();
+    if search.counted == Counted::Not {
+        wrong.push("disabling [track_total_hits] is not allowed in a scroll context");
+    }
+    if search.from > 0 {
+        wrong.push("using [from] is not allowed in a scroll context");
+    }
+    if search.size == 0 {
+        wrong.push("[size] cannot be [0] in a scroll context");
+    }
+    if search.search_after.is_some() {
+        wrong.push("[search_after] cannot be used in a scroll context");
+    }
+    if !wrong.is_empty() {
+        return Err(JobError::invalid_request(&wrong).into());
+    }
+    if search.size > search.window {
+        return Err(ApiError::illegal_argument(format!(
+            "Batch size is too large, size must be less than or equal to: [{}] but was [{}]. Scroll batch sizes cost as \
+             much memory as result windows so they are controlled by the [index.max_result_window] index level setting.",
+            search.window, search.size
+        )));
+    }
+    Ok(())
+}
+
+/// Errors that are found before any index is asked.
+const BEFORE: [&str; 3] = [
+    "parsing_exception",
+    "x_content_parse_exception",
+    "action_request_validation_exception",
+];
+
+/// Searches targets. What an index refuses is the failure of its shard.
+pub async fn run(state: &ApiState, targets: &[Target], search: &Search) -> Result<Found> {
+    let told = |error: JobError| match error.status {
+        400 if !BEFORE.contains(&error.kind) => {
+            JobError::new(400, "search_phase_execution_exception", "all shards failed")
+                .because(error)
         }
-    }
-    let answer = json!({
-        "took": started.elapsed().as_millis() as u64, "timed_out": false, "total": total, "deleted": deleted,
-        "batches": total.div_ceil(DELETED), "version_conflicts": 0, "noops": total - deleted,
-        "retries": {"bulk": 0, "search": 0}, "throttled_millis": 0, "requests_per_second": -1.0,
-        "throttled_until_millis": 0, "failures": []
-    });
-    Ok(json_response(StatusCode::OK, answer.to_string()))
+        _ => error,
+    };
+    let targets = state.jobs.seen_by(targets, search).map_err(told)?;
+    let found = state.jobs.store().search(&targets, search).await;
+    Ok(found.map_err(|error| told(error.into()))?)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_rounded_to_its_end_where_it_is_included() {
-        let day = 86_400_000;
-        let start = 1_464_739_200_000;
-        assert_eq!(date("2016-06-01", false), Ok(start));
-        assert_eq!(date("2016-06-01", true), Ok(start + day - 1));
-        assert_eq!(date("2016-06-01T00:00:00Z", true), Ok(start));
-        assert_eq!(date("2016-06-01T12:00:00Z||/d", true), Ok(start + day - 1));
-        assert_eq!(date("1464739200000", true), Ok(start));
-        assert!(date("soon", true).is_err());
+/// The text of an answer. `id`: of what goes on with it.
+pub fn told(
+    started: Instant,
+    id: Option<(&str, String)>,
+    shards: usize,
+    found: &Found,
+    total: Option<Value>,
+) -> String {
+    let mut text = "{".to_owned();
+    if let Some((name, id)) = id {
+        text.push_str(&format!("\"{name}\":"));
+        quote(&mut text, &id);
+        text.push(',');
     }
+    text.push_str(&format!(
+        "\"took\":{},\"timed_out\":false,",
+        started.elapsed().as_millis()
+    ));
+    if found.terminated_early {
+        text.push_str("\"terminated_early\":true,");
+    }
+    text.push_str(&format!(
+        "\"_shards\":{{\"total\":{shards},\"successful\":{shards},\"skipped\":0,\"failed\":0}},\"hits\":{{"
+    ));
+    if let Some(total) = total {
+        text.push_str(&format!("\"total\":{total},"));
+    }
+    let best = found.max_score.map_or(Value::Null, |score| json!(score));
+    // What was read as JSON is written as such.
+    let hits = serde_json::to_string(&found.hits).unwrap_or_else(|_| "[]".to_owned());
+    text.push_str(&format!("\"max_score\":{best},\"hits\":{hits}}}"));
+    if let Some(aggregations) = &found.aggregations {
+        let aggregations = serde_json::to_string(aggregations).unwrap_or_default();
+        text.push_str(&format!(",\"aggregations\":{aggregations}"));
+    }
+    text.push('}');
+    text
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        Self(error.into())
+    }
+}
+
+/// The context that a scroll begins with.
+pub fn scroll_of(targets: Vec<Target>, mut search: Search) -> Result<Scroll> {
+    search.counted = Counted::All;
+    let given = search.sort.len();
+    if search.sort.is_empty() {
+        search.sort = Key::parse(&json!(["_score"]))?;
+    }
+    if !search.sort.iter().any(Key::is_own_order) {
+        search.sort.push(Key::shard_doc());
+    }
+    Ok(Scroll {
+        added: search.sort.len() - given,
+        targets,
+        search,
+        total: 0,
+        after: None,
+    })
+}
+
+/// How a context is named that holds a scroll.
+pub fn held(scroll: Scroll) -> Context {
+    Context::Scroll(std::sync::Arc::new(tokio::sync::Mutex::new(scroll)))
+}
+
+/// The names of indices that are meant.
+pub fn names(meant: &[Meant]) -> Vec<String> {
+    meant.iter().map(|meant| meant.name().to_owned()).collect()
 }

@@ -51,7 +51,8 @@ impl TryFrom<Given> for DelayedDataCheck {
             let span = window.as_duration();
             if span.is_zero() {
                 return Err(ConfigError::illegal_argument(format!(
-                    "check_window cannot be less or equal than 0. Value = {window}"
+                    "check_window cannot be less or equal than 0. Value = {}",
+                    window.human()
                 )));
             }
             if span.as_secs_f64() > LONGEST_WINDOW as f64 {

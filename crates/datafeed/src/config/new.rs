@@ -13,6 +13,8 @@ use super::{
     ChunkingConfig, DatafeedConfig, DelayedDataCheck, IndicesOptions, SCROLL_SIZE, delay,
     invalid_value, query,
 };
+use crate::run::refused;
+use crate::source::sources::{Place, place};
 
 /// The body of a request to create a datafeed.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,7 +26,7 @@ pub struct NewDatafeed {
     pub job_id: Option<String>,
     /// What its document in Elasticsearch has; it says nothing.
     #[serde(default, rename = "config_type")]
-    _config_type: IgnoredAny,
+    pub(crate) _config_type: IgnoredAny,
     #[serde(default, deserialize_with = "query_delay")]
     pub query_delay: Option<TimeSpan>,
     #[serde(default, deserialize_with = "frequency")]
@@ -154,11 +156,11 @@ impl DatafeedConfig {
         }
     }
 
-    /// What is left to other sources is none of the embedded index'.
+    /// It reads from one source, and asks the embedded index nothing that it can't answer.
     pub(super) fn check_source(&self) -> Result<(), JobError> {
-        match self.indices.iter().all(|name| name.contains(':')) {
-            true => Ok(()),
-            false => query::check_local(&self.query),
+        match place(&self.indices).map_err(refused)?.0 {
+            Place::Here => query::check_local(&self.query),
+            Place::Named(_) => Ok(()),
         }
     }
 }

@@ -2,17 +2,15 @@
 
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
-use tidewatch_store::query::{self, Context, FieldType, Loose, QueryError};
+use tidewatch_store::query::{self, Context, Nothing, QueryError};
 
 /// Of a Prometheus source: `{"promql": {"query": .., "step": ..}}` stands in the place of a query.
 pub const PROMQL: &str = "promql";
 
 /// Kinds of queries that Elasticsearch has and the embedded index has not: another cluster may be asked them.
-const ELSEWHERE: [&str; 35] = [
-    "boosting",
+const ELSEWHERE: [&str; 31] = [
     "combined_fields",
     "distance_feature",
-    "dis_max",
     "function_score",
     "fuzzy",
     "geo_bounding_box",
@@ -25,9 +23,7 @@ const ELSEWHERE: [&str; 35] = [
     "intervals",
     "knn",
     "match_bool_prefix",
-    "match_phrase_prefix",
     "more_like_this",
-    "multi_match",
     "parent_id",
     "percolate",
     "pinned",
@@ -80,8 +76,7 @@ pub(super) fn check_local(query: &Map<String, Value>) -> Result<(), JobError> {
 
 fn parse(query: &Map<String, Value>) -> Result<(), QueryError> {
     // What the fields are is known when the indices are.
-    let fields = Loose(|_| FieldType::Keyword);
-    let context = Context::new(&fields);
+    let context = Context::new(&Nothing);
     query::parse(&Value::Object(query.clone()), &context).map(drop)
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use tidewatch_jobs::config::Job;
 use tidewatch_model::time_format::TimeFormat;
 
@@ -17,10 +16,6 @@ impl DatafeedConfig {
         // A source gives times in milliseconds, whatever they look like in its documents.
         let time_field = job.data_description.time_field.clone();
         let projection = Projection::new(analysis.schema(), time_field, TimeFormat::EpochMs);
-        let indices_options = match json!(self.indices_options) {
-            Value::Object(options) => options,
-            _ => unreachable!("options are an object"),
-        };
         Wanted {
             datafeed_id: self.datafeed_id.clone(),
             indices: self.indices.clone(),
@@ -28,9 +23,12 @@ impl DatafeedConfig {
             aggregations: self.aggregations.clone(),
             runtime_mappings: self.runtime_mappings.clone(),
             script_fields: self.script_fields.clone().unwrap_or_default(),
-            indices_options,
-            page_size: self.scroll_size as usize,
+            indices_options: self.indices_options.clone(),
+            histogram: self.histogram(),
+            page_size: self.scroll_size.max(1) as usize,
             projection: Arc::new(projection),
+            written_time: TimeFormat::new(&job.data_description.time_format)
+                .unwrap_or(TimeFormat::EpochMs),
             bucket_span: analysis.span().saturating_mul(1_000),
             summary_is_doc_count: analysis.summary_count_field_name.as_deref() == Some("doc_count"),
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tidewatch_jobs::{FlushRequest, JobError, Jobs, State, iso};
+use tidewatch_jobs::tasks::{Held, Kind, NewTask};
+use tidewatch_jobs::{FlushRequest, JobError, Jobs, Standing, State, iso};
 use tokio::sync::watch;
 
 use super::delayed::Delayed;
@@ -16,7 +17,8 @@ use super::{Asked, DatafeedState, Ending, Plan, Shown};
 use crate::source::{Source, SourceError, Window};
 
 const AWAITING_JOB: &str = "datafeed awaiting job assignment.";
-const UPGRADING: &str = "persistent task cannot be assigned while upgrade mode is enabled.";
+pub(super) const UPGRADING: &str =
+    "persistent task cannot be assigned while upgrade mode is enabled.";
 const EXTRACTION: &str = "Datafeed is encountering errors extracting data";
 const ANALYSIS: &str = "Datafeed is encountering errors submitting data for analysis";
 
@@ -38,6 +40,8 @@ pub(super) struct Life {
     was_start_told: bool,
     /// Searches of the timing stats that are stored.
     searches_kept: AtomicU64,
+    /// While it has its job.
+    task: Option<Held>,
 }
 
 /// Why a run ends.
@@ -97,6 +101,7 @@ impl Life {
             looked_back_on: 0,
             was_start_told: false,
             searches_kept: AtomicU64::new(0),
+            task: None,
             jobs,
             source,
             plan,
@@ -370,18 +375,7 @@ impl Life {
             let Ok(standing) = self.jobs.standing(&self.plan.job_id) else {
                 return Err(Halt::JobGone);
             };
-            let explanation = match standing.is_waiting {
-                false => "",
-                true if self.jobs.cluster().upgrade_mode() => UPGRADING,
-                true => AWAITING_JOB,
-            };
-            self.shown.status.send_modify(|status| {
-                if status.state == DatafeedState::Starting && !standing.is_waiting {
-                    status.state = DatafeedState::Started;
-                }
-                status.is_assigned = !standing.is_waiting;
-                status.assignment_explanation = Some(explanation.to_owned());
-            });
+            self.show(standing);
             if standing.is_running {
                 return Ok(());
             }
@@ -396,6 +390,34 @@ impl Life {
                 _ = self.asked.changed() => {}
             }
         }
+    }
+
+    /// Shows whether the job is there for it, and is listed as a task while it is.
+    fn show(&mut self, standing: Standing) {
+        let explanation = match standing.is_waiting {
+            false => "",
+            true if self.jobs.cluster().upgrade_mode() => UPGRADING,
+            true => AWAITING_JOB,
+        };
+        if standing.is_waiting {
+            self.task = None;
+        } else {
+            self.task.get_or_insert_with(|| {
+                self.jobs.tasks().hold(NewTask {
+                    kind: Kind::Persistent,
+                    action: "xpack/ml/datafeed[c]",
+                    description: format!("datafeed-{}", self.plan.datafeed_id),
+                    is_cancellable: true,
+                })
+            });
+        }
+        self.shown.status.send_modify(|status| {
+            if status.state == DatafeedState::Starting && !standing.is_waiting {
+                status.state = DatafeedState::Started;
+            }
+            status.is_assigned = !standing.is_waiting;
+            status.assignment_explanation = Some(explanation.to_owned());
+        });
     }
 
     fn retry_at(&mut self) -> i64 {
@@ -416,10 +438,10 @@ impl Life {
         let mut steps = self.jobs.steps();
         loop {
             heed(&self.asked)?;
-            let standing = self.jobs.standing(&self.plan.job_id);
-            if !standing.is_ok_and(|job| matches!(job.state, State::Opening | State::Opened)) {
+            match self.jobs.standing(&self.plan.job_id) {
+                Ok(job) if matches!(job.state, State::Opening | State::Opened) => self.show(job),
                 // It says why.
-                return self.ready().await;
+                _ => return self.ready().await,
             }
             tokio::select! {
                 () = &mut sleep => return Ok(()),

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use plan::{Chunks, Plan};
+pub(crate) use start::refused;
 pub use start::{StartRequest, StopRequest};
 pub use status::{DatafeedState, RunningState, SearchInterval, Status};
 pub use timing::{HourlyAverage, Shown as ShownTimingStats, TimingStats};
@@ -228,16 +229,21 @@ impl Run {
 
     /// Waits until it has begun, or is known to wait for its job: what it is then.
     pub async fn begun(&self) -> Status {
-        let is_known = |status: &Status| {
+        self.shows(|status| {
             let waits = status.assignment_explanation.as_deref();
             status.state != DatafeedState::Starting || waits.is_some_and(|why| !why.is_empty())
-        };
+        })
+        .await;
+        self.status()
+    }
+
+    /// Waits until it shows itself so, or has ended.
+    async fn shows(&self, is_so: impl FnMut(&Status) -> bool) {
         let mut watched = self.shown.status.subscribe();
         tokio::select! {
             () = self.ended() => {}
-            _ = watched.wait_for(is_known) => {}
+            _ = watched.wait_for(is_so) => {}
         }
-        self.status()
     }
 }
 

@@ -9,6 +9,7 @@ use tidewatch_jobs::config::Job;
 use tidewatch_jobs::{JobError, Result, State, json};
 use tokio::time::timeout;
 
+use super::life::UPGRADING;
 use super::{Chunks, DatafeedState, Ending, Plan, Run, Status, TimingStats};
 use crate::config::{ChunkingMode, DatafeedConfig};
 use crate::feeds::Feeds;
@@ -277,6 +278,20 @@ impl Feeds {
         }
     }
 
+    /// Waits until upgrade mode, which has just begun or ended, shows in all that run.
+    pub async fn heed_upgrade_mode(&self, patience: Duration) {
+        let is_on = self.0.jobs.cluster().upgrade_mode();
+        let runs = self.runs();
+        let heeded = runs.iter().map(|run| {
+            run.shows(move |status| {
+                let explanation = status.assignment_explanation.as_deref();
+                (explanation == Some(UPGRADING)) == is_on
+            })
+        });
+        // One that is in a long search heeds it when that has ended.
+        let _ = timeout(patience, join_all(heeded)).await;
+    }
+
     /// What runs now, by the datafeeds' ids.
     pub fn runs(&self) -> Vec<Arc<Run>> {
         self.0.runs.read().values().cloned().collect()
@@ -362,7 +377,8 @@ fn reprocesses(job: &Job) -> Option<bool> {
     settings.get("reprocess_late_data")?.as_bool()
 }
 
-fn refused(error: SourceError) -> JobError {
+/// Why a source can't be read, as an answer has it.
+pub(crate) fn refused(error: SourceError) -> JobError {
     match error {
         SourceError::Unavailable(reason) => JobError::new(503, "status_exception", reason),
         SourceError::Refused {

@@ -329,7 +329,7 @@ impl<'a> Walk<'a> {
     fn histogram(&mut self, aggregation: &'a Aggregation, answer: &'a Value) -> Result<()> {
         self.once(aggregation)?;
         for (_, bucket) in each(answer) {
-            if time_of(&bucket["key"]).is_none_or(|time| time < self.start) {
+            if key_time(&bucket["key"])? < self.start {
                 continue;
             }
             self.inside(aggregation, bucket)?;
@@ -353,8 +353,7 @@ impl<'a> Walk<'a> {
         };
         for (_, bucket) in each(answer) {
             let keys = bucket["key"].as_object();
-            let time = keys.and_then(|keys| time_of(keys.get(source)?));
-            if time.is_none_or(|time| time < self.start) {
+            if key_time(&bucket["key"][source])? < self.start {
                 continue;
             }
             let mut added = Vec::new();
@@ -494,6 +493,15 @@ fn each(answer: &Value) -> impl Iterator<Item = (Option<&str>, &Value)> {
 
 fn documents_of(bucket: &Value) -> u64 {
     bucket[DOC_COUNT].as_u64().unwrap_or(0)
+}
+
+fn key_time(key: &Value) -> Result<i64> {
+    time_of(key).ok_or_else(|| {
+        let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+        unfit(format!(
+            "Histogram key [{key}] cannot be converted to a timestamp"
+        ))
+    })
 }
 
 /// Epoch milliseconds: a histogram's key, or the greatest time.

@@ -82,10 +82,6 @@ impl Http {
         })
     }
 
-    pub async fn get(&self, path: &str) -> Result<Answer, SourceError> {
-        self.send(Method::GET, path, JSON, Vec::new()).await
-    }
-
     /// Sends a request to the address that answered last, and to the next one where there is no connection. A request
     /// that may have been heard is not sent again: the next page of a scroll is given once.
     ///

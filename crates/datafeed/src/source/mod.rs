@@ -5,10 +5,17 @@
 //! must be known to go on, and nothing is read twice. Records of the same time always come in the same order, since
 //! sums depend on it.
 
+mod aggregated;
+pub mod files;
 pub mod flatten;
 mod http;
+mod index;
+mod prometheus;
+mod remote;
 mod settings;
 pub mod sources;
+#[cfg(test)]
+mod standin;
 mod wanted;
 
 use futures_util::future::BoxFuture;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use super::files::Directory;
+
 /// One named source.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -43,13 +45,6 @@ pub struct Endpoint {
     /// Read by scroll, also where the server has points in time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scroll: bool,
-}
-
-/// Files below a directory.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Directory {
-    pub path: PathBuf,
 }
 
 /// One address or several.

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidewatch_store::Store;
+use tidewatch_jobs::Jobs;
 
-use super::settings::SourceSettings;
+use super::files::FilesSource;
+use super::index::Embedded;
+use super::prometheus::Prometheus;
+use super::remote::{Remote, Server};
+use super::settings::{Directory, SourceSettings};
 use super::wanted::Wanted;
 use super::{Result, Source, SourceError};
+use crate::config::PROMQL;
 
 /// The settings of a source that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,11 +28,39 @@ pub struct Sources(Arc<Inner>);
 
 struct Inner {
     named: BTreeMap<String, Named>,
-    /// The embedded index; none where there is no server.
-    _store: Option<Store>,
+    /// Whose indices are the embedded ones; none where there is no server.
+    jobs: Option<Jobs>,
 }
 
-enum Named {}
+enum Named {
+    Cluster(Arc<Server>),
+    Prometheus(Arc<Prometheus>),
+    Files(Directory),
+}
+
+impl Named {
+    /// # Errors
+    /// What is wrong in the settings.
+    fn new(settings: &SourceSettings) -> std::result::Result<Self, String> {
+        Ok(match settings {
+            SourceSettings::Elasticsearch(endpoint) | SourceSettings::OpenSearch(endpoint) => {
+                Self::Cluster(Arc::new(Server::new(endpoint)?))
+            }
+            SourceSettings::Prometheus(endpoint) => {
+                Self::Prometheus(Arc::new(Prometheus::new(endpoint)?))
+            }
+            SourceSettings::Files(directory) if directory.path.is_dir() => {
+                Self::Files(directory.clone())
+            }
+            SourceSettings::Files(directory) => {
+                return Err(format!(
+                    "path: {} is no directory",
+                    directory.path.display()
+                ));
+            }
+        })
+    }
+}
 
 /// Which source a datafeed's `indices` are of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +78,21 @@ impl Sources {
     /// [`InvalidSource`] with what is wrong in the settings of the first one that can't be used.
     pub fn new(
         settings: &BTreeMap<String, SourceSettings>,
-        store: Option<Store>,
+        jobs: Option<Jobs>,
     ) -> std::result::Result<Self, InvalidSource> {
-        let _ = settings;
+        let named = settings.iter().map(|(name, settings)| {
+            let checked = check_name(name).and_then(|()| Named::new(settings));
+            match checked {
+                Ok(named) => Ok((name.clone(), named)),
+                Err(reason) => Err(InvalidSource {
+                    name: name.clone(),
+                    reason,
+                }),
+            }
+        });
         Ok(Self(Arc::new(Inner {
-            named: BTreeMap::new(),
-            _store: store,
+            named: named.collect::<std::result::Result<_, _>>()?,
+            jobs,
         })))
     }
 
@@ -62,20 +104,42 @@ impl Sources {
         let (place, indices) = place(&wanted.indices)?;
         let named = match place {
             Place::Here => None,
-            Place::Named(name) => match self.0.named.get(name) {
+            Place::Named(name) => match self.0.named.get_key_value(name) {
                 Some(named) => Some(named),
                 None => return Err(no_such_remote_cluster(name)),
             },
         };
         wanted.indices = indices;
-        match named {
-            None => Err(SourceError::Refused {
-                status: 400,
-                kind: "status_exception",
-                reason: "the embedded index can't be read yet".to_owned(),
-            }),
-            Some(named) => match *named {},
+        let is_promql = wanted.query.contains_key(PROMQL);
+        if is_promql && !matches!(named, Some((_, Named::Prometheus(_)))) {
+            return Err(SourceError::refused(
+                400,
+                "a [promql] query is asked of a source of kind [prometheus]",
+            ));
         }
+        match named {
+            None => match &self.0.jobs {
+                Some(jobs) => Ok(Box::new(Embedded::new(jobs.clone(), wanted))),
+                None => Err(SourceError::refused(400, "there is no embedded index here")),
+            },
+            Some((_, Named::Cluster(server))) => Ok(Box::new(Remote::new(server.clone(), wanted))),
+            Some((_, Named::Prometheus(server))) => Ok(Box::new(server.source(wanted)?)),
+            Some((name, Named::Files(directory))) => {
+                let format = wanted.written_time.clone();
+                Ok(Box::new(FilesSource::open(
+                    name, directory, &wanted, format,
+                )?))
+            }
+        }
+    }
+}
+
+/// A name that can stand before the colon of an index.
+fn check_name(name: &str) -> std::result::Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    match name.chars().all(fits) && name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        true => Ok(()),
+        false => Err("a name of a source has letters, digits, - and _".to_owned()),
     }
 }
 
@@ -89,14 +153,13 @@ pub fn place(indices: &[String]) -> Result<(Place<'_>, Vec<String>)> {
     for index in indices {
         let (place, name) = split(index);
         if found.as_ref().is_some_and(|found| *found != place) {
-            return Err(SourceError::Refused {
-                status: 400,
-                kind: "status_exception",
-                reason: format!(
+            return Err(SourceError::refused(
+                400,
+                format!(
                     "a datafeed reads from one source, but its indices [{}] are of several",
                     indices.join(",")
                 ),
-            });
+            ));
         }
         found = Some(place);
         names.push(name.to_owned());

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tidewatch_model::time_format::TimeFormat;
 
+use crate::config::{Histogram, IndicesOptions};
 use crate::projection::Projection;
 
 /// One datafeed's question, from its configuration and its job's.
@@ -17,12 +19,15 @@ pub struct Wanted {
     pub aggregations: Option<Map<String, Value>>,
     pub runtime_mappings: Map<String, Value>,
     pub script_fields: Map<String, Value>,
-    /// `expand_wildcards` and the rest, in their wire form.
-    pub indices_options: Map<String, Value>,
+    pub indices_options: IndicesOptions,
+    /// Where there are aggregations: the one over time.
+    pub histogram: Option<Histogram>,
     /// Documents that are asked for at a time.
     pub page_size: usize,
     /// The fields of the job's records and the time, which sources give in epoch milliseconds.
     pub projection: Arc<Projection>,
+    /// How times are written where there are no mappings: in files.
+    pub written_time: TimeFormat,
     /// Milliseconds.
     pub bucket_span: i64,
     /// Records count as many documents as their field `doc_count` says.

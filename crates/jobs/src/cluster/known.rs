@@ -40,6 +40,7 @@ pub const MEMORY_PERCENT: &str = "xpack.ml.max_machine_memory_percent";
 pub const RESULT_RETRIES: &str = "xpack.ml.persist_results_max_retries";
 pub const DELAYED_DATA_CHECK: &str = "xpack.ml.delayed_data_check_freq";
 pub const IDLE_CLOSE: &str = "xpack.ml.idle_job_auto_close_timeout";
+pub const DESTRUCTIVE: &str = "action.destructive_requires_name";
 pub const ALLOCATION: &str = "cluster.persistent_tasks.allocation.enable";
 
 const fn count(name: &'static str, least: i64, most: i64, default: &'static str) -> Known {
@@ -62,7 +63,7 @@ const INT: i64 = i32::MAX as i64;
 
 /// By name. Those that mean nothing to one process with one store are kept and shown, as their clients expect.
 pub const KNOWN: [Known; 24] = [
-    other("action.destructive_requires_name", Flag, "true"),
+    other(DESTRUCTIVE, Flag, "true"),
     other(ALLOCATION, OneOf(&["all", "none"]), "all"),
     other(
         "cluster.persistent_tasks.allocation.recheck_interval",

@@ -145,6 +145,11 @@ impl Cluster {
         !self.text(known::ALLOCATION).eq_ignore_ascii_case("none")
     }
 
+    /// Whether indices are deleted by their names alone, never by a pattern.
+    pub fn destructive_requires_name(&self) -> bool {
+        self.text(known::DESTRUCTIVE) == "true"
+    }
+
     /// Times that results are tried to be written again.
     pub fn result_retries(&self) -> u32 {
         u32::try_from(self.number(known::RESULT_RETRIES)).unwrap_or(u32::MAX)

@@ -1,6 +1,7 @@
 //! Closed indices: who would read or write there is refused.
 
-use super::indices::{Family, Index, of_results};
+use super::indices::{Family, of_results};
+use super::resolve::Meant;
 use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
@@ -10,8 +11,12 @@ fn blocked(name: &str) -> JobError {
 }
 
 /// What is said to who names a closed index.
-pub(super) fn index_closed() -> JobError {
-    JobError::new(400, "index_closed_exception", "closed")
+pub(super) fn index_closed(index: &Meant) -> JobError {
+    let uuid = match index {
+        Meant::Internal(_) => "_na_",
+        Meant::Own { index, .. } => index.uuid(),
+    };
+    JobError::new(400, "index_closed_exception", "closed").about(index.name(), uuid)
 }
 
 impl Jobs {
@@ -19,23 +24,24 @@ impl Jobs {
     ///
     /// # Errors
     /// The results of an open job are in it.
-    pub async fn close_index(&self, index: &Index, called: &str) -> Result<()> {
+    pub async fn close_index(&self, index: &Meant, called: &str) -> Result<()> {
         for (job_id, entry) in self.0.jobs.read().iter() {
-            let is_in = of_results(&entry.job.read().results_index_name) == index.name;
+            let is_in = of_results(&entry.job.read().results_index_name) == index.name();
             if is_in && entry.runner.read().is_some() {
                 return Err(JobError::conflict(format!(
                     "Cannot close index [{called}] because job [{job_id}] is open"
                 )));
             }
         }
-        Ok(self.store().close_index(&index.name, called).await?)
+        Ok(self.store().close_index(index.name(), called).await?)
     }
 
-    pub async fn open_index(&self, index: &Index) -> Result<()> {
-        Ok(self.store().open_index(&index.name).await?)
+    pub async fn open_index(&self, index: &Meant) -> Result<()> {
+        Ok(self.store().open_index(index.name()).await?)
     }
 
-    pub(super) async fn closed_names(&self) -> Result<Vec<String>> {
+    /// The names of the closed indices.
+    pub async fn closed_names(&self) -> Result<Vec<String>> {
         let closed = self.store().closed_indices().await?;
         Ok(closed.into_iter().map(|(name, _)| name).collect())
     }

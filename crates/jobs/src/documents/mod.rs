@@ -1,12 +1,19 @@
-//! Documents of Elasticsearch's internal indices: results, statistics and notes as an old cluster has them, taken up
-//! to where the server's own are.
+//! Indices as clients see them: those of users, which the store keeps as such (`own`), and Elasticsearch's internal ones,
+//! whose documents, results, statistics and notes as an old cluster has them, are taken up to where the server's own are.
 
+mod by_query;
 mod closed;
+mod contexts;
+mod datemath;
 mod indices;
 mod mapping;
+mod own;
 mod read;
+mod resolve;
 mod schema;
 mod shapes;
+mod targets;
+mod write;
 
 use std::collections::BTreeSet;
 
@@ -21,10 +28,15 @@ use crate::config::Job;
 use crate::error::{JobError, Result};
 use crate::manager::Jobs;
 
+pub use by_query::Deletion;
+pub use contexts::{Context, Contexts, Scroll, is_id};
 pub use indices::{Family, Index};
 pub use mapping::type_of;
-pub use read::{Alias, Reading, no_such_index};
+pub use own::{Destination, no_such_index};
+pub use resolve::{Alias, Meant, Reading};
 use schema::{Unreadable, read};
+pub use targets::window;
+pub use write::Outcome;
 
 /// The version that Elasticsearch believes a snapshot to need that doesn't say.
 const OLDEST_SNAPSHOT: &str = "6.3.0";
@@ -40,6 +52,11 @@ pub struct Incoming {
 }
 
 impl Jobs {
+    /// What is held for clients between their requests.
+    pub fn contexts(&self) -> &Contexts {
+        &self.0.contexts
+    }
+
     /// Writes documents in one transaction, in their order, and says of each what became of it: whether it was created
     /// (or written over another).
     pub async fn write_documents(&self, documents: Vec<Incoming>) -> Result<Vec<Result<bool>>> {
@@ -53,7 +70,7 @@ impl Jobs {
         let closed = self.closed_names().await?;
         for document in documents {
             if closed.contains(&document.index.name) {
-                outcomes.push(Err(closed::index_closed()));
+                outcomes.push(Err(closed::index_closed(&Meant::Internal(document.index))));
                 continue;
             }
             match self.row(document) {

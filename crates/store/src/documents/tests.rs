@@ -143,6 +143,7 @@ async fn found(store: &Store, query: &Query, bounds: &Bounds) -> Vec<String> {
             index: "i",
             id: &found.id,
             source: &found.source,
+            schema: None,
         };
         if query.matches(document) {
             ids.push(found.id);
@@ -204,6 +205,7 @@ fn queries(ids: Vec<String>) -> impl Strategy<Value = Query> {
         let several = || proptest::collection::vec(inner.clone(), 0..3);
         (several(), several(), several(), 0_usize..3).prop_map(
             |(must, should, must_not, at_least)| Query::Bool {
+                filter: Vec::new(),
                 must,
                 should,
                 must_not,

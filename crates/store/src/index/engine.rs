@@ -1,21 +1,52 @@
 //! One index
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
 use super::aliases::Alias;
-use super::error::{Refusal, Result};
+use super::applier::Job;
+use super::catalogue::{Catalogue, Column};
+use super::document::{Parsed, walk};
+use super::error::{IndexError, Result};
 use super::mapping::Mapping;
 use super::reader::Reader;
+use super::settings::Settings;
+use super::shard::{Shard, Shared};
 use super::write::{Outcome, Stored, Write};
+use super::{Refusal, writing};
+use crate::StoreError;
 
 /// One index.
 pub struct Index {
     name: String,
     uuid: String,
     created: i64,
+    settings: RwLock<Arc<Settings>>,
+    aliases: RwLock<Arc<BTreeMap<String, Alias>>>,
+    mapping: RwLock<Arc<Mapping>>,
+    /// Whoever grows the mapping, or changes the settings, is alone.
+    changing: Mutex<()>,
+    catalogue: Catalogue,
+    /// Why its files can't be used, if they can't.
+    shard: Result<Arc<Shard>>,
+    /// Counts ids that were made up.
+    made_up: AtomicU64,
+}
+
+/// What the catalogue says of an index.
+pub(super) struct Identity {
+    pub name: String,
+    pub uuid: String,
+    pub created: i64,
+    pub settings: Settings,
+    pub mapping: Mapping,
+    pub aliases: BTreeMap<String, Alias>,
 }
 
 /// How much there is in an index, as of its last refresh.
@@ -26,9 +57,42 @@ pub struct Stats {
     pub deleted: u64,
     /// On the disk.
     pub bytes: u64,
+    pub segments: u64,
 }
 
+/// The primary term of every write: there is one copy of an index, and it never moves.
+pub(super) const PRIMARY_TERM: u64 = 1;
+
 impl Index {
+    /// Opens its files. What is wrong with them is said by whoever wants them.
+    pub(super) fn open(
+        identity: Identity,
+        dir: &Path,
+        catalogue: Catalogue,
+        shared: Shared,
+    ) -> Arc<Self> {
+        let mapping = Arc::new(identity.mapping);
+        let shard = Shard::open(&identity.name, dir, &mapping, shared);
+        match &shard {
+            Ok(shard) => *shard.refresh_interval.lock() = identity.settings.refresh_interval,
+            Err(error) => {
+                tracing::error!(index = identity.name, %error, "the index can't be opened");
+            }
+        }
+        Arc::new(Self {
+            name: identity.name,
+            uuid: identity.uuid,
+            created: identity.created,
+            settings: RwLock::new(Arc::new(identity.settings)),
+            aliases: RwLock::new(Arc::new(identity.aliases)),
+            mapping: RwLock::new(mapping),
+            changing: Mutex::new(()),
+            catalogue,
+            shard,
+            made_up: AtomicU64::new(0),
+        })
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -42,68 +106,255 @@ impl Index {
         self.created
     }
 
-    /// The settings as Elasticsearch prints them: `{"index": {"number_of_shards": "1", ..}}`.
-    pub fn settings(&self) -> Map<String, Value> {
-        Map::new()
+    /// The settings that were given, and those that are always there, by whole name.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.read().clone()
+    }
+
+    /// The settings as Elasticsearch prints them, by whole name: also what isn't given by anyone.
+    pub fn flat_settings(&self) -> Map<String, Value> {
+        let mut flat = self.settings().to_flat();
+        let mut put = |name: &str, value: String| flat.insert(name.to_owned(), value.into());
+        put("index.creation_date", self.created.to_string());
+        put("index.provided_name", self.name.clone());
+        put("index.uuid", self.uuid.clone());
+        flat.sort_keys();
+        flat
     }
 
     /// Its other names, ascending.
     pub fn aliases(&self) -> Arc<BTreeMap<String, Alias>> {
-        Arc::default()
+        self.aliases.read().clone()
+    }
+
+    pub(super) fn set_aliases(&self, aliases: BTreeMap<String, Alias>) {
+        *self.aliases.write() = Arc::new(aliases);
     }
 
     /// Whether wildcards leave it out unless they ask for hidden ones.
     pub fn is_hidden(&self) -> bool {
-        false
+        self.settings.read().hidden
     }
 
     pub fn mapping(&self) -> Arc<Mapping> {
-        Arc::default()
+        self.mapping.read().clone()
     }
 
     /// Adds to the mapping: `{"properties": {..}, "dynamic": .., ..}`. Durable when it returns.
-    pub async fn put_mapping(&self, _mapping: &Value) -> Result<()> {
-        Err(unwritten())
+    pub async fn put_mapping(self: &Arc<Self>, addition: Value) -> Result<()> {
+        let index = self.clone();
+        blocking(move |handle| {
+            let _alone = index.changing.lock();
+            let limits = index.settings().limits;
+            let mapping = index.mapping().merge(&addition, limits)?;
+            index.keep_mapping(mapping, handle)
+        })
+        .await
     }
 
-    /// Changes settings that may be changed: `{"index.refresh_interval": "5s"}` in any of Elasticsearch's forms.
-    pub async fn put_settings(&self, _settings: &Value) -> Result<()> {
-        Err(unwritten())
+    /// Changes settings that may be changed, in any of Elasticsearch's forms. Durable when it returns.
+    pub async fn put_settings(self: &Arc<Self>, changes: Value) -> Result<()> {
+        let index = self.clone();
+        blocking(move |handle| {
+            let _alone = index.changing.lock();
+            let settings = index.settings().changed(&changes)?;
+            let flat = settings.to_flat();
+            handle.block_on(index.catalogue.set(&index.uuid, Column::Settings, &flat))?;
+            let shard = index.shard()?;
+            *shard.refresh_interval.lock() = settings.refresh_interval;
+            *index.settings.write() = Arc::new(settings);
+            let mut order = shard.order.lock();
+            // A thread that waits for its next refresh learns of the new interval.
+            shard.send(&mut order, Job::Wake)
+        })
+        .await
+    }
+
+    fn keep_mapping(&self, mapping: Mapping, handle: &Handle) -> Result<()> {
+        if mapping != *self.mapping() {
+            let json = mapping.to_json();
+            handle.block_on(self.catalogue.set(&self.uuid, Column::Mappings, &json))?;
+            *self.mapping.write() = Arc::new(mapping);
+        }
+        Ok(())
+    }
+
+    /// Reads a document that the mapping must grow for. What it grows by is durable when it returns.
+    pub(super) fn grow(
+        &self,
+        source: &str,
+        id: &str,
+        handle: &Handle,
+    ) -> Result<(Arc<Mapping>, Parsed)> {
+        let _alone = self.changing.lock();
+        let limits = self.settings().limits;
+        let mut mapping = self.mapping();
+        loop {
+            let parsed = walk(source, id, &mapping)?;
+            if parsed.growth.is_empty() {
+                // The document is right: only now does its growth count.
+                if !Arc::ptr_eq(&mapping, &self.mapping()) {
+                    let json = mapping.to_json();
+                    handle.block_on(self.catalogue.set(&self.uuid, Column::Mappings, &json))?;
+                    *self.mapping.write() = mapping.clone();
+                }
+                return Ok((mapping, parsed));
+            }
+            let grown = mapping.grown(parsed.growth, limits)?;
+            if grown == *mapping {
+                // What nothing comes of is left in the source.
+                let mut parsed = walk(source, id, &mapping)?;
+                parsed.growth = Default::default();
+                return Ok((mapping, parsed));
+            }
+            mapping = Arc::new(grown);
+        }
+    }
+
+    pub(super) fn shard(&self) -> Result<&Arc<Shard>> {
+        self.shard.as_ref().map_err(Clone::clone)
+    }
+
+    pub(super) fn next_made_up(&self) -> u64 {
+        self.made_up.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Writes documents, in their order, and answers each. Durable when it returns; found by searches after a refresh.
     ///
     /// # Errors
     /// Only where nothing could be written. What is wrong with one document is in its outcome.
-    pub async fn write(self: &Arc<Self>, _writes: Vec<Write>) -> Result<Vec<Outcome>> {
-        Err(unwritten())
+    pub async fn write(self: &Arc<Self>, writes: Vec<Write>) -> Result<Vec<Outcome>> {
+        let index = self.clone();
+        let (outcomes, appended) =
+            blocking(move |handle| writing::write(&index, writes, handle)).await?;
+        self.shard()?.sync(appended).await?;
+        Ok(outcomes)
     }
 
     /// The document with an id as it is now, refreshed or not.
-    pub async fn get(self: &Arc<Self>, _id: &str) -> Result<Option<Stored>> {
-        Err(unwritten())
+    pub async fn get(self: &Arc<Self>, id: &str) -> Result<Option<Stored>> {
+        let (index, id) = (self.clone(), id.to_owned());
+        blocking(move |_| writing::stored(index.shard()?, &id)).await
     }
 
     /// Makes what was written until now findable.
     pub async fn refresh(self: &Arc<Self>) -> Result<()> {
-        Err(unwritten())
+        let shard = self.shard()?;
+        shard.check()?;
+        let target = {
+            let mut order = shard.order.lock();
+            let target = order.next_seq_no;
+            if *shard.seen.borrow() < target {
+                shard.wanted.fetch_max(target, Ordering::AcqRel);
+                shard.send(&mut order, Job::Wake)?;
+            }
+            target
+        };
+        self.wait_until_seen(target).await
     }
 
     /// Returns at the next refresh by the clock, or makes one where there is none: `refresh=wait_for`.
     pub async fn refreshed(self: &Arc<Self>) -> Result<()> {
-        Err(unwritten())
+        let shard = self.shard()?;
+        if shard.refresh_interval.lock().is_none() {
+            return self.refresh().await;
+        }
+        let target = shard.order.lock().next_seq_no;
+        self.wait_until_seen(target).await
+    }
+
+    async fn wait_until_seen(&self, target: u64) -> Result<()> {
+        let shard = self.shard()?;
+        let mut seen = shard.seen.subscribe();
+        loop {
+            if *seen.borrow_and_update() >= target {
+                return Ok(());
+            }
+            shard.check()?;
+            // The shard has the sender.
+            let _ = seen.changed().await;
+        }
     }
 
     /// What was refreshed, as it is at this moment.
     pub fn reader(self: &Arc<Self>) -> Result<Reader> {
-        Err(unwritten())
+        Ok(Reader {
+            index: self.clone(),
+            mapping: self.mapping(),
+            searcher: self.shard()?.visible(),
+        })
     }
 
-    pub fn stats(self: &Arc<Self>) -> Result<Stats> {
-        Err(unwritten())
+    /// How much there is. The bytes are asked of the file system.
+    pub fn stats(&self) -> Result<Stats> {
+        let shard = self.shard()?;
+        let searcher = shard.visible();
+        let segments = searcher.segment_readers();
+        Ok(Stats {
+            documents: searcher.num_docs(),
+            deleted: segments
+                .iter()
+                .map(|s| u64::from(s.num_deleted_docs()))
+                .sum(),
+            bytes: size(shard.dir()),
+            segments: segments.len() as u64,
+        })
+    }
+
+    /// The `seq_no` of the last write that there was; None before the first.
+    pub fn max_seq_no(&self) -> Result<Option<u64>> {
+        Ok(self.shard()?.order.lock().next_seq_no.checked_sub(1))
+    }
+
+    /// Refuses writes from now on; the thread that commits what there is can be waited for.
+    pub(super) fn close(&self) -> Option<std::thread::JoinHandle<()>> {
+        self.shard.as_ref().ok()?.close()
+    }
+
+    /// As errors name it.
+    pub(super) fn about(&self, refusal: Refusal) -> Refusal {
+        refusal.about(&self.name, &self.uuid)
     }
 }
 
-fn unwritten() -> super::IndexError {
-    Refusal::illegal_argument("not there yet").into()
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Runs what uses the CPU or the disk where it holds nobody up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce(&Handle) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let handle = Handle::current();
+    match tokio::task::spawn_blocking(move || work(&handle)).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime goes down.
+            Err(_) => Err(StoreError::Closed.into()),
+        },
+    }
+}
+
+/// The bytes of the files below a directory.
+fn size(dir: &Path) -> u64 {
+    std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(data) if data.is_dir() => size(&entry.path()),
+            Ok(data) => data.len(),
+            // It is gone already.
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+impl From<std::io::Error> for IndexError {
+    fn from(error: std::io::Error) -> Self {
+        tantivy::TantivyError::from(error).into()
+    }
 }

@@ -131,29 +131,32 @@ impl Reader {
 
     /// A document's id and source: one read of a compressed block.
     pub fn document(&self, address: DocAddress) -> Result<Hit> {
-        let stored: TantivyDocument = self.searcher.doc(address)?;
-        let text = |field| {
-            stored
-                .get_first(field)
-                .and_then(|value| value.as_str())
-                .map(str::to_owned)
-        };
-        let (id, routing) = (text(PHYSICAL.id), text(PHYSICAL.routing));
-        let source = stored
-            .get_first(PHYSICAL.source)
-            .and_then(|value| value.as_bytes())
-            .map(<[u8]>::to_vec);
-        Ok(Hit {
-            id: id.unwrap_or_default(),
-            source: source.unwrap_or_default(),
-            routing,
-        })
+        document(&self.searcher, address)
     }
 
     /// A document's source.
     pub fn source(&self, address: DocAddress) -> Result<Vec<u8>> {
         Ok(self.document(address)?.source)
     }
+}
+
+pub(super) fn document(searcher: &Searcher, address: DocAddress) -> Result<Hit> {
+    let stored: TantivyDocument = searcher.doc(address)?;
+    let text = |field| {
+        stored
+            .get_first(field)
+            .and_then(|value| value.as_str())
+            .map(str::to_owned)
+    };
+    let source = stored
+        .get_first(PHYSICAL.source)
+        .and_then(|value| value.as_bytes())
+        .map(<[u8]>::to_vec);
+    Ok(Hit {
+        id: text(PHYSICAL.id).unwrap_or_default(),
+        source: source.unwrap_or_default(),
+        routing: text(PHYSICAL.routing),
+    })
 }
 
 /// Integers with the highest bit turned, as the unsigned ones that they are.

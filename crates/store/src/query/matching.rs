@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value};
 
 use super::schema::{Field, FieldType, Schema};
-use super::words::{self, Analyzer};
 use super::{How, Limit, Query, parts};
 use crate::dates::Zone;
 
@@ -128,8 +127,8 @@ fn any_term(document: Document<'_>, path: &str, wanted: &mut dyn FnMut(&Value) -
     let field = document.schema.and_then(|schema| schema.field(path));
     match field.filter(|field| field.of == FieldType::Text) {
         None => any(document, path, wanted),
-        Some(field) => any(document, path, &mut |value| {
-            let words = field.analyzer.words(value.as_str().unwrap_or_default());
+        Some(_) => any(document, path, &mut |value| {
+            let words = crate::index::words(value.as_str().unwrap_or_default());
             words.into_iter().any(|word| wanted(&word.into()))
         }),
     }
@@ -313,16 +312,11 @@ fn has_words(document: Document<'_>, field: Option<&str>, words: &[String], how:
             }
         }
         Some(path) => {
-            let field = document.schema.and_then(|schema| schema.field(path));
-            let analyzer = field.map_or(Analyzer::Standard, |field| field.analyzer);
             // The words of several values stand one after the other, phrases within each.
             let mut found = vec![false; words.len()];
             let mut phrase = false;
             any(document, path, &mut |value| {
-                let text = match analyzer {
-                    Analyzer::Standard => words::of(value.as_str().unwrap_or_default()),
-                    analyzer => analyzer.words(value.as_str().unwrap_or_default()),
-                };
+                let text = crate::index::words(value.as_str().unwrap_or_default());
                 for (found, word) in found.iter_mut().zip(words) {
                     *found |= text.contains(word);
                 }

@@ -10,7 +10,6 @@ mod parts;
 mod regexp;
 mod schema;
 mod typed;
-mod words;
 
 use serde_json::{Map, Value};
 
@@ -20,7 +19,6 @@ pub use parse::{Context, QueryError, parse};
 pub use regexp::Pattern;
 pub use schema::{Field, FieldType, Loose, Nothing, Schema};
 pub use typed::{query_string, simple_query_string};
-pub use words::of as words_of;
 
 pub(crate) use matching::as_field;
 pub(crate) use parse::fault;

@@ -459,13 +459,13 @@ impl Asked {
             return refuse(format!("[match] query does not support [{value}]"));
         };
         let field = context.field(path);
-        let Some(field) = field.filter(|field| field.of == FieldType::Text) else {
+        if field.is_none_or(|field| field.of != FieldType::Text) {
             return match is(context, path, value, false) {
                 Err(_) if self.lenient => Ok(Query::None),
                 query => query,
             };
-        };
-        let words = field.analyzer.words(&text);
+        }
+        let words = crate::index::words(&text);
         if words.is_empty() {
             return Ok(if self.zero_is_all {
                 Query::All

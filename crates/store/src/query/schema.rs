@@ -37,9 +37,6 @@ pub struct Field {
     pub is_indexed: bool,
     /// Whether there is a column of its values.
     pub has_column: bool,
-    /// Whether its texts are split at blanks alone (`whitespace`), or not at all (`keyword`), or at what is no letter
-    /// (`simple`).
-    pub analyzer: super::words::Analyzer,
 }
 
 impl Field {
@@ -50,7 +47,6 @@ impl Field {
             format: DateFormat::default(),
             is_indexed: true,
             has_column: of != FieldType::Text,
-            analyzer: super::words::Analyzer::default(),
         }
     }
 }

@@ -483,7 +483,7 @@ fn word_query(context: &Context<'_>, field: Option<&str>, word: &str) -> Result<
     match context.field(field) {
         Some(known) if known.of == FieldType::Text => Ok(Query::Words {
             field: Some(field.to_owned()),
-            words: known.analyzer.words(&word),
+            words: crate::index::words(&word),
             how: How::ANY,
         }),
         _ => parts::is(context, field, &word.into(), false),
@@ -498,7 +498,7 @@ fn phrase_query(
 ) -> Result<Query> {
     let words = match field {
         Some(path) => match context.field(path) {
-            Some(field) if field.of == FieldType::Text => field.analyzer.words(phrase),
+            Some(field) if field.of == FieldType::Text => crate::index::words(phrase),
             _ => return parts::is(context, path, &phrase.into(), false),
         },
         None => phrase.split_whitespace().map(str::to_owned).collect(),

@@ -1,14 +1,12 @@
 //! Queries over the columns and terms of an index.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tantivy::Term;
 use tantivy::query::{
     AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery,
-    ExistsQuery, Occur, PhrasePrefixQuery, PhraseQuery, Query as Boxed, RangeQuery, TermQuery,
-    TermSetQuery,
+    ExistsQuery, Occur, PhrasePrefixQuery, PhraseQuery, Query as Boxed, TermQuery, TermSetQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 
@@ -16,7 +14,7 @@ use super::error::{Result, fault};
 use super::predicate;
 use super::terms::{Matcher, TermsQuery};
 use super::view::View;
-use crate::index::{FIELD_NAMES, Found, Kind, PHYSICAL, Place, turned};
+use crate::index::{FIELD_NAMES, Found, Kind, PHYSICAL, Place};
 use crate::query::{How, Limit, Query, wildcard};
 
 /// Numbers that are looked for one by one, not in a set.
@@ -131,7 +129,7 @@ fn of_field(query: &Query, path: &str, view: &View) -> Result<Tantivy> {
             });
         }
         "_index" => return Ok(of_constant(query, view.name())),
-        "_seq_no" => return Ok(of_seq_no(query)),
+        "_seq_no" => return Ok(of_seq_no(query, view)),
         _ => {}
     }
     let Some(found) = view.mapping().find(path) else {
@@ -156,12 +154,12 @@ fn of_field(query: &Query, path: &str, view: &View) -> Result<Tantivy> {
         ));
     }
     Ok(match (found.field.place(), query) {
-        (Place::Words | Place::Booleans, query) => words(query, &found),
+        (Place::Words | Place::Booleans, query) => words(query, &found, view),
         (Place::Integers | Place::Floats, Query::Terms { values, .. }) => {
             numbers(values, &found, view)
         }
         (Place::Integers | Place::Floats, Query::Range { from, to, .. }) => {
-            range(&found, from.as_ref(), to.as_ref())
+            between(PHYSICAL.numbers, &found, view, from, to)
         }
         (Place::Text, query) => texts(query, &found),
         _ => none(),
@@ -190,36 +188,21 @@ fn of_constant(query: &Query, value: &str) -> Tantivy {
     if is { flat(all(), 1.0) } else { none() }
 }
 
-fn of_seq_no(query: &Query) -> Tantivy {
-    let term = |value: &Value| {
-        value
-            .as_u64()
-            .map(|value| Term::from_field_u64(PHYSICAL.seq_no, value))
-    };
+fn of_seq_no(query: &Query, view: &View) -> Tantivy {
+    let between =
+        |from: Option<&Limit>, to: Option<&Limit>| predicate::between(view, "_seq_no", from, to);
     match query {
         Query::Terms { values, .. } => {
-            let each = values.iter().filter_map(term).map(|term| -> Tantivy {
-                Box::new(RangeQuery::new(
-                    Bound::Included(term.clone()),
-                    Bound::Included(term),
-                ))
+            let each = values.iter().map(|value| {
+                let limit = Limit {
+                    value: value.clone(),
+                    inclusive: true,
+                };
+                between(Some(&limit), Some(&limit))
             });
             Box::new(BooleanQuery::union(each.collect()))
         }
-        Query::Range { from, to, .. } => {
-            let bound = |limit: &Option<Limit>| match limit {
-                None => Bound::Unbounded,
-                Some(limit) => match term(&limit.value) {
-                    Some(term) if limit.inclusive => Bound::Included(term),
-                    Some(term) => Bound::Excluded(term),
-                    None => Bound::Unbounded,
-                },
-            };
-            match (bound(from), bound(to)) {
-                (Bound::Unbounded, Bound::Unbounded) => all(),
-                (from, to) => Box::new(RangeQuery::new(from, to)),
-            }
-        }
+        Query::Range { from, to, .. } => between(from.as_ref(), to.as_ref()),
         _ => none(),
     }
 }
@@ -277,7 +260,7 @@ fn matcher(query: &Query) -> Option<Matcher> {
 }
 
 /// A query of keywords, addresses or truths.
-fn words(query: &Query, found: &Found) -> Tantivy {
+fn words(query: &Query, found: &Found, view: &View) -> Tantivy {
     let path = found.path.as_str();
     if let Some(matcher) = matcher(query) {
         return Box::new(TermsQuery::new(path_term(PHYSICAL.words, path), matcher));
@@ -297,13 +280,17 @@ fn words(query: &Query, found: &Found) -> Tantivy {
             }
         }
         Query::Addresses { from, to, .. } => {
-            let term = |address: &u128| word_term(PHYSICAL.words, path, &format!("{address:032x}"));
+            let digits = |address: &u128| format!("{address:032x}");
+            let limit = |address: &u128| Limit {
+                value: digits(address).into(),
+                inclusive: true,
+            };
             match from == to {
-                true => Box::new(TermQuery::new(term(from), IndexRecordOption::Basic)),
-                false => Box::new(RangeQuery::new(
-                    Bound::Included(term(from)),
-                    Bound::Included(term(to)),
+                true => Box::new(TermQuery::new(
+                    word_term(PHYSICAL.words, path, &digits(from)),
+                    IndexRecordOption::Basic,
                 )),
+                false => predicate::between(view, path, Some(&limit(from)), Some(&limit(to))),
             }
         }
         Query::Range { from, to, .. } if found.field.kind == Kind::Boolean => {
@@ -321,43 +308,9 @@ fn words(query: &Query, found: &Found) -> Tantivy {
             let terms = [false, true].into_iter().filter(|value| is_in(*value));
             Box::new(TermSetQuery::new(terms.map(|value| bool_term(path, value))))
         }
-        Query::Range { from, to, .. } => {
-            let bound = |limit: &Option<Limit>| match limit {
-                None => Bound::Unbounded,
-                Some(limit) => {
-                    let word = limit.value.as_str().unwrap_or_default();
-                    let term = word_term(PHYSICAL.words, path, word);
-                    if limit.inclusive {
-                        Bound::Included(term)
-                    } else {
-                        Bound::Excluded(term)
-                    }
-                }
-            };
-            match (bound(from), bound(to)) {
-                (Bound::Unbounded, Bound::Unbounded) => column(PHYSICAL.words, path),
-                (from, to) => Box::new(RangeQuery::new(from, to)),
-            }
-        }
+        Query::Range { from, to, .. } => between(PHYSICAL.words, found, view, from, to),
         _ => none(),
     }
-}
-
-/// A number of a query as its field has it; None where it has none such.
-fn number(value: &Value, found: &Found) -> Option<Term> {
-    let mut term = path_term(PHYSICAL.numbers, &found.path);
-    if found.field.kind == Kind::UnsignedLong {
-        let value = value.as_u64().or_else(|| {
-            let number = value.as_f64()?;
-            (number >= 0.0 && number.fract() == 0.0).then_some(number as u64)
-        })?;
-        term.append_type_and_fast_value(turned(value));
-    } else if let Some(value) = value.as_i64() {
-        term.append_type_and_fast_value(value);
-    } else {
-        term.append_type_and_fast_value(value.as_f64()?);
-    }
-    Some(term)
 }
 
 fn numbers(values: &[Value], found: &Found, view: &View) -> Tantivy {
@@ -369,7 +322,7 @@ fn numbers(values: &[Value], found: &Found, view: &View) -> Tantivy {
             value: value.clone(),
             inclusive: true,
         };
-        range(found, Some(&limit), Some(&limit))
+        predicate::between(view, &found.path, Some(&limit), Some(&limit))
     };
     match values {
         [] => none(),
@@ -378,24 +331,16 @@ fn numbers(values: &[Value], found: &Found, view: &View) -> Tantivy {
     }
 }
 
-fn range(found: &Found, from: Option<&Limit>, to: Option<&Limit>) -> Tantivy {
-    let mut is_empty = false;
-    let mut bound = |limit: Option<&Limit>| match limit {
-        None => Bound::Unbounded,
-        Some(limit) => match number(&limit.value, found) {
-            Some(term) if limit.inclusive => Bound::Included(term),
-            Some(term) => Bound::Excluded(term),
-            None => {
-                is_empty = true;
-                Bound::Unbounded
-            }
-        },
-    };
-    let (from, to) = (bound(from), bound(to));
+fn between(
+    field: Field,
+    found: &Found,
+    view: &View,
+    from: &Option<Limit>,
+    to: &Option<Limit>,
+) -> Tantivy {
     match (from, to) {
-        _ if is_empty => none(),
-        (Bound::Unbounded, Bound::Unbounded) => column(PHYSICAL.numbers, &found.path),
-        (from, to) => Box::new(RangeQuery::new(from, to)),
+        (None, None) => column(field, &found.path),
+        (from, to) => predicate::between(view, &found.path, from.as_ref(), to.as_ref()),
     }
 }
 

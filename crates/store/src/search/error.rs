@@ -11,6 +11,9 @@ pub enum SearchError {
     /// The request can't be done as it stands: Elasticsearch's type of the error, and its reason. Status 400.
     #[error(transparent)]
     Refused(#[from] QueryError),
+    /// A script that can't be compiled, or that failed. Status 400.
+    #[error(transparent)]
+    Script(#[from] crate::script::ScriptError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

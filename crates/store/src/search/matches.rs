@@ -54,6 +54,11 @@ impl Matches {
         })
     }
 
+    /// Whether its documents have scores.
+    pub fn scores(&self) -> bool {
+        self.scores
+    }
+
     /// Documents of a segment, ascending.
     ///
     /// # Errors

@@ -1,10 +1,19 @@
 //! One search for everything: users' documents by tantivy, results by SQL.
 
+mod aggregations;
+mod asked;
 mod compile;
 mod error;
+mod hits;
 mod matches;
 mod predicate;
+mod request;
+mod run;
 mod scan;
+mod scripted;
+mod shown;
+mod sort;
+mod span;
 mod terms;
 mod values;
 mod view;
@@ -13,8 +22,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use aggregations::Aggregation;
+pub use asked::Asked;
 pub use error::{Result, SearchError};
+pub use hits::Hit;
+pub use request::{Counted, Search, WINDOW};
+pub use run::Found;
 pub use scan::{Row, Rows, Scan, Summary, scan, summary};
+pub use scripted::{add_script_fields, runtime_fields, script_field_path};
+pub use shown::Shown;
+pub use sort::Key;
 pub use values::{Datum, FieldValues, Scalar};
 pub use view::{Computed, Runtime, RuntimeFields, View};
 
@@ -56,3 +73,6 @@ fn now() -> i64 {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     })
 }
+
+#[cfg(test)]
+mod tests;

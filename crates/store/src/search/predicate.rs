@@ -12,10 +12,11 @@ use tantivy::query::{AllScorer, EmptyQuery, Query as Boxed};
 use tantivy::{DocAddress, DocId, SegmentOrdinal, SegmentReader};
 
 use super::error::Result;
+use super::span::Span;
 use super::values::FieldValues;
 use super::view::View;
 use crate::index::{Found, Kind};
-use crate::query::{Document, Query};
+use crate::query::{Document, Limit, Query};
 
 /// What is asked of each document.
 enum Check {
@@ -29,6 +30,24 @@ enum Check {
         wholes: FxHashSet<i64>,
         fractions: FxHashSet<u64>,
     },
+    /// A value between two others.
+    Between {
+        path: String,
+        from: Option<Limit>,
+        to: Option<Limit>,
+    },
+}
+
+impl Check {
+    /// The field whose values are looked at.
+    fn path(&self) -> Option<&str> {
+        match self {
+            Self::Runtime { path, .. }
+            | Self::Numbers { path, .. }
+            | Self::Between { path, .. } => Some(path),
+            Self::Source(_) => None,
+        }
+    }
 }
 
 struct Checked {
@@ -95,6 +114,21 @@ pub(super) fn of_numbers(view: &View, found: &Found, values: &[Value]) -> Box<dy
     }
 }
 
+/// Numbers or words between two limits. The words of addresses are their digits.
+pub(super) fn between(
+    view: &View,
+    path: &str,
+    from: Option<&Limit>,
+    to: Option<&Limit>,
+) -> Box<dyn Boxed> {
+    let check = Check::Between {
+        path: path.to_owned(),
+        from: from.cloned(),
+        to: to.cloned(),
+    };
+    query(view, check)
+}
+
 impl DocPredicate for Checked {
     type SegmentDocPredicate = OfSegment;
 
@@ -109,17 +143,26 @@ impl DocPredicate for Checked {
         let Some(segment) = at.and_then(|at| SegmentOrdinal::try_from(at).ok()) else {
             return Ok(ConstOrVariableSegmentPredicate::Const(false));
         };
-        let values = match &*self.check {
-            Check::Runtime { path, .. } | Check::Numbers { path, .. } => {
-                match FieldValues::open(&self.view, segment, path) {
-                    Ok(values) => values,
-                    Err(error) => {
-                        self.view.fail(error);
-                        return Ok(ConstOrVariableSegmentPredicate::Const(false));
-                    }
-                }
+        let values = match self.check.path() {
+            None => Ok(FieldValues::None),
+            Some(path) => FieldValues::open(&self.view, segment, path),
+        };
+        let prepared = values.and_then(|values| match &*self.check {
+            Check::Between { from, to, .. } => {
+                let span = Span::new(values, from.as_ref(), to.as_ref())?;
+                Ok((FieldValues::None, Some(span)))
             }
-            Check::Source(_) => FieldValues::None,
+            _ => Ok((values, None)),
+        });
+        let (values, span) = match prepared {
+            Ok((_, Some(Span::Const(is)))) => {
+                return Ok(ConstOrVariableSegmentPredicate::Const(is));
+            }
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.view.fail(error);
+                return Ok(ConstOrVariableSegmentPredicate::Const(false));
+            }
         };
         Ok(ConstOrVariableSegmentPredicate::Variable {
             predicate: OfSegment {
@@ -127,6 +170,7 @@ impl DocPredicate for Checked {
                 segment,
                 check: Arc::clone(&self.check),
                 values,
+                span,
             },
             necessary_condition: Box::new(AllScorer::new(reader.max_doc())),
         })
@@ -138,11 +182,16 @@ struct OfSegment {
     segment: SegmentOrdinal,
     check: Arc<Check>,
     values: FieldValues,
+    span: Option<Span>,
 }
 
 impl OfSegment {
     fn is(&mut self, doc: DocId) -> Result<bool> {
+        if let Some(span) = &self.span {
+            return Ok(span.has(doc));
+        }
         match &*self.check {
+            Check::Between { .. } => Ok(false),
             Check::Numbers {
                 wholes, fractions, ..
             } => Ok(match &self.values {

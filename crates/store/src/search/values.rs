@@ -1,15 +1,16 @@
 //! The values of a field in the documents of a segment: of a column, computed, or read from the source.
 
-use std::net::Ipv6Addr;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;
-use tantivy::columnar::StrColumn;
+use tantivy::columnar::{ColumnValues, StrColumn};
 use tantivy::{DocAddress, DocId, SegmentOrdinal};
 
 use super::error::Result;
 use super::view::{Computed, View};
-use crate::index::{Column, Kind, Values};
+use crate::index::{Column, Kind, Values, address_of};
 use crate::query::{self, FieldType, Schema};
 
 /// A value of a field, as columns have it: dates are epoch milliseconds.
@@ -105,9 +106,15 @@ const FEW: usize = 128;
 /// Words up to which a dictionary is read as a whole, and words that are kept otherwise.
 const MANY: usize = 1 << 18;
 
-/// The words of a column by their numbers, kept once they are read.
+/// The words of a column.
 pub struct Words {
-    column: StrColumn,
+    /// The numbers of a document's words are in the order of the words.
+    pub(super) column: StrColumn,
+    pub(super) known: Known,
+}
+
+/// Words by their numbers, kept once they are read.
+pub(super) struct Known {
     /// Addresses are told as such.
     are_addresses: bool,
     one_by_one: FxHashMap<u64, String>,
@@ -117,27 +124,25 @@ pub struct Words {
 
 impl Words {
     fn new(column: StrColumn, are_addresses: bool) -> Self {
-        Self {
-            column,
+        let known = Known {
             are_addresses,
             one_by_one: FxHashMap::default(),
             all: None,
-        }
-    }
-
-    /// The numbers of a document's words: in the order of the words.
-    pub fn numbers(&self) -> &Values<u64> {
-        self.column.ords()
+        };
+        Self { column, known }
     }
 
     /// How many different words there are.
     pub fn count(&self) -> usize {
         self.column.num_terms()
     }
+}
 
-    pub fn word(&mut self, number: u64) -> Result<&str> {
-        if self.all.is_none() && self.one_by_one.len() >= FEW && self.count() <= MANY {
-            self.read_all()?;
+impl Known {
+    pub fn word(&mut self, column: &StrColumn, number: u64) -> Result<&str> {
+        let is_small = column.num_terms() <= MANY;
+        if self.all.is_none() && self.one_by_one.len() >= FEW && is_small {
+            self.read_all(column)?;
         }
         if let Some((text, starts)) = &self.all {
             let at = usize::try_from(number).unwrap_or(usize::MAX);
@@ -147,23 +152,23 @@ impl Words {
         if self.one_by_one.len() >= MANY {
             self.one_by_one.clear();
         }
-        if !self.one_by_one.contains_key(&number) {
-            let mut word = String::new();
-            self.column.ord_to_str(number, &mut word)?;
-            let word = if self.are_addresses {
-                address(&word)
-            } else {
-                word
-            };
-            self.one_by_one.insert(number, word);
-        }
-        Ok(self.one_by_one.get(&number).map_or("", String::as_str))
+        Ok(match self.one_by_one.entry(number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let mut word = String::new();
+                column.ord_to_str(number, &mut word)?;
+                place.insert(match self.are_addresses {
+                    true => address(&word),
+                    false => word,
+                })
+            }
+        })
     }
 
-    fn read_all(&mut self) -> Result<()> {
+    fn read_all(&mut self, column: &StrColumn) -> Result<()> {
         let mut text = String::new();
         let mut starts = vec![0];
-        let mut words = self.column.dictionary().stream()?;
+        let mut words = column.dictionary().stream()?;
         while words.advance() {
             let word = str::from_utf8(words.key()).unwrap_or_default();
             match self.are_addresses {
@@ -182,15 +187,8 @@ impl Words {
 }
 
 /// An address as people write it, from its digits.
-pub(super) fn address(digits: &str) -> String {
-    let Ok(bits) = u128::from_str_radix(digits, 16) else {
-        return digits.to_owned();
-    };
-    let address = Ipv6Addr::from_bits(bits);
-    match address.to_ipv4_mapped() {
-        Some(address) => address.to_string(),
-        None => address.to_string(),
-    }
+fn address(digits: &str) -> String {
+    address_of(digits).map_or_else(|| digits.to_owned(), |address| address.to_string())
 }
 
 /// The values of one field in the documents of a segment.
@@ -213,10 +211,29 @@ pub enum FieldValues {
     },
 }
 
+/// Nanoseconds as milliseconds.
+struct Millis(Arc<dyn ColumnValues<i64>>);
+
+impl ColumnValues<i64> for Millis {
+    fn get_val(&self, row: u32) -> i64 {
+        self.0.get_val(row).div_euclid(1_000_000)
+    }
+
+    fn min_value(&self) -> i64 {
+        self.0.min_value().div_euclid(1_000_000)
+    }
+
+    fn max_value(&self) -> i64 {
+        self.0.max_value().div_euclid(1_000_000)
+    }
+
+    fn num_vals(&self) -> u32 {
+        self.0.num_vals()
+    }
+}
+
 /// Where values come from that no column has.
 pub enum From {
-    /// Someone else puts them there.
-    Outside,
     Computed(Box<dyn Computed>),
     Source {
         view: View,
@@ -225,7 +242,7 @@ pub enum From {
         path: String,
         field: query::Field,
     },
-    /// The same for every document.
+    /// They are there.
     Fixed,
 }
 
@@ -296,11 +313,29 @@ impl FieldValues {
         })
     }
 
-    /// Values that someone puts there, document by document.
-    pub fn outside() -> Self {
+    /// As [`open`](Self::open), with nanoseconds as the milliseconds that they are in.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(super) fn open_millis(view: &View, segment: SegmentOrdinal, path: &str) -> Result<Self> {
+        let values = Self::open(view, segment, path)?;
+        let is_nanos = view
+            .field(path)
+            .is_some_and(|field| field.of == FieldType::DateNanos);
+        Ok(match values {
+            Self::I64(column) if is_nanos => Self::I64(Values {
+                index: column.index,
+                values: Arc::new(Millis(column.values)),
+            }),
+            values => values,
+        })
+    }
+
+    /// Values that someone has.
+    pub(super) fn outside(values: Vec<Datum>) -> Self {
         Self::Held {
-            from: From::Outside,
-            values: Vec::new(),
+            from: From::Fixed,
+            values,
         }
     }
 
@@ -313,7 +348,7 @@ impl FieldValues {
             return Ok(());
         };
         match from {
-            From::Outside | From::Fixed => {}
+            From::Fixed => {}
             From::Computed(computed) => {
                 values.clear();
                 computed.values(doc, values)?;
@@ -343,7 +378,7 @@ impl FieldValues {
 
     /// Whether [`hold`](Self::hold) does anything.
     pub fn is_held(&self) -> bool {
-        matches!(self, Self::Held { from, .. } if !matches!(from, From::Fixed | From::Outside))
+        matches!(self, Self::Held { from, .. } if !matches!(from, From::Fixed))
     }
 
     /// Shows the values of a document. Words of one document come in the order of the words.
@@ -365,10 +400,9 @@ impl FieldValues {
             Self::Bool(column) => column
                 .values_for_doc(doc)
                 .for_each(|value| take(Scalar::Bool(value))),
-            Self::Words(words) => {
-                let numbers = words.numbers().clone();
-                for number in numbers.values_for_doc(doc) {
-                    take(Scalar::Str(words.word(number)?));
+            Self::Words(Words { column, known }) => {
+                for number in column.ords().values_for_doc(doc) {
+                    take(Scalar::Str(known.word(column, number)?));
                 }
             }
             Self::Points { lat, lon } => {
@@ -421,7 +455,7 @@ impl FieldValues {
             Self::U64(column) => column.values_for_doc(doc).count(),
             Self::F64(column) => column.values_for_doc(doc).count(),
             Self::Bool(column) => column.values_for_doc(doc).count(),
-            Self::Words(words) => words.numbers().values_for_doc(doc).count(),
+            Self::Words(words) => words.column.ords().values_for_doc(doc).count(),
             Self::Points { lat, .. } => lat.values_for_doc(doc).count(),
             Self::Held { values, .. } => values.len(),
         }

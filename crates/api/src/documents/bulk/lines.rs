@@ -359,8 +359,14 @@ mod tests {
     #[test]
     fn lines_that_are_no_actions_are_refused_with_their_number() {
         for (body, told) in [
-            ("[]\n", "line [1], expected START_OBJECT but found [START_ARRAY]"),
-            ("\n{}\n", "line [2], expected FIELD_NAME but found [END_OBJECT]"),
+            (
+                "[]\n",
+                "line [1], expected START_OBJECT but found [START_ARRAY]",
+            ),
+            (
+                "\n{}\n",
+                "line [2], expected FIELD_NAME but found [END_OBJECT]",
+            ),
             (
                 "{\"send\":{}}\n",
                 "line [1], expected field [create], [delete], [index] or [update] but found [send]",
@@ -391,7 +397,10 @@ mod tests {
                 "{\"index\":{\"_index\":\"a\"}}\n{}",
                 "must be terminated by a newline",
             ),
-            ("{\"index\":{\"_index\":\"a\"}}\n", "expected a document after it"),
+            (
+                "{\"index\":{\"_index\":\"a\"}}\n",
+                "expected a document after it",
+            ),
             ("{\"index\":{\"_index\":\"a\n", "Unexpected end-of-input"),
         ] {
             let error = read(body).expect_err(body).0;

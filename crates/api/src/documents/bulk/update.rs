@@ -4,23 +4,18 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tidewatch_jobs::JobError;
+use tidewatch_store::index;
 
 use crate::body;
 use crate::error::{ApiError, Result};
 
-/// The body of an update. Documents are slices of it.
-#[derive(Debug, Clone, PartialEq)]
+/// The body of an update.
+#[derive(Debug, Clone)]
 pub struct Update {
-    /// What is laid over the document that is there.
-    pub doc: Option<Bytes>,
-    /// The document where there is none.
-    pub upsert: Option<Bytes>,
-    pub doc_as_upsert: bool,
-    pub detect_noop: bool,
+    pub update: index::Update,
     /// Which fields of the document the answer shows.
     pub source: Option<Value>,
     pub if_seq_no: Option<i64>,
@@ -30,7 +25,7 @@ pub struct Update {
 impl Update {
     /// # Errors
     /// No JSON object, a script, or neither a document nor anything else to do.
-    pub fn parse(bytes: &Bytes) -> Result<Self> {
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_slice(bytes).map_err(|error| {
                 ApiError::new(
@@ -43,22 +38,20 @@ impl Update {
                     ),
                 )
             })?;
-        let mut update = Self {
-            doc: None,
-            upsert: None,
-            doc_as_upsert: false,
-            detect_noop: true,
+        let mut said = Self {
+            update: index::Update::default(),
             source: None,
             if_seq_no: None,
             if_primary_term: None,
         };
         for (name, raw) in fields {
             let text = raw.get();
-            let document = || match text.starts_with('{') {
-                true => Ok(bytes.slice_ref(text.as_bytes())),
-                false => Err(body::x_content(format!(
-                    "[1:1] [UpdateRequest] {name} doesn't support values of this type"
-                ))),
+            let document = || {
+                serde_json::from_str(text).map_err(|_| {
+                    body::x_content(format!(
+                        "[1:1] [UpdateRequest] {name} doesn't support values of this type"
+                    ))
+                })
             };
             let flag = || match text {
                 "true" | "\"true\"" => Ok(true),
@@ -67,13 +60,13 @@ impl Update {
             };
             let number = || text.parse().map_err(|_| ApiError::number_format(text));
             match &*name {
-                "doc" => update.doc = Some(document()?),
-                "upsert" => update.upsert = Some(document()?),
-                "doc_as_upsert" => update.doc_as_upsert = flag()?,
-                "detect_noop" => update.detect_noop = flag()?,
-                "_source" => update.source = serde_json::from_str(text).ok(),
-                "if_seq_no" => update.if_seq_no = Some(number()?),
-                "if_primary_term" => update.if_primary_term = Some(number()?),
+                "doc" => said.update.doc = Some(document()?),
+                "upsert" => said.update.upsert = Some(document()?),
+                "doc_as_upsert" => said.update.doc_as_upsert = flag()?,
+                "detect_noop" => said.update.detect_noop = flag()?,
+                "_source" => said.source = serde_json::from_str(text).ok(),
+                "if_seq_no" => said.if_seq_no = Some(number()?),
+                "if_primary_term" => said.if_primary_term = Some(number()?),
                 "script" | "scripted_upsert" => {
                     return Err(ApiError::illegal_argument(format!(
                         "[{name}] is not supported in an update: say the fields that change by [doc]"
@@ -87,32 +80,35 @@ impl Update {
                 }
             }
         }
-        match (&update.doc, &update.upsert) {
-            (None, _) if update.doc_as_upsert => Err(JobError::invalid_request(&[
+        match &said.update.doc {
+            None if said.update.doc_as_upsert => Err(JobError::invalid_request(&[
                 "script or doc is missing",
                 "doc must be specified if doc_as_upsert is enabled",
             ])
             .into()),
-            (None, _) => Err(JobError::invalid_request(&["script or doc is missing"]).into()),
-            _ => Ok(update),
+            None => Err(JobError::invalid_request(&["script or doc is missing"]).into()),
+            _ => Ok(said),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn an_update_says_what_changes() {
-        let body = Bytes::from_static(
-            b"{\"doc\": {\"a\": [1, {}]}, \"upsert\":{\"b\":2}, \"detect_noop\":false, \"_source\":true}",
+        let body =
+            b"{\"doc\": {\"a\": [1, {}]}, \"upsert\":{\"b\":2}, \"detect_noop\":false, \"_source\":true}";
+        let Update { update, source, .. } = Update::parse(body).expect("fine");
+        assert_eq!(
+            (update.doc.map(Value::from), update.upsert.map(Value::from)),
+            (Some(json!({"a": [1, {}]})), Some(json!({"b": 2})))
         );
-        let update = Update::parse(&body).expect("fine");
-        assert_eq!(update.doc.as_deref(), Some(&b"{\"a\": [1, {}]}"[..]));
-        assert_eq!(update.upsert.as_deref(), Some(&b"{\"b\":2}"[..]));
         assert!(!update.detect_noop && !update.doc_as_upsert);
-        assert_eq!(update.source, Some(true.into()));
+        assert_eq!(source, Some(true.into()));
         for (body, told) in [
             ("{", "[UpdateRequest] failed to parse"),
             ("[]", "[UpdateRequest] failed to parse"),
@@ -124,7 +120,7 @@ mod tests {
                 "[1:1] [UpdateRequest] unknown field [field]",
             ),
         ] {
-            let error = Update::parse(&Bytes::from(body)).expect_err(body).0;
+            let error = Update::parse(body.as_bytes()).expect_err(body).0;
             assert!(error.reason.contains(told), "{}", error.reason);
         }
     }

@@ -21,9 +21,11 @@ fn wanted(aggregations: Value) -> Wanted {
         aggregations: aggregations.as_object().cloned(),
         runtime_mappings: Map::new(),
         script_fields: Map::new(),
-        indices_options: Map::new(),
+        indices_options: crate::config::IndicesOptions::default(),
+        histogram: None,
         page_size: 1000,
         projection: Arc::new(Projection::new(schema, "time", TimeFormat::EpochMs)),
+        written_time: TimeFormat::EpochMs,
         bucket_span: 60_000,
         summary_is_doc_count: true,
     }
