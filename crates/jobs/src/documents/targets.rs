@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tidewatch_store::query::{Dsl, Loose};
 use tidewatch_store::script::ScriptError;
 use tidewatch_store::search::{RuntimeFields, Search, SearchError, Target, View, runtime_fields};

@@ -296,7 +296,7 @@ impl Index {
             if grown && head.starts_with(&known.info.head) && known.info.layout != Layout::Parquet {
                 known.stamp = stamp;
                 let mut info = FileInfo::clone(&known.info);
-                (info.head, info.len) = (head, stamp.len);
+                (info.head, info.stamp) = (head, stamp);
                 known.info = Arc::new(info);
                 let mut records = Records::new(
                     bytes,
@@ -355,7 +355,7 @@ impl Index {
                 path: file.path.clone(),
                 layout,
                 compressed,
-                len: stamp.len,
+                stamp,
                 head,
             }),
         };
@@ -382,7 +382,7 @@ impl Index {
                 path: file.path.clone(),
                 layout: Layout::Ndjson,
                 compressed: false,
-                len: stamp.len,
+                stamp,
                 head,
             }),
         };

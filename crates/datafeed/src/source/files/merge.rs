@@ -32,8 +32,9 @@ pub(super) struct Part {
     /// The place of its file among the others.
     pub rank: u32,
     pub what: What,
-    /// Records before this time aren't asked for.
+    /// Only records from this time on and before `until` are asked for.
     pub from: i64,
+    pub until: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -194,7 +195,7 @@ impl Merge {
                 self.parts.push(Reverse(part));
                 return Err(error);
             }
-            let (chunk, rest) = read(part, reader, self.window)?;
+            let (chunk, rest) = read(part, reader)?;
             self.parts.extend(rest.map(Reverse));
             self.hold(chunk);
             if self.held > self.room {
@@ -285,6 +286,7 @@ impl Merge {
                     ..chunk.part.clone()
                 }));
                 chunk = chunk.first(keep, self.width);
+                chunk.part.until = from;
             }
             self.hold(chunk);
         }
@@ -312,11 +314,7 @@ impl Chunk {
 }
 
 /// Reads a part, or a piece of it and gives the rest.
-fn read(
-    part: Part,
-    reader: &mut Reader,
-    window: Window,
-) -> Result<(Chunk, Option<Part>), ReadError> {
+fn read(part: Part, reader: &mut Reader) -> Result<(Chunk, Option<Part>), ReadError> {
     let What::Records {
         at: start,
         end,
@@ -383,11 +381,11 @@ fn read(
             Step::End | Step::Waiting => return Err(changed(&part)()),
         };
         // What is sorted and begins too late has nothing more.
-        if sorted && time >= window.end {
+        if sorted && time >= part.until {
             batch.rewind(mark);
             break;
         }
-        if time < part.from || time < window.start || time >= window.end {
+        if time < part.from || time >= part.until {
             batch.rewind(mark);
             continue;
         }

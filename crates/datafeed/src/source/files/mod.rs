@@ -104,8 +104,17 @@ impl FilesSource {
         Self::new(name, directory, indices, query, projection, false)
     }
 
-    /// Files that nobody writes to, anywhere: what they end with is all there is. The paths are absolute.
-    pub fn whole(directory: &Directory, paths: &[String], projection: Projection) -> Result<Self> {
+    /// Files that nobody writes to, anywhere: what they end with is all there is. The paths are absolute; an empty
+    /// query is `match_all`.
+    ///
+    /// # Errors
+    /// Refused where a path is none, or the query can't be asked of files.
+    pub fn whole(
+        directory: &Directory,
+        paths: &[String],
+        query: &Map<String, Value>,
+        projection: Projection,
+    ) -> Result<Self> {
         let directory = Directory {
             path: "/".into(),
             ..directory.clone()
@@ -244,6 +253,7 @@ impl Shared {
                         file: known.info.clone(),
                         rank,
                         from: block.first.max(window.start),
+                        until: window.end,
                         what: What::Records {
                             at: block.at,
                             end: block.end,
@@ -263,6 +273,7 @@ impl Shared {
                         file: known.info.clone(),
                         rank,
                         from,
+                        until: window.end,
                         what: What::Damage(damage.reason.clone()),
                     });
                 }

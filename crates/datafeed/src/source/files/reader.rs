@@ -35,8 +35,8 @@ impl Reader {
     /// The records of a file, somewhere in it. None when it isn't what it was.
     pub fn take(&mut self, file: &Arc<FileInfo>) -> io::Result<Option<Records>> {
         let is_it = |(known, _): &(Arc<FileInfo>, Records)| {
-            // A decoder that has seen the end doesn't go on.
-            let goes_on = !file.compressed || known.len == file.len;
+            // A decoder that has seen the end, or damage, doesn't go on.
+            let goes_on = !file.compressed || known.stamp == file.stamp;
             known.id == file.id && file.head.starts_with(&known.head) && goes_on
         };
         match self.open.iter().rposition(is_it) {

@@ -26,8 +26,8 @@ pub(super) struct FileInfo {
     pub path: PathBuf,
     pub layout: Layout,
     pub compressed: bool,
-    /// Bytes on the disk when it was scanned.
-    pub len: u64,
+    /// When it was scanned.
+    pub stamp: Stamp,
     /// Its first bytes, decompressed.
     pub head: Vec<u8>,
 }
