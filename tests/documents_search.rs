@@ -73,7 +73,10 @@ fn documents_are_found_by_queries() {
         ),
     ] {
         let reply = server.call("POST", "/.ml-anomalies-*/_search", &json!({"query": query}));
-        reply.assert_error(400, kind, reason);
+        let told = &reply.body["error"]["root_cause"][0];
+        assert_eq!((reply.status, &told["type"]), (400, &json!(kind)));
+        let text = told["reason"].as_str().unwrap_or_default();
+        assert!(text.contains(reason), "{text}");
     }
 }
 

@@ -99,6 +99,8 @@ fn root(error: &JobError) -> &JobError {
     let parsing = |error: &JobError| error.kind == "x_content_parse_exception";
     let own = |error: &JobError| !FOREIGN.contains(&error.kind);
     match &error.cause {
+        // What went wrong in a shard, whatever it is.
+        Some(cause) if error.kind == "search_phase_execution_exception" => root(cause),
         Some(cause) if own(cause) && (own(error) || parsing(error)) => root(cause),
         Some(cause) if parsing(cause) && parsing(error) => root(cause),
         _ => error,

@@ -119,7 +119,13 @@ type DatafeedMetric = (
     fn(&Run) -> Option<f64>,
 );
 
-const DATAFEED_METRICS: [DatafeedMetric; 3] = [
+const DATAFEED_METRICS: [DatafeedMetric; 4] = [
+    (
+        "tidewatch_datafeed_searches_total",
+        "counter",
+        "Searches of a datafeed, over all of its runs.",
+        |run| Some(run.status().timing_stats.search_count as f64),
+    ),
     (
         "tidewatch_datafeed_records_total",
         "counter",

@@ -259,7 +259,10 @@ pub async fn found(
 ) -> Result<String> {
     let started = Instant::now();
     let point = point(&mut body)?;
-    let mut search = Search::parse(body)?;
+    let mut search = Search::parse(body).map_err(|error| match JobError::from(error) {
+        error if error.kind == "query_shard_exception" => of_shard(error),
+        error => error,
+    })?;
     asked.over(&mut search)?;
     let keep_alive = match &asked.parameters.scroll {
         Some(text) => Some(scroll::span(text, "scroll")?),
@@ -342,18 +345,22 @@ const BEFORE: [&str; 3] = [
     "action_request_validation_exception",
 ];
 
-/// Searches targets. What an index refuses is the failure of its shard.
-pub async fn run(state: &ApiState, targets: &[Target], search: &Search) -> Result<Found> {
-    let told = |error: JobError| match error.status {
+/// What an index refuses is the failure of its shard.
+fn of_shard(error: JobError) -> JobError {
+    match error.status {
         400 if !BEFORE.contains(&error.kind) => {
             JobError::new(400, "search_phase_execution_exception", "all shards failed")
                 .because(error)
         }
         _ => error,
-    };
-    let targets = state.jobs.seen_by(targets, search).map_err(told)?;
+    }
+}
+
+/// Searches targets.
+pub async fn run(state: &ApiState, targets: &[Target], search: &Search) -> Result<Found> {
+    let targets = state.jobs.seen_by(targets, search).map_err(of_shard)?;
     let found = state.jobs.store().search(&targets, search).await;
-    Ok(found.map_err(|error| told(error.into()))?)
+    Ok(found.map_err(|error| of_shard(error.into()))?)
 }
 
 /// The text of an answer. `id`: of what goes on with it.

@@ -33,6 +33,8 @@ pub(super) struct Life {
     /// Since when the job has all that the source has; none before that is known.
     pub reading: Option<Reading>,
     pub delayed: Delayed,
+    /// A model snapshot of the beginning is still to be stored, to which the job can be taken back.
+    wants_way_back: bool,
     /// Whether the job ever saw a record.
     has_seen_any: bool,
     /// Records of the look-back, over all of its tries.
@@ -96,6 +98,7 @@ impl Life {
         Self {
             problems: Problems::new(plan.searches_a_day()),
             delayed: Delayed::default(),
+            wants_way_back: false,
             reading: None,
             has_seen_any: false,
             looked_back_on: 0,
@@ -359,9 +362,10 @@ impl Life {
                 end.unwrap_or(reading.since).max(reading.since)
             }
         };
-        if is_new && self.plan.reprocess_late_data && !reading.from_empty {
-            // There is a way back to here.
+        self.wants_way_back |= is_new && self.plan.reprocess_late_data && !reading.from_empty;
+        if self.wants_way_back {
             self.jobs.persist(&self.plan.job_id).await?;
+            self.wants_way_back = false;
         }
         Ok(self.plan.ceil(from))
     }

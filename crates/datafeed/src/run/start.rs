@@ -255,18 +255,6 @@ impl Feeds {
         Ok(())
     }
 
-    /// Cuts off the datafeed of a job that is closed by force: no record of it reaches the job any more, and its end
-    /// doesn't close the job.
-    pub async fn isolate(&self, job_id: &str) {
-        let run = self
-            .of_job(job_id)
-            .and_then(|config| self.run_of(&config.datafeed_id));
-        if let Some(run) = run {
-            run.cut_off(Ending::Isolated);
-            run.ended().await;
-        }
-    }
-
     /// How a datafeed is.
     pub fn status(&self, config: &DatafeedConfig) -> Status {
         match self.run_of(&config.datafeed_id) {
@@ -323,7 +311,7 @@ impl Feeds {
                 continue;
             };
             // One of them is not to keep the others from going on.
-            if let Err(error) = self.take_up(&config, &started) {
+            if let Err(error) = self.take_up(&config, &started).await {
                 tracing::error!(datafeed_id = row.datafeed_id, %error, "the datafeed can't go on");
                 let reason = Some(error.to_string());
                 let close_job = false;
@@ -334,10 +322,18 @@ impl Feeds {
         Ok(())
     }
 
-    fn take_up(&self, config: &Arc<DatafeedConfig>, started: &str) -> Result<()> {
+    async fn take_up(&self, config: &Arc<DatafeedConfig>, started: &str) -> Result<()> {
         let started: Started = serde_json::from_str(started)
             .map_err(|error| JobError::internal(format!("its start can't be read: {error}")))?;
-        let job = self.0.jobs.get(&config.job_id)?;
+        let jobs = &self.0.jobs;
+        if started.end.is_some() && jobs.standing(&config.job_id)?.state == State::Closed {
+            // It was done, and had closed its job.
+            let (reason, close_job) = (None, false);
+            self.ended(config, Ending::Stopped { reason, close_job })
+                .await;
+            return Ok(());
+        }
+        let job = jobs.get(&config.job_id)?;
         self.check_job(config)?;
         let source = self.source(config, &job)?;
         self.begin(config, &job, source, started);

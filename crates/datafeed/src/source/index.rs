@@ -115,7 +115,7 @@ impl Inner {
             format!(
                 "datafeed [{}] cannot retrieve data because no index matches datafeed's indices [{}]",
                 self.wanted.datafeed_id,
-                self.wanted.indices.join(",")
+                self.wanted.indices.join(", ")
             ),
         )
     }

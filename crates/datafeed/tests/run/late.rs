@@ -226,7 +226,10 @@ async fn what_can_not_be_reached_is_told_and_what_does_not_help_is_done_once() {
             json!({"custom_settings": {"reprocess_late_data": true}}),
         )
         .await;
-    server.create_feed(json!({})).await;
+    let check = json!({"enabled": true, "check_window": "12h"});
+    server
+        .create_feed(json!({"delayed_data_check_config": check}))
+        .await;
     server.jobs.open("j").await.unwrap();
     server.begin(START, None).await;
     server.reads_until(LATE + HOUR).await;

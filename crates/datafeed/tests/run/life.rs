@@ -168,6 +168,7 @@ async fn a_run_goes_on_where_the_last_ended_or_jumps_to_its_start() {
     server.begin(0, Some(first)).await;
     server.has_stopped().await;
     server.jobs.open("j").await.unwrap();
+    server.turn(1_000);
     // From the beginning again: what the job has seen isn't read again.
     server.begin(0, Some(second)).await;
     server.has_stopped().await;
@@ -196,6 +197,7 @@ async fn a_run_goes_on_where_the_last_ended_or_jumps_to_its_start() {
 
     // From later on: what is between is left out, up to the next bucket.
     server.jobs.open("j").await.unwrap();
+    server.turn(1_000);
     let third = NOON - 3 * HOUR + MINUTE;
     server.begin(third, Some(NOON)).await;
     server.has_stopped().await;

@@ -6,7 +6,7 @@ use tidewatch_datafeed::source::SourceError;
 use tidewatch_jobs::State;
 
 use crate::source::Script;
-use crate::support::{HOUR, MINUTE, NOON, Server, docs, request, until};
+use crate::support::{HOUR, NOON, Server, docs, request, until};
 
 fn gone(text: &str) -> Option<SourceError> {
     Some(SourceError::Unavailable(text.to_owned()))
@@ -129,25 +129,20 @@ async fn silence_is_told_and_may_end_a_datafeed() {
     let server = Server::start(directory.path(), &script, NOON).await;
     server.create(json!({"max_empty_searches": 20})).await;
     server.begin(NOON - HOUR, None).await;
-    let turn = async || {
-        server.turn(5 * MINUTE as u64);
-        server.is_quiet().await;
-    };
-    for _ in 0..12 {
-        turn().await;
-    }
     server
-        .tells("Datafeed has been retrieving no data for a while")
+        .tells_turning("Datafeed has been retrieving no data for a while")
         .await;
     // Late or not, the job has seen nothing of that time.
     script.add(docs(NOON - HOUR, NOON + HOUR, 30_000));
-    turn().await;
     server
-        .tells("Datafeed has started retrieving data again")
+        .tells_turning("Datafeed has started retrieving data again")
         .await;
-    for _ in 0..30 {
-        turn().await;
-    }
+    let before = script.calls();
+    until("many searches find nothing again", async || {
+        server.turn(60_000);
+        script.calls() > before + 60
+    })
+    .await;
     assert_eq!(
         server.status().state,
         DatafeedState::Started,

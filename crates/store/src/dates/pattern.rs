@@ -184,7 +184,7 @@ impl Read {
 }
 
 /// Takes digits: at least and at most so many.
-pub(super) fn digits<'t>(text: &'t str, least: usize, most: usize) -> Option<(i64, &'t str)> {
+pub(super) fn digits(text: &str, least: usize, most: usize) -> Option<(i64, &str)> {
     let count = text
         .bytes()
         .take(most)

@@ -3,13 +3,14 @@
 //! It lives while there is something to do and a little longer. Writers put documents into its queue in the order of
 //! writing, and are answered without waiting for it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use tantivy::IndexWriter;
 use tantivy::indexer::UserOperation;
+use tantivy::{IndexWriter, TantivyError};
 
 use super::document::Document;
 use super::error::{IndexError, Result};
@@ -65,7 +66,11 @@ pub fn run(shard: &Arc<Shard>, jobs: &Receiver<Job>) {
         idle: Instant::now(),
         closing: false,
     };
-    if let Err(error) = applier.work() {
+    // A panic must not leave those waiting who wait for a refresh.
+    let outcome = catch_unwind(AssertUnwindSafe(|| applier.work()));
+    let outcome = outcome
+        .unwrap_or_else(|_| Err(TantivyError::ErrorInThread("it has panicked".to_owned()).into()));
+    if let Err(error) = outcome {
         shard.fail(&error);
     }
     if let Err(error) = applier.close_writer() {

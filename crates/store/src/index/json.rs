@@ -460,7 +460,8 @@ mod tests {
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
-            (-1e9..1e9f64).prop_map(Value::from),
+            // Without more digits than serde reads exactly.
+            any::<i32>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
             "\\PC{0,12}|[\"\\\\\n\u{1}a]{0,6}|[\u{10000}-\u{10fff}]{1,3}".prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 24, 5, |inner| {

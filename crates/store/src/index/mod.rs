@@ -27,6 +27,7 @@ mod settings;
 mod shard;
 mod tokenizer;
 mod translog;
+mod update;
 mod write;
 mod writing;
 

@@ -360,3 +360,179 @@ async fn indices_and_aliases_outlast_the_store() {
     );
     store.close().await;
 }
+
+/// A copy of a data directory, as a crash would leave it.
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copied(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// The translog files of the one index of a data directory.
+fn translogs(dir: &Path) -> Vec<std::path::PathBuf> {
+    let index = std::fs::read_dir(dir.join("indices"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut files: Vec<_> = std::fs::read_dir(index)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("translog-")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u8, i64),
+    Delete(u8),
+    Refresh,
+}
+
+mod crashes {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            5 => (0..6u8, any::<i64>()).prop_map(|(id, value)| Step::Put(id, value)),
+            2 => (0..6u8).prop_map(Step::Delete),
+            2 => Just(Step::Refresh),
+        ];
+        prop::collection::vec(step, 1..25)
+    }
+
+    type State = BTreeMap<String, Value>;
+
+    fn found(index: &std::sync::Arc<Index>) -> State {
+        seen(index).into_iter().collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// After a crash there is what was answered; where the tail of the translog is lost too, what was answered up to
+        /// some write. A second crash while it is read again changes nothing.
+        #[test]
+        fn what_was_answered_is_there_after_a_crash(steps in steps(), cut in any::<prop::sample::Index>()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let dir = tempfile::tempdir().unwrap();
+                let crash = tempfile::tempdir().unwrap();
+                let store = open(dir.path()).await;
+                let creation = Creation { settings: json!({"refresh_interval": "-1"}), ..Creation::default() };
+                let index = store.indices().create("i", creation).await.unwrap();
+                let mut states = vec![State::new()];
+                for step in &steps {
+                    let mut state = states.last().unwrap().clone();
+                    match step {
+                        Step::Put(id, value) => {
+                            let source = json!({"v": value, format!("f{id}"): id});
+                            one(&index, put(&id.to_string(), &source)).await.unwrap();
+                            state.insert(id.to_string(), source);
+                        }
+                        Step::Delete(id) => {
+                            one(&index, delete(&id.to_string())).await.unwrap();
+                            state.remove(&id.to_string());
+                        }
+                        Step::Refresh => index.refresh().await.unwrap(),
+                    }
+                    states.push(state);
+                }
+                let last = index.max_seq_no().unwrap();
+                copied(dir.path(), &crash.path().join("whole"));
+                copied(dir.path(), &crash.path().join("torn"));
+                store.close().await;
+
+                for _ in 0..2 {
+                    let store = open(&crash.path().join("whole")).await;
+                    let index = store.indices().get("i").unwrap();
+                    assert_eq!(&found(&index), states.last().unwrap());
+                    assert_eq!(index.max_seq_no().unwrap(), last);
+                    for id in 0..6 {
+                        let expected = states.last().unwrap().get(&id.to_string()).cloned();
+                        assert_eq!(source(&index, &id.to_string()).await, expected);
+                    }
+                    // As it was before: killed, not closed.
+                    std::mem::forget(index);
+                    store.close().await;
+                }
+
+                let torn = crash.path().join("torn");
+                let file = translogs(&torn).pop().unwrap();
+                let bytes = std::fs::read(&file).unwrap();
+                std::fs::write(&file, &bytes[..cut.index(bytes.len() + 1)]).unwrap();
+                let store = open(&torn).await;
+                let index = store.indices().get("i").unwrap();
+                let state = found(&index);
+                assert!(states.contains(&state), "{state:?}");
+                one(&index, put("new", &json!({}))).await.unwrap();
+                index.refresh().await.unwrap();
+                assert_eq!(found(&index).len(), state.len() + 1);
+                store.close().await;
+            });
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_indices_are_written_side_by_side_and_refresh_by_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut tasks = Vec::new();
+    for number in 0..10 {
+        let indices = store.indices().clone();
+        tasks.push(tokio::spawn(async move {
+            let creation = Creation {
+                settings: json!({"refresh_interval": "10ms"}),
+                ..Creation::default()
+            };
+            let index = indices
+                .create(&format!("i{number}"), creation)
+                .await
+                .unwrap();
+            for round in 0..5 {
+                let writes = (0..20)
+                    .map(|id| put(&format!("{round}-{id}"), &json!({"n": id, "s": "words"})))
+                    .collect();
+                index.write(writes).await.unwrap();
+            }
+            index.refreshed().await.unwrap();
+            assert_eq!(seen(&index).len(), 100);
+            let reader = index.reader().unwrap();
+            for segment in 0..u32::try_from(reader.searcher.segment_readers().len()).unwrap() {
+                assert!(matches!(
+                    reader.column(segment, "n").unwrap(),
+                    Some(Column::I64(_))
+                ));
+                assert!(matches!(
+                    reader.column(segment, "s.keyword").unwrap(),
+                    Some(Column::Str(_))
+                ));
+                assert!(reader.column(segment, "s").unwrap().is_none());
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(store.indices().all().len(), 10);
+    store.close().await;
+}

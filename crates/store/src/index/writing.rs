@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
@@ -14,6 +15,7 @@ use super::names::{check_id, made_up_id};
 use super::recent::Recent;
 use super::shard::{Order, Shard};
 use super::translog::{Change, Frame, Frames};
+use super::update::merged;
 use super::write::{Done, Effect, Op, Outcome, Stored, Update, Versioned, Write};
 
 /// So many documents, or bytes of them, are read and written in one go.
@@ -214,7 +216,9 @@ fn decide(
         return Err(error);
     }
     if !operations.is_empty() {
-        shard.send(&mut order, Job::Apply(operations))?;
+        let sent = shard.send(&mut order, Job::Apply(operations));
+        // The translog has them and tantivy has not.
+        sent.inspect_err(|error| shard.fail(error))?;
     }
     Ok(order.appended)
 }
@@ -456,13 +460,14 @@ fn update_one(
             result: Err(refusal),
         })
     };
+    let none = Map::new();
     let mut retries = update.retry_on_conflict;
     loop {
         let before = stored(index.shard()?, &id)?;
-        let (source, conditions) = match &before {
+        let (source, conditions): (Bytes, _) = match &before {
             None => match (&update.upsert, &update.doc) {
-                (Some(upsert), _) => (upsert.clone(), None),
-                (None, Some(doc)) if update.doc_as_upsert => (doc.clone(), None),
+                (_, Some(doc)) if update.doc_as_upsert => (text_of(doc).into(), None),
+                (Some(upsert), _) => (text_of(upsert).into(), None),
                 _ => {
                     let refusal = Refusal::new(
                         "document_missing_exception",
@@ -485,20 +490,27 @@ fn update_one(
                 if let Err(refusal) = check(&wanted, &id, Some(current)) {
                     return refused(index.about(refusal));
                 }
-                let mut source: Map<String, Value> = serde_json::from_slice(&before.source)
-                    .map_err(|error| Refusal::illegal_argument(error.to_string()))?;
-                let changed = merge(&mut source, update.doc.as_ref());
-                if !changed && update.detect_noop {
-                    return Ok(Outcome {
-                        id,
-                        result: Ok(Done {
-                            effect: Effect::Noop,
-                            version: before.version,
-                            seq_no: before.seq_no,
-                            primary_term: before.primary_term,
-                        }),
-                    });
-                }
+                let part = update.doc.as_ref().unwrap_or(&none);
+                // It was JSON when it was written.
+                let merged = str::from_utf8(&before.source)
+                    .ok()
+                    .and_then(|source| merged(source, part).ok())
+                    .flatten();
+                let source = match merged {
+                    Some(source) => source.into(),
+                    None if !update.detect_noop => before.source.clone(),
+                    None => {
+                        return Ok(Outcome {
+                            id,
+                            result: Ok(Done {
+                                effect: Effect::Noop,
+                                version: before.version,
+                                seq_no: before.seq_no,
+                                primary_term: before.primary_term,
+                            }),
+                        });
+                    }
+                };
                 (source, Some(before.seq_no))
             }
         };
@@ -509,7 +521,7 @@ fn update_one(
                 Op::Create
             },
             id: Some(id.clone()),
-            source: Value::Object(source).to_string().into(),
+            source,
             routing: write
                 .routing
                 .clone()
@@ -533,18 +545,7 @@ fn update_one(
     }
 }
 
-/// Puts a part over a document: objects member by member, all else whole. Whether anything has changed.
-fn merge(source: &mut Map<String, Value>, part: Option<&Map<String, Value>>) -> bool {
-    let mut changed = false;
-    for (name, value) in part.into_iter().flatten() {
-        changed |= match (source.get_mut(name), value) {
-            (Some(Value::Object(before)), Value::Object(part)) => merge(before, Some(part)),
-            (Some(before), value) if before == value => false,
-            _ => {
-                source.insert(name.clone(), value.clone());
-                true
-            }
-        };
-    }
-    changed
+fn text_of(object: &Map<String, Value>) -> String {
+    // It has no part that isn't JSON.
+    serde_json::to_string(object).unwrap_or_default()
 }

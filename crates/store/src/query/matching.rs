@@ -113,7 +113,7 @@ fn any(document: Document<'_>, path: &str, wanted: &mut dyn FnMut(&Value) -> boo
         path => match document.schema {
             None => values(document.source, path, wanted),
             Some(schema) => match schema.field(path) {
-                Some(field) => values(document.source, path, &mut |value| {
+                Some(field) => values(document.source, &schema.in_source(path), &mut |value| {
                     as_field(&field, value).is_some_and(|value| wanted(&value))
                 }),
                 None => schema.is_object(path) && values(document.source, path, wanted),

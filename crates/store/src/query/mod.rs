@@ -146,7 +146,8 @@ impl Query {
         }
     }
 
-    pub fn not(query: Query) -> Self {
+    /// All but those that match it.
+    pub fn except(query: Query) -> Self {
         Self::Bool {
             must: Vec::new(),
             filter: Vec::new(),

@@ -238,7 +238,7 @@ impl Parser<'_> {
         };
         Ok(Query::or(vec![
             both(lowered, negative.clone()),
-            both(positive, Query::not(negative)),
+            both(positive, Query::except(negative)),
         ]))
     }
 

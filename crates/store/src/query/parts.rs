@@ -477,7 +477,8 @@ impl Asked {
             (Kind::Phrase, _) => How::Phrase(self.slop),
             (Kind::PhrasePrefix, _) => How::PhrasePrefix,
             _ if self.all => How::All,
-            (_, Some(said)) => match minimum("match", said, words.len())? {
+            // One word alone must be there, whatever is said.
+            (_, Some(said)) if words.len() > 1 => match minimum("match", said, words.len())? {
                 0 => How::ANY,
                 least => How::AtLeast(least),
             },

@@ -59,6 +59,11 @@ pub trait Schema: Send + Sync {
     /// The fields whose paths are as a pattern says, in their order.
     fn matching(&self, pattern: &str) -> Vec<String>;
 
+    /// Where the values of a field stand in a document: of a multi-field, where its parent's do.
+    fn in_source(&self, path: &str) -> String {
+        path.to_owned()
+    }
+
     /// Whether a path leads to an object with fields below it.
     fn is_object(&self, _path: &str) -> bool {
         false

@@ -659,7 +659,7 @@ fn simple(text: &str, context: &Context<'_>, fields: &Fields, all: bool) -> Resu
         if let Some(query) = query {
             joined_and.push(next_and.take().unwrap_or(all));
             clauses.push(match std::mem::take(&mut not) {
-                true => Query::not(query),
+                true => Query::except(query),
                 false => query,
             });
         }

@@ -92,15 +92,11 @@ impl Asked {
                 self.of_column(view, &path, address, fields)?;
                 continue;
             }
-            let Some(found) = view.mapping().find(&path) else {
-                continue;
-            };
             let Some(field) = view.field(&path) else {
                 continue;
             };
-            let from = found.field.parent.as_deref().unwrap_or(&found.path);
             let mut shown = Vec::new();
-            values(source, from, &mut |value| {
+            values(source, &view.in_source(&path), &mut |value| {
                 let value = query::as_field(&field, value);
                 shown.extend(value.map(|value| self.shown(Some(&field), value)));
                 false

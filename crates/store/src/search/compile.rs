@@ -12,6 +12,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 
 use super::error::{Result, fault};
 use super::predicate;
+use super::steady::Steady;
 use super::terms::{Matcher, TermsQuery};
 use super::view::View;
 use crate::index::{FIELD_NAMES, Found, Kind, PHYSICAL, Place};
@@ -381,10 +382,12 @@ fn texts(query: &Query, found: &Found) -> Tantivy {
         }
         (How::Phrase(slop), words) => {
             let terms = words.iter().map(term).enumerate().collect();
-            Box::new(PhraseQuery::new_with_offset_and_slop(terms, *slop))
+            let phrase = PhraseQuery::new_with_offset_and_slop(terms, *slop);
+            Box::new(Steady(Box::new(phrase)))
         }
         (How::PhrasePrefix, words) => {
-            Box::new(PhrasePrefixQuery::new(words.iter().map(term).collect()))
+            let phrase = PhrasePrefixQuery::new(words.iter().map(term).collect());
+            Box::new(Steady(Box::new(phrase)))
         }
     }
 }

@@ -14,6 +14,7 @@ mod scripted;
 mod shown;
 mod sort;
 mod span;
+mod steady;
 mod terms;
 mod values;
 mod view;

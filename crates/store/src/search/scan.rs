@@ -363,6 +363,7 @@ impl Rows {
     ///
     /// # Errors
     /// As for [`next_time`](Self::next_time).
+    #[expect(clippy::should_implement_trait, reason = "a row borrows from the rows")]
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
         self.settle()?;
         let Some(Reverse((time, .., at))) = self.queue.pop() else {

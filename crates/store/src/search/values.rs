@@ -303,13 +303,10 @@ impl FieldValues {
             {
                 Self::None
             }
-            None => {
-                let path = found.field.parent.as_deref().unwrap_or(&found.path);
-                match view.field(&found.path) {
-                    Some(field) => source(path, field),
-                    None => Self::None,
-                }
-            }
+            None => match view.field(&found.path) {
+                Some(field) => source(&view.in_source(path), field),
+                None => Self::None,
+            },
         })
     }
 

@@ -101,6 +101,13 @@ impl Schema for View {
         paths
     }
 
+    fn in_source(&self, path: &str) -> String {
+        match self.mapping().find(path) {
+            Some(found) => found.field.parent.clone().unwrap_or(found.path),
+            None => path.to_owned(),
+        }
+    }
+
     fn is_object(&self, path: &str) -> bool {
         self.mapping().objects().any(|object| object.path == path)
     }

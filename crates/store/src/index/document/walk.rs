@@ -425,7 +425,7 @@ impl<'a> Walk<'a> {
                 if is_longer(text, field.ignore_above) {
                     return Ok(());
                 }
-                check_term(text, &field.path)?;
+                check_term(text.len(), text, &field.path)?;
                 if kept {
                     let leaf = self.text_leaf(token);
                     self.push(Root::Words, path, leaf);
@@ -605,7 +605,7 @@ impl<'a> Walk<'a> {
                 if is_longer(text, field.ignore_above) || field.place() == Place::Source {
                     return Ok(());
                 }
-                if let Err(cause) = check_term(text, path) {
+                if let Err(cause) = check_term(text.len() + path.len(), text, path) {
                     return Err(self.wrong(id, self.json.token_start(), cause));
                 }
                 let leaf = self.text_leaf(&scalar);
@@ -820,8 +820,8 @@ fn is_longer(text: &str, limit: usize) -> bool {
     text.len() > limit && text.encode_utf16().count() > limit
 }
 
-fn check_term(text: &str, path: &str) -> Result<(), Cause> {
-    if text.len() <= TERM_BYTES {
+fn check_term(length: usize, text: &str, path: &str) -> Result<(), Cause> {
+    if length <= TERM_BYTES {
         return Ok(());
     }
     let shown: Vec<_> = text

@@ -36,9 +36,7 @@ pub fn merged(before: &Parts, addition: Parts) -> Result<Parts> {
     let mut parts = before.clone();
     for (path, object) in addition.objects {
         if parts.fields.contains_key(&path) {
-            return Err(Refusal::illegal_argument(format!(
-                "can't merge an object mapping [{path}] with a non object mapping"
-            )));
+            return Err(cannot_merge(&path));
         }
         let object = match parts.objects.get(&path) {
             Some(before) => Arc::new(merged_object(before, &object)?),
@@ -73,11 +71,9 @@ pub fn merged(before: &Parts, addition: Parts) -> Result<Parts> {
 fn merged_object(before: &Object, addition: &Object) -> Result<Object> {
     let path = &before.path;
     if before.nested != addition.nested && !path.is_empty() && !is_mention(addition) {
-        return Err(Refusal::illegal_argument(if before.nested {
-            format!("can't merge a non-nested mapping [{path}] with a nested mapping")
-        } else {
-            format!("can't merge a nested mapping [{path}] with a non-nested mapping")
-        }));
+        return Err(Refusal::illegal_argument(format!(
+            "can't merge a non-nested mapping [{path}] with a nested mapping"
+        )));
     }
     if before.disabled != addition.disabled && !is_mention(addition) {
         return Err(Refusal::mapper_parsing(format!(

@@ -7,6 +7,7 @@ use tantivy::{DocId, SegmentOrdinal};
 use super::keys::{Key, once};
 use super::metrics::hash;
 use super::node::{Node, Passing, State};
+use super::parse::too_many;
 use super::{Aggregation, Kind, Metric};
 use crate::query::{Document, Schema};
 use crate::search::Target;
@@ -18,6 +19,8 @@ use crate::search::view::View;
 
 /// Numbers that are held for percentiles.
 const MOST_LISTED: usize = 16 << 20;
+/// Parts of filters and ranges within other parts.
+const MOST_PARTS: u32 = 1 << 25;
 /// Words of a segment whose hashes are kept.
 const MOST_HASHES: usize = 1 << 22;
 
@@ -113,6 +116,17 @@ fn at<T: Default>(list: &mut Vec<T>, number: u32) -> &mut T {
         list.resize_with(number + 1, T::default);
     }
     &mut list[number]
+}
+
+/// The number of a part that follows from that of the part further out.
+fn part(owner: u32, parts: u32, number: u32) -> Result<u32> {
+    let part = owner
+        .checked_mul(parts)
+        .and_then(|first| first.checked_add(number));
+    match part.filter(|part| *part < MOST_PARTS) {
+        Some(part) => Ok(part),
+        None => Err(too_many(MOST_PARTS as usize)),
+    }
 }
 
 impl Passing {
@@ -240,7 +254,7 @@ impl Node<'_> {
                         None => !is_any && other.is_some(),
                     };
                     is_any |= is_in;
-                    self.count_one(is_in, doc, owner * parts + number, listed)?;
+                    self.count_one(is_in, doc, part(owner, parts, number)?, listed)?;
                 }
                 Ok(())
             }
@@ -259,7 +273,7 @@ impl Node<'_> {
                     if !has_any && let Some(missing) = &self.missing {
                         is_in = missing.scalar().number().is_some_and(within);
                     }
-                    self.count_one(is_in, doc, owner * parts + number, listed)?;
+                    self.count_one(is_in, doc, part(owner, parts, number)?, listed)?;
                 }
                 Ok(())
             }
