@@ -1,5 +1,6 @@
 //! The values of a field in the documents of a segment: of a column, computed, or read from the source.
 
+use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
