@@ -118,8 +118,8 @@ impl DatafeedConfig {
 fn default_frequency(bucket_span: TimeSpan) -> TimeSpan {
     match bucket_span.as_secs() {
         ..=120 => TimeSpan::minutes(1),
-        span @ ..=1_200 => TimeSpan::seconds(span / 2),
-        ..=43_200 => TimeSpan::minutes(10),
+        span @ 121..=1_200 => TimeSpan::seconds(span / 2),
+        1_201..=43_200 => TimeSpan::minutes(10),
         _ => TimeSpan::seconds(3_600),
     }
 }

@@ -298,8 +298,8 @@ fn total(missing: &Missing) -> u64 {
 fn is_to_be_told(in_a_row: u64) -> bool {
     match in_a_row {
         0..3 => true,
-        3..100 => in_a_row % 10 == 0,
-        _ => in_a_row % 100 == 0,
+        3..100 => in_a_row.is_multiple_of(10),
+        _ => in_a_row.is_multiple_of(100),
     }
 }
 
@@ -308,7 +308,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -66,7 +66,7 @@ impl Problems {
     /// A search gave no record.
     pub fn found_nothing(&mut self) -> Option<Told> {
         self.empty += 1;
-        let is_due = self.empty == EMPTY_SEARCHES || self.empty % self.searches_a_day == 0;
+        let is_due = self.empty == EMPTY_SEARCHES || self.empty.is_multiple_of(self.searches_a_day);
         is_due.then(|| {
             let message = "Datafeed has been retrieving no data for a while";
             ("warning", message.to_owned())

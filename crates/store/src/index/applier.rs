@@ -57,11 +57,13 @@ struct Applier<'a> {
 
 /// Runs until the index is idle or closed.
 pub fn run(shard: &Arc<Shard>, jobs: &Receiver<Job>) {
+    // A thread before this one may have left something behind that nobody was to see yet.
+    let left = *shard.seen.borrow() < shard.order.lock().next_seq_no;
     let mut applier = Applier {
         shard,
         jobs,
         writer: None,
-        unseen: None,
+        unseen: left.then(Instant::now),
         uncommitted: false,
         idle: Instant::now(),
         closing: false,

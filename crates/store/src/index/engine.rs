@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
@@ -15,6 +15,7 @@ use super::catalogue::{Catalogue, Column};
 use super::document::{Parsed, walk};
 use super::error::{IndexError, Result};
 use super::mapping::Mapping;
+use super::names::MadeUpIds;
 use super::reader::Reader;
 use super::settings::Settings;
 use super::shard::{Shard, Shared};
@@ -35,8 +36,8 @@ pub struct Index {
     catalogue: Catalogue,
     /// Why its files can't be used, if they can't.
     shard: Result<Arc<Shard>>,
-    /// Counts ids that were made up.
-    made_up: AtomicU64,
+    /// For documents that have none.
+    pub(super) made_up_ids: MadeUpIds,
 }
 
 /// What the catalogue says of an index.
@@ -89,7 +90,7 @@ impl Index {
             changing: Mutex::new(()),
             catalogue,
             shard,
-            made_up: AtomicU64::new(0),
+            made_up_ids: MadeUpIds::new(),
         })
     }
 
@@ -215,10 +216,6 @@ impl Index {
         self.shard.as_ref().map_err(Clone::clone)
     }
 
-    pub(super) fn next_made_up(&self) -> u64 {
-        self.made_up.fetch_add(1, Ordering::Relaxed)
-    }
-
     /// Writes documents, in their order, and answers each. Durable when it returns; found by searches after a refresh.
     ///
     /// # Errors
@@ -277,7 +274,11 @@ impl Index {
     }
 
     /// What was refreshed, as it is at this moment.
+    ///
+    /// # Errors
+    /// Where the index has failed: what was acknowledged since can't be seen, and is not to be passed over.
     pub fn reader(self: &Arc<Self>) -> Result<Reader> {
+        self.shard()?.check()?;
         Ok(Reader {
             index: self.clone(),
             mapping: self.mapping(),

@@ -17,7 +17,7 @@ use super::engine::{Identity, Index};
 use super::error::{IndexError, Refusal, Result};
 use super::gate::Gate;
 use super::mapping::{Limits, Mapping};
-use super::names::{check_alias, check_index};
+use super::names::{check_alias, check_index, new_uuid};
 use super::seats::Seats;
 use super::settings::Settings;
 use super::shard::{Shard, Shared};
@@ -416,19 +416,6 @@ fn remove(dir: &Path) {
     if let Err(error) = fs::remove_dir_all(dir) {
         tracing::warn!(dir = %dir.display(), %error, "the directory of an index that is gone can't be removed");
     }
-}
-
-/// A uuid as indices have it in Elasticsearch: 22 characters, safe in a URL.
-fn new_uuid() -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let bits = uuid::Uuid::new_v4().as_u128();
-    (0..22)
-        .rev()
-        .map(|at| {
-            let digit = (bits >> (at * 6)) & 63;
-            char::from(DIGITS[usize::try_from(digit).unwrap_or(0)])
-        })
-        .collect()
 }
 
 fn now() -> i64 {

@@ -1,5 +1,7 @@
 //! What an index, an alias and a document may be called
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::error::Refusal;
 
 const LENGTH: usize = 255;
@@ -82,14 +84,38 @@ pub fn check_id(id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// An id for a document that has none: 20 characters, as in Elasticsearch, of time, chance and a count. Ids that follow
-/// each other share their beginnings, which keeps the terms small.
-pub fn made_up_id(sequence: u64) -> String {
+/// Ids for documents that have none: 20 characters as in Elasticsearch, safe in a URL. Ids that follow each other share
+/// their beginnings, which keeps the terms small.
+#[derive(Debug)]
+pub struct MadeUpIds {
+    /// 48 bits that nobody else has.
+    random: u64,
+    next: AtomicU64,
+}
+
+impl MadeUpIds {
+    pub fn new() -> Self {
+        Self {
+            random: uuid::Uuid::new_v4().as_u64_pair().1 & 0xffff_ffff_ffff,
+            next: AtomicU64::new(0),
+        }
+    }
+
+    pub fn next(&self) -> String {
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        digits(u128::from(self.random) << 72 | u128::from(count), 20)
+    }
+}
+
+/// A uuid as indices have it in Elasticsearch: 22 characters, safe in a URL.
+pub fn new_uuid() -> String {
+    digits(uuid::Uuid::new_v4().as_u128(), 22)
+}
+
+/// The lowest bits of a number, six in a character.
+fn digits(bits: u128, length: u32) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let random = *RANDOM;
-    // 48 bits of this process, 72 of the count.
-    let bits = (u128::from(random) << 72) | u128::from(sequence);
-    (0..20)
+    (0..length)
         .rev()
         .map(|at| {
             let digit = (bits >> (at * 6)) & 63;
@@ -99,13 +125,10 @@ pub fn made_up_id(sequence: u64) -> String {
         .collect()
 }
 
-/// 48 bits that no other process has.
-static RANDOM: std::sync::LazyLock<u64> =
-    std::sync::LazyLock::new(|| uuid::Uuid::new_v4().as_u64_pair().1 & 0xffff_ffff_ffff);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn names_are_checked_as_in_elasticsearch() {
@@ -146,7 +169,10 @@ mod tests {
 
     #[test]
     fn made_up_ids_are_all_different() {
-        let ids: std::collections::HashSet<_> = (0..10_000).map(made_up_id).collect();
+        let (some, others) = (MadeUpIds::new(), MadeUpIds::new());
+        let ids: HashSet<_> = (0..5000)
+            .flat_map(|_| [some.next(), others.next()])
+            .collect();
         assert_eq!(ids.len(), 10_000);
         for id in ids {
             assert_eq!(id.len(), 20);

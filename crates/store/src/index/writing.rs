@@ -11,7 +11,7 @@ use super::document::{Batch, Document, Values, walk};
 use super::engine::{Index, PRIMARY_TERM};
 use super::error::{IndexError, Refusal, Result};
 use super::lookup::Lookup;
-use super::names::{check_id, made_up_id};
+use super::names::check_id;
 use super::recent::Recent;
 use super::shard::{Order, Shard};
 use super::translog::{Change, Frame, Frames};
@@ -113,7 +113,7 @@ fn prepare(
     let made_up = write.id.is_none();
     let id = match &write.id {
         Some(id) => id.clone(),
-        None => made_up_id(index.next_made_up()),
+        None => index.made_up_ids.next(),
     };
     let refused = |id: &str, refusal| Ok(Err(Refused(id.to_owned(), refusal)));
     if let Err(refusal) = check_id(&id) {

@@ -102,11 +102,14 @@ impl Chunk {
         self.batch.weight() + self.held.len() * size_of::<Held>()
     }
 
-    fn key(&self) -> Option<(i64, u32, u64)> {
+    fn key(&self) -> Option<Place> {
         let held = self.held.get(self.next)?;
         Some((held.time, self.part.rank, held.at))
     }
 }
+
+/// Time, file and place in it: the order of records.
+type Place = (i64, u32, u64);
 
 pub(super) struct Merge {
     window: Window,
@@ -115,7 +118,7 @@ pub(super) struct Merge {
     room: usize,
     parts: BinaryHeap<Reverse<Part>>,
     /// Of each chunk its next record.
-    heads: BinaryHeap<Reverse<((i64, u32, u64), usize)>>,
+    heads: BinaryHeap<Reverse<(Place, usize)>>,
     chunks: Vec<Option<Chunk>>,
     free: Vec<usize>,
     held: usize,

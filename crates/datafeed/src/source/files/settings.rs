@@ -56,7 +56,7 @@ impl Directory {
             return Err("[path] is empty".to_owned());
         }
         if let Some(delimiter) = self.delimiter
-            && !(delimiter.is_ascii() && !matches!(delimiter, '"' | '\n' | '\r'))
+            && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r'))
         {
             return Err(format!(
                 "[delimiter] must be one ASCII character, and no quote or line end, but was [{delimiter}]"

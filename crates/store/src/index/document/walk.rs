@@ -133,6 +133,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Refuses a key that the object has already.
+    #[expect(clippy::ptr_arg, reason = "it is kept as it is: most are borrowed")]
     fn check_new(
         &self,
         key: &Cow<'a, str>,

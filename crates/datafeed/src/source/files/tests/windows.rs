@@ -150,7 +150,8 @@ proptest! {
 #[test]
 fn large_files_are_read_in_the_order_of_time() {
     let count = 40_000_i64;
-    let orders: [(&str, Box<dyn Fn(i64) -> i64>); 4] = [
+    type Order = Box<dyn Fn(i64) -> i64>;
+    let orders: [(&str, Order); 4] = [
         ("a.csv", Box::new(|at| at * 100)),
         ("b.ndjson", Box::new(move |at| (count - at) * 100)),
         ("c.csv.gz", Box::new(|at| at * 100 + at % 7 * 1000)),
