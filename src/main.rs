@@ -108,6 +108,8 @@ fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Where stderr is a file on a disk that is full, telling of that would panic.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

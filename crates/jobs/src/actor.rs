@@ -37,6 +37,8 @@ pub(crate) struct Actor {
     pub live: Arc<RwLock<Live>>,
     pub clock: Clock,
     pub has_interim: bool,
+    /// Interim results are not in the journal: what is done again leaves those of buckets that stay open.
+    pub replays: bool,
 }
 
 /// A command on its way through the engine, in steps that each close a bounded number of buckets.
@@ -108,12 +110,14 @@ impl Actor {
     }
 
     pub async fn replay(&mut self) -> Result<()> {
+        self.replays = true;
         loop {
             let entries = self
                 .store
                 .read_journal(&self.job_id, self.applied, 16)
                 .await?;
             if entries.is_empty() {
+                self.replays = false;
                 return Ok(());
             }
             for (seq, payload) in entries {
@@ -198,6 +202,7 @@ impl Actor {
     async fn write(&mut self, step: Step) -> Result<()> {
         let span = self.engine()?.analysis().span();
         let counts = self.engine()?.counts().clone();
+        let final_end = self.engine()?.last_finalized_bucket_end();
         let (documents, status) = {
             let mut live = self.live.write();
             live.counts = counts;
@@ -215,13 +220,17 @@ impl Actor {
         let statuses = step.statuses.iter();
         let statuses = statuses.map(|change| change.annotation(&self.job_id));
         let write = ResultWrite {
-            delete_interim: self.has_interim && !step.rows.is_empty(),
+            delete_interim: match self.has_interim && !step.rows.is_empty() {
+                true if self.replays => final_end,
+                true => Some(i64::MAX),
+                false => None,
+            },
             rows: step.rows.into_iter().chain(step.categories).collect(),
             rescoring: step.rescoring,
             stats: documents,
             annotations: (step.annotations.into_iter()).chain(statuses).collect(),
         };
-        if write.delete_interim {
+        if write.delete_interim.is_some() && !self.replays {
             self.has_interim = false;
         }
         self.keep(write).await?;
@@ -303,7 +312,7 @@ impl Actor {
         });
         let rows = rows.await?;
         let write = ResultWrite {
-            delete_interim: true,
+            delete_interim: Some(i64::MAX),
             rows,
             ..ResultWrite::default()
         };
@@ -536,6 +545,7 @@ mod tests {
             live: Arc::default(),
             clock: Clock::default(),
             has_interim: false,
+            replays: false,
         };
         let outcome: Result<()> = actor.compute(|_| panic!("a wrong number")).await;
         assert!(outcome.expect_err("told").reason.contains("a wrong number"));

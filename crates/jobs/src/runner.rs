@@ -143,6 +143,7 @@ impl Runner {
             live,
             clock,
             has_interim: true,
+            replays: false,
         };
         actor.replay().await?;
         let (requests, inbox) = mpsc::channel(QUEUE);

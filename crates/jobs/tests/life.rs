@@ -206,6 +206,57 @@ async fn the_journal_is_cut_by_snapshots_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn interim_results_outlast_a_crash() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = start(&directory).await;
+    open(&jobs, "j").await;
+    append(&jobs, "j", 0..10).await;
+    let flush = FlushRequest {
+        calc_interim: true,
+        ..FlushRequest::default()
+    };
+    jobs.flush("j", flush).await.expect("flushed");
+    let buckets = async |jobs: &Jobs| {
+        let query = ResultQuery {
+            job_id: "j".into(),
+            kind: ResultKind::Bucket,
+            start: None,
+            end: None,
+            min_score: 0.0,
+            exclude_interim: false,
+            sort: Sort::Timestamp,
+            descending: false,
+            from: 0,
+            size: 100,
+        };
+        jobs.results(&query).await.expect("read").docs
+    };
+    let before = buckets(&jobs).await;
+    let interim = |docs: &[String]| {
+        let is_interim = |doc: &&String| doc.contains(r#""is_interim":true"#);
+        docs.iter().filter(is_interim).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(interim(&before).len(), 1, "{before:?}");
+    // It was about to be closed: what it does next is not for its interim results either.
+    let store = jobs.store();
+    let closing = store.set_state("j", State::Closing.name(), None, Some(1));
+    closing.await.expect("stored");
+    store.close().await;
+    drop(jobs);
+
+    let jobs = start(&directory).await;
+    assert_eq!(state(&jobs, "j"), State::Closed);
+    let after = buckets(&jobs).await;
+    assert_eq!(after.len(), before.len());
+    assert_eq!(interim(&after), interim(&before));
+    // They go when the next bucket is final.
+    jobs.open("j").await.expect("opened");
+    append(&jobs, "j", 11..13).await;
+    assert!(interim(&buckets(&jobs).await).is_empty());
+    jobs.shut_down().await;
+}
+
+#[tokio::test]
 async fn an_update_reaches_the_running_job() {
     let directory = tempfile::tempdir().expect("a directory");
     let jobs = start(&directory).await;

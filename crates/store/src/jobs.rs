@@ -407,7 +407,7 @@ mod tests {
         };
         store.save_snapshot(&snapshot, vec![1]).await.unwrap();
         let write = ResultWrite {
-            delete_interim: false,
+            delete_interim: None,
             rows: vec![
                 row(ResultKind::Bucket, true),
                 row(ResultKind::Record, false),

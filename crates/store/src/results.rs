@@ -57,8 +57,8 @@ pub struct ResultRow {
 /// What one step of a job leaves behind, written in one transaction.
 #[derive(Debug, Clone, Default)]
 pub struct ResultWrite {
-    /// First delete every interim row of the job.
-    pub delete_interim: bool,
+    /// First delete the interim rows of the job before this time, epoch milliseconds.
+    pub delete_interim: Option<i64>,
     /// A bucket among them replaces all that was there of its timestamp: older records, influencers and model
     /// plots of it go, and what was written as documents. The order of the rows doesn't matter.
     pub rows: Vec<ResultRow>,
@@ -119,9 +119,10 @@ impl Store {
     pub async fn write_results(&self, job_id: &str, write: ResultWrite) -> Result<()> {
         self.write_for(job_id, move |conn, job_id| {
             Box::pin(async move {
-                if write.delete_interim {
+                if let Some(before) = write.delete_interim {
                     sqlx::query(DELETE_INTERIM)
                         .bind(&job_id)
+                        .bind(before)
                         .execute(&mut *conn)
                         .await?;
                 }
@@ -191,8 +192,7 @@ impl Store {
 }
 
 /// Left to itself, SQLite walks all of the job's rows for this.
-const DELETE_INTERIM: &str =
-    "DELETE FROM results INDEXED BY results_interim WHERE job_id = ? AND is_interim = 1";
+const DELETE_INTERIM: &str = "DELETE FROM results INDEXED BY results_interim WHERE job_id = ? AND is_interim = 1 AND timestamp < ?";
 
 /// Deletes what hangs on the buckets among `rows`, so that nothing of an earlier writing stays, and documents that
 /// have the names of its buckets and categories.

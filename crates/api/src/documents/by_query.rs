@@ -46,6 +46,7 @@ async fn delete(
     body: Body,
 ) -> Result<Response> {
     let mut params = Params::new(&uri)?.ignore(&IGNORED).ignore(&[
+        "request_cache",
         "requests_per_second",
         "scroll",
         "search_timeout",

@@ -190,14 +190,35 @@ fn check_scroll_id(id: &str) -> Result<()> {
 }
 
 async fn clear(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
-    let asked: Turned = Params::new(&uri)?.read()?;
-    let mut ids: Vec<String> = Vec::new();
-    if let Some(given) = asked.scroll_id {
-        ids.extend(given.split(',').map(str::to_owned));
-    }
+    clear_given(&state, None, &uri, body).await
+}
+
+async fn clear_of(
+    state: State<ApiState>,
+    Path(ids): Path<String>,
+    uri: Uri,
+    body: Body,
+) -> Result<Response> {
+    clear_given(&state, Some(ids), &uri, body).await
+}
+
+/// What a body names comes before the path and the parameter, as when a scroll goes on.
+async fn clear_given(
+    state: &ApiState,
+    of: Option<String>,
+    uri: &Uri,
+    body: Body,
+) -> Result<Response> {
+    let asked: Turned = Params::new(uri)?.read()?;
+    let given = of.or(asked.scroll_id).unwrap_or_default();
+    let mut ids: Vec<String> = given
+        .split(',')
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned)
+        .collect();
     for (name, value) in fields(body).await? {
         match name.as_str() {
-            "scroll_id" => ids.extend(texts(&value, "scroll_id")?),
+            "scroll_id" => ids = texts(&value, "scroll_id")?,
             name => {
                 return Err(ApiError::illegal_argument(format!(
                     "Unknown parameter [{name}] in request body or parameter is of the wrong type"
@@ -205,12 +226,7 @@ async fn clear(state: State<ApiState>, uri: Uri, body: Body) -> Result<Response>
             }
         }
     }
-    clear_all(&state, ids)
-}
-
-async fn clear_of(state: State<ApiState>, Path(ids): Path<String>, uri: Uri) -> Result<Response> {
-    Params::new(&uri)?.finish()?;
-    clear_all(&state, ids.split(',').map(str::to_owned).collect())
+    clear_all(state, ids)
 }
 
 fn clear_all(state: &ApiState, ids: Vec<String>) -> Result<Response> {

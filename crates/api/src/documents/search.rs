@@ -25,7 +25,7 @@ use crate::{ApiState, body};
 const LONGEST: usize = 20 << 20;
 
 /// Parameters that change nothing of what is found here.
-pub const IGNORED: [&str; 13] = [
+pub const IGNORED: [&str; 12] = [
     "allow_partial_search_results",
     "batched_reduce_size",
     "ccs_minimize_roundtrips",
@@ -34,7 +34,6 @@ pub const IGNORED: [&str; 13] = [
     "max_concurrent_shard_requests",
     "pre_filter_shard_size",
     "preference",
-    "request_cache",
     "routing",
     "search_type",
     "stats",
@@ -96,6 +95,7 @@ struct Parameters {
     rest_total_hits_as_int: bool,
     typed_keys: bool,
     scroll: Option<String>,
+    request_cache: bool,
     explain: Option<bool>,
 }
 
@@ -264,6 +264,7 @@ pub async fn found(
         error => error,
     })?;
     asked.over(&mut search)?;
+    let request_cache = asked.parameters.request_cache;
     let keep_alive = match &asked.parameters.scroll {
         Some(text) => Some(scroll::span(text, "scroll")?),
         None => None,
@@ -296,7 +297,7 @@ pub async fn found(
         }
     };
     if let Some(keep_alive) = keep_alive {
-        check_scroll(&search)?;
+        check_scroll(&search, request_cache)?;
         return scroll::begin(state, targets, indices, search, keep_alive, started).await;
     }
     search.check()?;
@@ -311,7 +312,7 @@ fn is_shard_doc(key: &Key) -> bool {
 }
 
 /// What a scroll can't have.
-fn check_scroll(search: &Search) -> Result<()> {
+fn check_scroll(search: &Search, request_cache: bool) -> Result<()> {
     let mut wrong = Vec::new();
     if search.counted == Counted::Not {
         wrong.push("disabling [track_total_hits] is not allowed in a scroll context");
@@ -324,6 +325,9 @@ fn check_scroll(search: &Search) -> Result<()> {
     }
     if search.search_after.is_some() {
         wrong.push("[search_after] cannot be used in a scroll context");
+    }
+    if request_cache {
+        wrong.push("[request_cache] cannot be used in a scroll context");
     }
     if !wrong.is_empty() {
         return Err(JobError::invalid_request(&wrong).into());

@@ -288,12 +288,15 @@ async fn interim_rows_come_and_go() {
     let write = rows(vec![row(ResultKind::Bucket, 100, 0, 1.0, "{}"), interim]);
     store.write_results("j", write).await.unwrap();
     assert_eq!(store.newest_bucket("j").await.unwrap(), Some(200));
-    let write = ResultWrite {
-        delete_interim: true,
-        ..ResultWrite::default()
-    };
-    store.write_results("j", write).await.unwrap();
-    assert_eq!(docs(&store, &all(ResultKind::Bucket)).await.len(), 1);
+    for (before, left) in [(200, 2), (201, 1)] {
+        let write = ResultWrite {
+            delete_interim: Some(before),
+            ..ResultWrite::default()
+        };
+        store.write_results("j", write).await.unwrap();
+        let there = docs(&store, &all(ResultKind::Bucket)).await;
+        assert_eq!(there.len(), left, "before {before}");
+    }
     assert_eq!(store.newest_bucket("j").await.unwrap(), Some(100));
 }
 

@@ -1,5 +1,6 @@
 //! The values of a field in the documents of a segment: of a column, computed, or read from the source.
 
+use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
@@ -246,6 +247,25 @@ pub enum From {
     Fixed,
 }
 
+/// The values of a document in their order, as Elasticsearch's columns have them. One value costs nothing more.
+fn ordered<T>(
+    mut values: impl Iterator<Item = T>,
+    order: impl Fn(&T, &T) -> Ordering,
+) -> impl Iterator<Item = T> {
+    let first = values.next();
+    let mut more = Vec::new();
+    let mut single = None;
+    match (first, values.next()) {
+        (Some(first), Some(second)) => {
+            more.extend([first, second]);
+            more.extend(values);
+            more.sort_by(order);
+        }
+        (first, _) => single = first,
+    }
+    single.into_iter().chain(more)
+}
+
 impl FieldValues {
     /// Of a field of an index. `_index`, `_id` and `_seq_no` are fields too.
     ///
@@ -378,28 +398,39 @@ impl FieldValues {
         matches!(self, Self::Held { from, .. } if !matches!(from, From::Fixed))
     }
 
-    /// Shows the values of a document. Words of one document come in the order of the words.
+    /// Shows the values of a document, ascending; a word once.
     ///
     /// # Errors
     /// For files that can't be read.
     pub fn each(&mut self, doc: DocId, take: &mut dyn FnMut(Scalar<'_>)) -> Result<()> {
         match self {
             Self::None => {}
-            Self::I64(column) => column
-                .values_for_doc(doc)
-                .for_each(|value| take(Scalar::I64(value))),
-            Self::U64(column) => column
-                .values_for_doc(doc)
-                .for_each(|value| take(Scalar::U64(value))),
-            Self::F64(column) => column
-                .values_for_doc(doc)
-                .for_each(|value| take(Scalar::F64(value))),
-            Self::Bool(column) => column
-                .values_for_doc(doc)
-                .for_each(|value| take(Scalar::Bool(value))),
+            Self::I64(column) => {
+                for value in ordered(column.values_for_doc(doc), i64::cmp) {
+                    take(Scalar::I64(value));
+                }
+            }
+            Self::U64(column) => {
+                for value in ordered(column.values_for_doc(doc), u64::cmp) {
+                    take(Scalar::U64(value));
+                }
+            }
+            Self::F64(column) => {
+                for value in ordered(column.values_for_doc(doc), f64::total_cmp) {
+                    take(Scalar::F64(value));
+                }
+            }
+            Self::Bool(column) => {
+                for value in ordered(column.values_for_doc(doc), bool::cmp) {
+                    take(Scalar::Bool(value));
+                }
+            }
             Self::Words(Words { column, known }) => {
-                for number in column.ords().values_for_doc(doc) {
-                    take(Scalar::Str(known.word(column, number)?));
+                let mut before = None;
+                for number in ordered(column.ords().values_for_doc(doc), u64::cmp) {
+                    if before.replace(number) != Some(number) {
+                        take(Scalar::Str(known.word(column, number)?));
+                    }
                 }
             }
             Self::Points { lat, lon } => {

@@ -54,7 +54,8 @@ pub struct Options {
     pub if_primary_term: Option<i64>,
     pub version: Option<i64>,
     pub version_type: Option<String>,
-    pub require_alias: bool,
+    /// Without it, what the request says.
+    pub require_alias: Option<bool>,
     pub pipeline: Option<String>,
     /// `_source` of an update: which fields of the document its answer shows.
     pub source: Option<Value>,
@@ -210,7 +211,7 @@ impl<'o> Lines<'o> {
                 "if_seq_no" => said.rare().if_seq_no = Some(number()?),
                 "if_primary_term" => said.rare().if_primary_term = Some(number()?),
                 "pipeline" => said.rare().pipeline = Some(text),
-                "require_alias" => said.rare().require_alias = text == "true",
+                "require_alias" => said.rare().require_alias = Some(text == "true"),
                 "_source" => {
                     said.rare().source = Some(match text.as_str() {
                         "true" | "false" => (text == "true").into(),
@@ -265,7 +266,7 @@ impl<'o> Lines<'o> {
         options.routing = options.routing.or_else(|| default.routing.clone());
         options.pipeline = options.pipeline.or_else(|| default.pipeline.clone());
         options.source = options.source.or_else(|| default.source.clone());
-        options.require_alias |= default.require_alias;
+        options.require_alias = options.require_alias.or(default.require_alias);
         if what == What::Update && (options.version.is_some() || options.version_type.is_some()) {
             return Err(ApiError::illegal_argument(
                 "Update requests do not support versioning. Please use `if_seq_no` and `if_primary_term` instead",

@@ -44,7 +44,7 @@ struct Asked {
     refresh: Option<String>,
     routing: Option<String>,
     pipeline: Option<String>,
-    require_alias: bool,
+    require_alias: Option<bool>,
 }
 
 pub async fn everywhere(State(state): State<ApiState>, uri: Uri, body: Body) -> Result<Response> {
@@ -163,7 +163,7 @@ impl Bulk {
             let what = action.what;
             let name: Name = (
                 action.index.clone(),
-                action.options.require_alias,
+                action.options.require_alias.unwrap_or(false),
                 what != What::Delete,
             );
             let to = match &last {
