@@ -4,6 +4,9 @@ use super::pattern::{Pattern, Read, digits, fraction, offset};
 use super::zone::{Zone, naive};
 use chrono::Datelike;
 
+/// Nanoseconds of a millisecond.
+const NANOS: i64 = 1_000_000;
+
 /// How dates of a field are read and written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DateFormat {
@@ -108,34 +111,56 @@ impl DateFormat {
         self.each.iter().find_map(|one| one.parse(text, zone, up))
     }
 
+    /// The nanoseconds of a millisecond that a text says, where it says a fraction of a second.
+    pub fn nanos(&self, text: &str) -> Option<i64> {
+        let read = self.each.iter().find_map(|one| one.read(text))?;
+        Some(read.fraction? % NANOS)
+    }
+
     /// As the first of the formats writes it.
     pub fn format(&self, time: i64, zone: Zone) -> String {
+        self.told(time, 0, zone)
+    }
+
+    /// As [`format`](Self::format), of nanoseconds since the epoch.
+    pub fn format_nanos(&self, time: i64, zone: Zone) -> String {
+        self.told(time.div_euclid(NANOS), time.rem_euclid(NANOS), zone)
+    }
+
+    fn told(&self, time: i64, nanos: i64, zone: Zone) -> String {
         match self.each.first() {
-            Some(One::Millis) => time.to_string(),
+            Some(One::Millis) if nanos == 0 => time.to_string(),
+            Some(One::Millis) => format!("{time}.{nanos:06}")
+                .trim_end_matches('0')
+                .to_owned(),
             Some(One::Seconds) => {
                 let (seconds, rest) = (time.div_euclid(1_000), time.rem_euclid(1_000));
-                match rest {
+                match rest * NANOS + nanos {
                     0 => seconds.to_string(),
-                    rest => format!("{seconds}.{rest:03}")
+                    rest => format!("{seconds}.{rest:09}")
                         .trim_end_matches('0')
                         .to_owned(),
                 }
             }
-            Some(One::Pattern(pattern)) => pattern.format(time, zone),
-            Some(One::Iso | One::IsoNanos) | None => iso(time, zone),
+            Some(One::Pattern(pattern)) => pattern.format(time, nanos, zone),
+            Some(One::Iso | One::IsoNanos) | None => iso(time, nanos, zone),
         }
     }
 }
 
-/// As Elasticsearch writes a time where no format says otherwise.
-fn iso(time: i64, zone: Zone) -> String {
+/// As Elasticsearch writes a time where no format says otherwise: digits below a millisecond where there are any.
+fn iso(time: i64, nanos: i64, zone: Zone) -> String {
     let local = naive(zone.local(time));
     let year = match local.year() {
         year @ 0..=9999 => format!("{year:04}"),
         year => year.to_string(),
     };
+    let below = match nanos {
+        0 => String::new(),
+        nanos => format!("{nanos:06}").trim_end_matches('0').to_owned(),
+    };
     format!(
-        "{year}{}{}",
+        "{year}{}{below}{}",
         local.format("-%m-%dT%H:%M:%S%.3f"),
         zone.suffix(time)
     )
@@ -162,8 +187,17 @@ impl One {
         match self {
             Self::Millis => epoch(text, 1),
             Self::Seconds => epoch(text, 1_000),
-            Self::Iso | Self::IsoNanos => parse_iso(text, zone, up),
+            Self::Iso | Self::IsoNanos => read_iso(text)?.time(zone, up),
             Self::Pattern(pattern) => pattern.parse(text, zone, up),
+        }
+    }
+
+    /// The parts of a text; None for a number too.
+    fn read(&self, text: &str) -> Option<Read> {
+        match self {
+            Self::Millis | Self::Seconds => None,
+            Self::Iso | Self::IsoNanos => read_iso(text),
+            Self::Pattern(pattern) => pattern.read(text),
         }
     }
 }
@@ -189,7 +223,7 @@ fn epoch(text: &str, unit: i64) -> Option<i64> {
 }
 
 /// `2016`, `2016-06`, ... `2016-06-01T12:30:15.123456789+02:00`.
-fn parse_iso(text: &str, zone: Zone, up: bool) -> Option<i64> {
+fn read_iso(text: &str) -> Option<Read> {
     let mut read = Read::default();
     let (sign, plain) = match text.as_bytes().first()? {
         b'-' => (-1, &text[1..]),
@@ -233,8 +267,5 @@ fn parse_iso(text: &str, zone: Zone, up: bool) -> Option<i64> {
             }
         }
     }
-    match rest {
-        "" => read.time(zone, up),
-        _ => None,
-    }
+    rest.is_empty().then_some(read)
 }

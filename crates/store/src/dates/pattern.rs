@@ -122,17 +122,19 @@ impl Pattern {
 
     /// A time that a text says, in a zone where it names none; the end of what it doesn't say, where it is rounded up.
     pub fn parse(&self, text: &str, zone: Zone, up: bool) -> Option<i64> {
-        let mut read = Read::default();
-        let rest = parse(&self.0, text, &mut read)?;
-        if !rest.is_empty() {
-            return None;
-        }
-        read.time(zone, up)
+        self.read(text)?.time(zone, up)
     }
 
-    pub fn format(&self, time: i64, zone: Zone) -> String {
+    pub fn read(&self, text: &str) -> Option<Read> {
+        let mut read = Read::default();
+        let rest = parse(&self.0, text, &mut read)?;
+        rest.is_empty().then_some(read)
+    }
+
+    /// A time, and nanoseconds of its millisecond.
+    pub fn format(&self, time: i64, nanos: i64, zone: Zone) -> String {
         let mut told = String::new();
-        format(&self.0, time, zone, &mut told);
+        format(&self.0, time, nanos, zone, &mut told);
         told
     }
 }
@@ -341,7 +343,7 @@ pub(super) fn offset(text: &str) -> Option<(Zone, &str)> {
     Some((zone, &text[end..]))
 }
 
-fn format(items: &[Item], time: i64, zone: Zone, told: &mut String) {
+fn format(items: &[Item], time: i64, nanos: i64, zone: Zone, told: &mut String) {
     let local = naive(zone.local(time));
     let padded = |value: i64, width: usize| format!("{value:0width$}");
     for item in items {
@@ -369,7 +371,7 @@ fn format(items: &[Item], time: i64, zone: Zone, told: &mut String) {
             Item::Minute(count) => told.push_str(&padded(i64::from(local.minute()), *count)),
             Item::Second(count) => told.push_str(&padded(i64::from(local.second()), *count)),
             Item::Fraction(count) => {
-                let nanos = padded(i64::from(local.nanosecond()), 9);
+                let nanos = padded(i64::from(local.nanosecond()) + nanos, 9);
                 told.push_str(&nanos[..(*count).min(9)]);
             }
             Item::AmPm => told.push_str(if local.hour12().0 { "PM" } else { "AM" }),
@@ -392,7 +394,7 @@ fn format(items: &[Item], time: i64, zone: Zone, told: &mut String) {
                 Zone::Named(zone) => told.push_str(zone.name()),
                 zone => told.push_str(&zone.suffix(time)),
             },
-            Item::Optional(inner) => format(inner, time, zone, told),
+            Item::Optional(inner) => format(inner, time, nanos, zone, told),
         }
     }
 }

@@ -84,6 +84,40 @@ fn patterns_read_and_write_the_same() {
 }
 
 #[test]
+fn nanoseconds_are_read_and_written() {
+    let time = 1_464_784_215_123_456_700;
+    for (format, text) in [
+        (
+            "strict_date_optional_time_nanos",
+            "2016-06-01T12:30:15.1234567Z",
+        ),
+        (
+            "yyyy-MM-dd HH:mm:ss.SSSSSSSSS",
+            "2016-06-01 12:30:15.123456700",
+        ),
+    ] {
+        let format = DateFormat::new(format).expect(format);
+        assert_eq!(format.format_nanos(time, Zone::Utc), text);
+        assert_eq!(format.parse(text, Zone::Utc, true), Some(1_464_784_215_123));
+        assert_eq!(format.nanos(text), Some(456_700));
+    }
+    let format = DateFormat::default();
+    assert_eq!(
+        format.format_nanos(1_000_000, Zone::Utc),
+        "1970-01-01T00:00:00.001Z"
+    );
+    assert_eq!(format.nanos("2016-06-01T12:30:15.123Z"), Some(0));
+    assert_eq!(format.nanos("2016-06-01T12:30:15Z"), None);
+    let of = |format| {
+        DateFormat::new(format)
+            .expect(format)
+            .format_nanos(time, Zone::Utc)
+    };
+    assert_eq!(of("epoch_millis"), "1464784215123.4567");
+    assert_eq!(of("epoch_second"), "1464784215.1234567");
+}
+
+#[test]
 fn math_moves_and_rounds() {
     let now = at("2016-06-15T12:30:15.123Z");
     let format = DateFormat::default();

@@ -101,7 +101,12 @@ pub(super) fn date(
     let format = dates.format.as_ref().unwrap_or(&field.format);
     let time = dates::math(&text, format, dates.zone, context.now, up)
         .map_err(|error| fault("parse_exception", error.0))?;
-    Ok(of_millis(field.of, time, up))
+    Ok(match (field.of, format.nanos(&text)) {
+        (FieldType::DateNanos, Some(nanos)) => {
+            of_millis(field.of, time, false).saturating_add(nanos)
+        }
+        _ => of_millis(field.of, time, up),
+    })
 }
 
 /// One of the values of a field.

@@ -152,6 +152,10 @@ fn what_people_type_is_understood() {
     typed("job_id:one AND (record_score:3 OR record_score:4)", "b");
     typed("A\\ by\\ field", "a");
     typed("-job_id:one", "cd");
+    typed("job_id:/(one|tw)/", "ab");
+    typed("host.name:/web-[0-9]/ OR job_id:/tw[^:]/", "acd");
+    typed("job_id:\"one\"^2", "ab");
+    typed("(job_id:one)^2 AND is_interim:true^0.5", "b");
     for broken in [
         "job_id:(one",
         "AND",
@@ -160,10 +164,14 @@ fn what_people_type_is_understood() {
         "job_id:",
         "()",
         "record_score:[a TO b]",
+        "job_id:/one",
+        "one^high",
     ] {
         let error = context(|context| query_string(broken, context)).expect_err(broken);
         assert_eq!(error.kind, "query_shard_exception", "{broken}");
     }
+    let fuzzy = context(|context| query_string("annotation:memry~1", context)).expect_err("fuzzy");
+    assert!(fuzzy.reason.contains("[memry~1]"), "{fuzzy}");
     let simple = |text: &str| {
         context(|context| simple_query_string(text, context)).map(|query| found(&query))
     };

@@ -179,6 +179,8 @@ enum Token {
     Field(String),
     /// With its escapes.
     Word(String),
+    /// What stood between slashes.
+    Regexp(String),
     Phrase(String),
     Range {
         from: String,
@@ -324,7 +326,14 @@ impl<'c> Typed<'c> {
                 }
             }
             Some(Token::Field(name)) => self.clause(Some(&name)),
+            // Words that are nearly so: what a fuzzy query finds isn't known here.
+            Some(Token::Word(word)) if bare(&word, |c| c == '~').is_some() => refuse(format!(
+                "fuzzy terms are not supported in a query string: [{word}]"
+            )),
             Some(Token::Word(word)) => self.of_fields(field, &|field| self.word(field, &word)),
+            Some(Token::Regexp(expression)) => {
+                self.of_fields(field, &|field| self.regexp(field, &expression))
+            }
             Some(Token::Phrase(phrase)) => {
                 let slop = self.slop();
                 self.of_fields(field, &|field| {
@@ -362,6 +371,16 @@ impl<'c> Typed<'c> {
 
     fn word(&self, field: Option<&str>, word: &str) -> Result<Query> {
         word_query(self.context, field, word)
+    }
+
+    fn regexp(&self, field: Option<&str>, expression: &str) -> Result<Query> {
+        let Some(field) = field else {
+            return refuse("a regular expression in a query string needs a field before it");
+        };
+        Ok(Query::Regexp {
+            field: field.to_owned(),
+            pattern: Pattern::new(expression, false)?,
+        })
     }
 
     /// The number behind a phrase: `~2`.
@@ -419,12 +438,18 @@ fn unescaped(word: &str) -> String {
 }
 
 fn has_wildcard(word: &str) -> bool {
+    bare(word, |c| matches!(c, '*' | '?')).is_some()
+}
+
+/// Where the first of such characters stands that no backslash is before.
+fn bare(word: &str, is: impl Fn(char) -> bool) -> Option<usize> {
     let mut escaped = false;
-    word.chars().any(|c| {
-        let is = !escaped && matches!(c, '*' | '?');
-        escaped = !escaped && c == '\\';
-        is
-    })
+    let found = word.char_indices().find(|(_, c)| {
+        let found = !escaped && is(*c);
+        escaped = !escaped && *c == '\\';
+        found
+    });
+    found.map(|(at, _)| at)
 }
 
 fn word_query(context: &Context<'_>, field: Option<&str>, word: &str) -> Result<Query> {
@@ -454,15 +479,6 @@ fn word_query(context: &Context<'_>, field: Option<&str>, word: &str) -> Result<
     }
     let of = context.type_of(field);
     let is_text = of.is_none_or(|of| matches!(of, FieldType::Keyword | FieldType::Text));
-    if let Some(expression) = word
-        .strip_prefix('/')
-        .and_then(|word| word.strip_suffix('/'))
-    {
-        return Ok(Query::Regexp {
-            field: field.to_owned(),
-            pattern: Pattern::new(expression, false)?,
-        });
-    }
     if has_wildcard(word) {
         if !is_text {
             return refuse(format!(
@@ -535,6 +551,11 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
                 eat = 1 + length;
                 tokens.push(Token::Phrase(phrase));
             }
+            '/' => {
+                let end = bare(&rest[1..], |c| c == '/')?;
+                tokens.push(Token::Regexp(rest[1..=end].replace("\\/", "/")));
+                eat = end + 2;
+            }
             '[' | '{' => {
                 let end = rest.find([']', '}'])?;
                 let ends = (first == '[', rest[end..].starts_with(']'));
@@ -581,13 +602,21 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
                     eat += 1;
                     tokens.push(Token::Field(unescaped(word)));
                 } else {
-                    tokens.push(match word {
-                        "AND" => Token::And,
-                        "OR" => Token::Or,
-                        "NOT" => Token::Not,
-                        // How much a word weighs changes no match.
-                        word => Token::Word(word.split('^').next().unwrap_or(word).to_owned()),
-                    });
+                    // How much a word, phrase or group weighs changes no match.
+                    let word = match bare(word, |c| c == '^') {
+                        Some(at) => {
+                            word[at + 1..].parse::<f32>().ok()?;
+                            &word[..at]
+                        }
+                        None => word,
+                    };
+                    match word {
+                        "" => {}
+                        "AND" => tokens.push(Token::And),
+                        "OR" => tokens.push(Token::Or),
+                        "NOT" => tokens.push(Token::Not),
+                        word => tokens.push(Token::Word(word.to_owned())),
+                    }
                 }
             }
         }

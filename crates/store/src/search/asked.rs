@@ -152,13 +152,12 @@ impl Asked {
         let Some(field) = field else {
             return value;
         };
-        let millis = match (field.of, value.as_i64()) {
-            (FieldType::Date, Some(millis)) => millis,
-            (FieldType::DateNanos, Some(nanos)) => nanos.div_euclid(1_000_000),
-            _ => return value,
-        };
         let format = self.format.as_ref().unwrap_or(&field.format);
-        format.format(millis, Zone::Utc).into()
+        match (field.of, value.as_i64()) {
+            (FieldType::Date, Some(millis)) => format.format(millis, Zone::Utc).into(),
+            (FieldType::DateNanos, Some(nanos)) => format.format_nanos(nanos, Zone::Utc).into(),
+            _ => value,
+        }
     }
 }
 

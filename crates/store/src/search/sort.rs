@@ -299,13 +299,11 @@ impl Key {
             return Value::Null;
         };
         match (&self.format, value) {
-            (Some(format), Datum::I64(time)) if bound.of.is_date() => {
-                let millis = match bound.of {
-                    FieldType::DateNanos => time.div_euclid(1_000_000),
-                    _ => *time,
-                };
-                format.format(millis, Zone::Utc).into()
+            (Some(format), Datum::I64(time)) if bound.of.is_date() => match bound.of {
+                FieldType::DateNanos => format.format_nanos(*time, Zone::Utc),
+                _ => format.format(*time, Zone::Utc),
             }
+            .into(),
             (_, Datum::F64(number)) if number.is_infinite() => match *number > 0.0 {
                 true => "Infinity".into(),
                 false => "-Infinity".into(),
@@ -352,7 +350,9 @@ pub(super) fn place(value: &Value, of: FieldType, format: &DateFormat) -> Option
                 Err(_) => dates::math(text, format, Zone::Utc, super::now(), false).ok()?,
             };
             Some(Datum::I64(match of {
-                FieldType::DateNanos => millis.saturating_mul(1_000_000),
+                FieldType::DateNanos => millis
+                    .saturating_mul(1_000_000)
+                    .saturating_add(format.nanos(text).unwrap_or(0)),
                 _ => millis,
             }))
         }

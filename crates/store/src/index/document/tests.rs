@@ -296,6 +296,13 @@ fn wrong_documents_are_refused_in_elasticsearchs_words() {
     ] {
         assert_eq!(refusal(mapping, document).reason, reason);
     }
+    let own = read(&json!({"dynamic": false}), r#"{"_id": "a"}"#).unwrap_err();
+    assert_eq!(
+        own.reason,
+        "[1:9] failed to parse field [_id] of type [_id] in document with id '1'. Preview of field's value: 'a'"
+    );
+    assert!(own.caused_by.unwrap().reason.contains("metadata field"));
+    assert!(read(&json!({}), r#"{"o": {"_id": "a"}}"#).is_ok());
     let strict = read(&json!({"dynamic": "strict"}), r#"{"x": 1}"#).unwrap_err();
     assert_eq!(
         (strict.kind, strict.reason.as_str()),

@@ -20,6 +20,18 @@ type Result<T, E = Refusal> = std::result::Result<T, E>;
 const TERM_BYTES: usize = 32_766;
 /// How many keys of an object are compared one by one.
 const FEW_KEYS: usize = 32;
+/// Fields that every document has, and that it doesn't say itself.
+const METADATA: [&str; 9] = [
+    "_field_names",
+    "_id",
+    "_ignored",
+    "_index",
+    "_nested_path",
+    "_routing",
+    "_seq_no",
+    "_source",
+    "_version",
+];
 
 /// What a document has for the index, and what it adds to the mapping. Where it adds anything, it is to be read again
 /// with the mapping that has grown.
@@ -172,9 +184,31 @@ impl<'a> Walk<'a> {
             }
             None => match key.split_once('.') {
                 Some((name, rest)) => self.dotted(branch, key, name, rest),
+                None if branch.path.is_empty() && METADATA.contains(&key) => self.metadata(key),
                 None => self.unknown(&branch.path, branch.dynamic, key),
             },
         }
+    }
+
+    /// A member that is Elasticsearch's own.
+    fn metadata(&mut self, name: &str) -> Result<()> {
+        let token = self.value()?;
+        let at = self.json.token_start();
+        self.skip(&token)?;
+        let preview = self.preview(at);
+        let cause = self.fail_at(
+            at,
+            &format!(
+                "Field [{name}] is a metadata field and cannot be added inside a document. Use the index API request \
+                 parameters."
+            ),
+        );
+        let reason = format!(
+            "failed to parse field [{name}] of type [{name}] in document with id '{}'. Preview of field's value: \
+             '{preview}'",
+            self.id
+        );
+        Err(self.fail_at(at, &reason).because(cause))
     }
 
     /// A member whose key is a path.
@@ -776,12 +810,17 @@ impl<'a> Walk<'a> {
         self.around(cause)
     }
 
+    /// The value from `at` to where the reader is, as messages show it.
+    fn preview(&self, at: usize) -> String {
+        let value = &self.json.text()[at..self.json.position().max(at)];
+        serde_json::from_str::<Value>(value)
+            .map_or_else(|_| value.to_owned(), |value| plain(&value))
+    }
+
     /// A value, from `at` to where the reader is, that isn't one of its field.
     fn wrong(&self, id: SlotId, at: usize, cause: Cause) -> Refusal {
         let field = &self.tree.slot(id).field;
-        let value = &self.json.text()[at..self.json.position().max(at)];
-        let preview = serde_json::from_str::<Value>(value)
-            .map_or_else(|_| value.to_owned(), |value| plain(&value));
+        let preview = self.preview(at);
         self.fail_at(
             at,
             &format!(
