@@ -43,8 +43,8 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Analyse a file without a server
-    Detect(detect::Detect),
+    /// Analyse files, a remote index or Prometheus, without a server
+    Detect(Box<detect::Detect>),
     /// Make three weeks of web traffic with incidents, and find them through a server of its own
     Demo(demo::Demo),
     Import(moving::Import),

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::documents::{JOB, bulk, filled, index, search, server};
+use support::documents::{JOB, bulk, filled, search};
 use support::traffic::Traffic;
 use support::{Client, Server};
 

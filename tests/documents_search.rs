@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::Client;
-use support::documents::{DAY, JOB, T, bulk, filled, ids, index, search, server};
+use support::documents::{DAY, JOB, T, bulk, filled, ids, index, search};
 
 #[test]
 fn documents_are_found_by_queries() {

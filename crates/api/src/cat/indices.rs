@@ -45,7 +45,11 @@ impl About {
     }
 }
 
-static INDICES: &[(Column, fn(&About) -> Cell)] = &[
+/// What stands in a column.
+type OfIndex = fn(&About) -> Cell;
+type OfAlias = fn(&str, &Alias) -> Cell;
+
+static INDICES: &[(Column, OfIndex)] = &[
     (
         Column::new("health", &["h"], "current health status").shown(),
         |_| "green".into(),
@@ -184,7 +188,7 @@ pub async fn some(
     answer(&uri, &headers, params, columns, rows).await
 }
 
-static ALIASES: &[(Column, fn(&str, &Alias) -> Cell)] = &[
+static ALIASES: &[(Column, OfAlias)] = &[
     (
         Column::new("alias", &["a"], "alias name").shown(),
         |_, alias| alias.name.as_str().into(),

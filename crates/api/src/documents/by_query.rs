@@ -89,7 +89,7 @@ async fn delete(
             .and_then(|size| usize::try_from(size).ok())
             .unwrap_or(BATCH),
     };
-    let meant = state.jobs.meant(&expression, named.to_read()?).await?;
+    let meant = state.jobs.meant(&expression, named.reading()?).await?;
     if asked.wait_for_completion {
         let (is_done, answer) = state.jobs.delete_by_query(&meant, &deletion).await?;
         let status = match is_done {

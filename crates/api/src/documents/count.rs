@@ -60,7 +60,7 @@ async fn count(
     body: Body,
 ) -> Result<Response> {
     let mut params = Params::new(&uri)?.ignore(&IGNORED);
-    let reading = Named::deserialize(&mut params)?.to_read()?;
+    let reading = Named::deserialize(&mut params)?.reading()?;
     let queried = Queried::deserialize(&mut params)?;
     let asked: Asked = params.read()?;
     let search = Search {
@@ -102,7 +102,7 @@ async fn validate(
         explain: bool,
     }
     let mut params = Params::new(&uri)?.ignore(&["all_shards", "rewrite"]);
-    let reading = Named::deserialize(&mut params)?.to_read()?;
+    let reading = Named::deserialize(&mut params)?.reading()?;
     let queried = Queried::deserialize(&mut params)?;
     let asked: Asked = params.read()?;
     let body = object(body).await?;

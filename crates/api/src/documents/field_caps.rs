@@ -77,7 +77,7 @@ async fn within(
     body: Body,
 ) -> Result<Response> {
     let mut params = Params::new(&uri)?.ignore(&["include_empty_fields"]);
-    let reading = Named::deserialize(&mut params)?.to_read()?;
+    let reading = Named::deserialize(&mut params)?.reading()?;
     let asked: Asked = params.read()?;
     let mut patterns: Vec<String> = asked
         .fields

@@ -54,7 +54,7 @@ impl Named {
     }
 
     /// For what reads documents.
-    pub fn to_read(self) -> Result<Reading> {
+    pub fn reading(self) -> Result<Reading> {
         self.over(Reading::default())
     }
 

@@ -37,7 +37,7 @@ async fn refresh(
     uri: Uri,
 ) -> Result<Response> {
     let named: Named = Params::new(&uri)?.ignore(&["force"]).read()?;
-    let meant = state.jobs.meant(&expression, named.to_read()?).await?;
+    let meant = state.jobs.meant(&expression, named.reading()?).await?;
     for index in &meant {
         // In internal indices, what is written is found at once.
         if let Meant::Own { index, .. } = index {
@@ -70,7 +70,7 @@ async fn flush(
         "query",
         "request",
     ]);
-    let reading = Named::deserialize(&mut params)?.to_read()?;
+    let reading = Named::deserialize(&mut params)?.reading()?;
     params.finish()?;
     let meant = state.jobs.meant(&expression, reading).await?;
     for index in &meant {

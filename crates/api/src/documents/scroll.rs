@@ -291,7 +291,7 @@ async fn hold(state: &ApiState, expression: &str, uri: &Uri) -> Result<(String, 
         "preference",
         "routing",
     ]);
-    let reading = Named::deserialize(&mut params)?.to_read()?;
+    let reading = Named::deserialize(&mut params)?.reading()?;
     let asked: Opened = params.read()?;
     let Some(keep_alive) = asked.keep_alive else {
         return Err(JobError::invalid_request(&["[keep_alive] is not specified"]).into());

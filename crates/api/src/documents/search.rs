@@ -271,7 +271,7 @@ pub async fn found(
     };
     let (targets, indices) = match &point {
         None => {
-            let reading = asked.named.clone().to_read()?;
+            let reading = asked.named.clone().reading()?;
             let meant = state.jobs.meant(expression.unwrap_or(ALL), reading).await?;
             search.window = window(&meant);
             let names = meant.iter().map(|meant| meant.name().to_owned()).collect();

@@ -57,7 +57,7 @@ async fn some(
         "include_unloaded_segments",
         "level",
     ]);
-    let reading = Named::deserialize(&mut params)?.to_read()?;
+    let reading = Named::deserialize(&mut params)?.reading()?;
     params.finish()?;
     let metrics = metrics_of(&metrics)?;
     let mut indices = Map::new();

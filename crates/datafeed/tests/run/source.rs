@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -35,7 +34,6 @@ struct Inner {
     calls: watch::Sender<usize>,
     /// Windows that were read.
     windows: Mutex<Vec<Window>>,
-    opened: AtomicUsize,
 }
 
 impl Script {
@@ -49,7 +47,6 @@ impl Script {
             gated: Mutex::default(),
             calls: watch::Sender::new(0),
             windows: Mutex::default(),
-            opened: AtomicUsize::new(0),
         }));
         script.add(docs);
         script
@@ -90,10 +87,6 @@ impl Script {
         self.0.windows.lock().clone()
     }
 
-    pub fn opened(&self) -> usize {
-        self.0.opened.load(SeqCst)
-    }
-
     async fn call(&self) -> Result<()> {
         self.0.calls.send_modify(|calls| *calls += 1);
         let gated = *self.0.gated.lock();
@@ -115,7 +108,6 @@ impl Script {
 
 impl Open for Script {
     fn open(&self, wanted: Wanted) -> Result<Box<dyn Source>> {
-        self.0.opened.fetch_add(1, SeqCst);
         let wanted = Arc::new(wanted);
         Ok(Box::new(Scripted {
             script: self.clone(),
