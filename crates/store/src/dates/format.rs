@@ -129,10 +129,8 @@ impl DateFormat {
 
     fn told(&self, time: i64, nanos: i64, zone: Zone) -> String {
         match self.each.first() {
-            Some(One::Millis) if nanos == 0 => time.to_string(),
-            Some(One::Millis) => format!("{time}.{nanos:06}")
-                .trim_end_matches('0')
-                .to_owned(),
+            // Whole, also of nanoseconds: who reads such a number would round it, into a millisecond that isn't its own.
+            Some(One::Millis) => time.to_string(),
             Some(One::Seconds) => {
                 let (seconds, rest) = (time.div_euclid(1_000), time.rem_euclid(1_000));
                 match rest * NANOS + nanos {
