@@ -55,7 +55,13 @@ fn detect_gives_the_documents_of_the_api() {
     std::fs::write(&file, &data.bytes).expect("written");
     std::fs::write(&job, traffic::job_config().to_string()).expect("written");
     let (file, job) = (file.to_str().expect("UTF-8"), job.to_str().expect("UTF-8"));
-    let detected = stdout(&run(&["detect", file, "--job", job, "--ndjson"]));
+    // As they come, late ones too: what is read from files is put in order first.
+    let detected = Command::new(binary())
+        .args(["detect", "-", "--job", job, "--ndjson"])
+        .stdin(std::fs::File::open(file).expect("the file"))
+        .output()
+        .expect("the binary runs");
+    let detected = stdout(&detected);
 
     let server = Server::start(&[]);
     server.create_open("same", &traffic::job_config());

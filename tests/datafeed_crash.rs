@@ -36,7 +36,7 @@ fn server(documents: &std::path::Path) -> Server {
 }
 
 fn start(server: &Server) {
-    let end = 1_000_000_000_000_000_i64;
+    let end = 9_000_000_000_000_i64;
     let started = server.ok(
         "POST",
         &format!("/_ml/datafeeds/feed/_start?end={end}"),

@@ -16,7 +16,7 @@ fn server() -> Server {
     for (name, hidden) in [
         ("logs-1", false),
         ("logs-2", false),
-        ("metrics", false),
+        ("measures", false),
         (".dark", true),
     ] {
         server.ok(
@@ -134,12 +134,12 @@ fn patterns_mean_what_they_say() {
     let server = server();
     for (expression, expected) in [
         ("logs-*", vec!["logs-1", "logs-2"]),
-        ("*", vec!["logs-1", "logs-2", "metrics"]),
-        ("_all", vec!["logs-1", "logs-2", "metrics"]),
-        ("*,-logs-1", vec!["logs-2", "metrics"]),
-        ("logs-*,metrics,-*-2", vec!["logs-1", "metrics"]),
+        ("*", vec!["logs-1", "logs-2", "measures"]),
+        ("_all", vec!["logs-1", "logs-2", "measures"]),
+        ("*,-logs-1", vec!["logs-2", "measures"]),
+        ("logs-*,measures,-*-2", vec!["logs-1", "measures"]),
         (".da*", vec![".dark"]),
-        ("metrics,logs-1", vec!["logs-1", "metrics"]),
+        ("measures,logs-1", vec!["logs-1", "measures"]),
         ("*?expand_wildcards=closed", vec![]),
         ("none,logs-1?ignore_unavailable=true", vec!["logs-1"]),
         ("none*", vec![]),
@@ -190,7 +190,7 @@ fn patterns_mean_what_they_say() {
     let allow = json!({"persistent": {"action.destructive_requires_name": false}});
     server.ok("PUT", "/_cluster/settings", &allow);
     server.ok("DELETE", "/logs-*", &Value::Null);
-    assert_eq!(names(&server.get("/*").1), ["metrics"]);
+    assert_eq!(names(&server.get("/*").1), ["measures"]);
 }
 
 #[test]
@@ -247,10 +247,10 @@ fn aliases_show_their_part_and_are_written_through() {
         "illegal_argument_exception",
         "The provided expression [errors] matches an alias, specify the corresponding concrete indices instead.",
     );
-    server.ok("PUT", "/metrics/_alias/m", &json!({"is_hidden": true}));
-    server.ok("DELETE", "/metrics/_alias/m", &Value::Null);
+    server.ok("PUT", "/measures/_alias/m", &json!({"is_hidden": true}));
+    server.ok("DELETE", "/measures/_alias/m", &Value::Null);
     server
-        .call("DELETE", "/metrics/_alias/m", &Value::Null)
+        .call("DELETE", "/measures/_alias/m", &Value::Null)
         .assert_error(404, "aliases_not_found_exception", "aliases [m] missing");
     server.ok(
         "POST",
@@ -264,7 +264,7 @@ fn aliases_show_their_part_and_are_written_through() {
         "no write index is defined for alias [logs]",
     );
     server
-        .call("PUT", "/metrics/_alias/.ml-anomalies-x", &Value::Null)
+        .call("PUT", "/measures/_alias/.ml-anomalies-x", &Value::Null)
         .assert_error(400, "invalid_alias_name_exception", "");
     server
         .call("PUT", "/.ml-annotations-000001/_alias/x", &Value::Null)

@@ -303,11 +303,11 @@ async fn pages_are_cut_between_times() {
         .map(|n| {
             (
                 n.to_string(),
-                json!({"time": 1_000 + n / 37, "v": n as f64, "k": "x"}),
+                json!({"time": 1_000_000 + n / 37, "v": n as f64, "k": "x"}),
             )
         })
         .collect();
-    documents.extend((0..5_000).map(|n| (format!("l{n}"), json!({"time": 9_999, "v": 1.0}))));
+    documents.extend((0..5_000).map(|n| (format!("l{n}"), json!({"time": 9_999_999, "v": 1.0}))));
     let mut order: Vec<(i64, usize)> = Vec::new();
     for (at, (_, document)) in documents.iter().enumerate() {
         order.push((document["time"].as_i64().unwrap(), at));

@@ -437,6 +437,14 @@ mod tests {
             job_ids: vec![job_id.into()],
         };
         store.insert_calendar(&calendar).await.unwrap();
+        let datafeed = crate::DatafeedRow {
+            datafeed_id: format!("of-{job_id}"),
+            job_id: job_id.into(),
+            config: "{}".into(),
+            started: None,
+            timing_stats: None,
+        };
+        assert!(store.insert_datafeed(&datafeed).await.unwrap());
     }
 
     /// How many rows of the job each table with jobs in it has.

@@ -44,14 +44,16 @@ impl Sample {
         }
     }
 
-    /// The first records, at most `count` of them.
+    /// The first records, at most `count` of them; of a damaged file those before the damage.
     pub fn records(&self, projection: Projection, count: u64) -> io::Result<RecordBatch> {
         let projection = Arc::new(projection);
         let mut batch = projection.batch();
         let mut records = Records::new(self.bytes.clone(), &self.layout, projection, true, false)?;
         while batch.input.records < count {
-            if !matches!(records.next(&mut batch)?, Step::Record | Step::Bad) {
-                break;
+            match records.next(&mut batch) {
+                Ok(Step::Record | Step::Bad) => {}
+                Err(error) if batch.input.records == 0 => return Err(error),
+                Ok(_) | Err(_) => break,
             }
         }
         Ok(batch)
