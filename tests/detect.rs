@@ -143,10 +143,7 @@ fn what_could_be_read_is_analysed_before_an_error() {
     let output = run(&[&file], &[]);
     assert!(!output.status.success());
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        error.contains("cut.csv.gz] is damaged: it ends too early"),
-        "{error}"
-    );
+    assert!(error.contains("cut.csv.gz] is damaged"), "{error}");
     let counted = lines(&output)
         .iter()
         .filter_map(|result| result["event_count"].as_i64())
