@@ -444,7 +444,8 @@ mod tests {
             started: None,
             timing_stats: None,
         };
-        assert!(store.insert_datafeed(&datafeed).await.unwrap());
+        // It stays when its job is cleared.
+        store.insert_datafeed(&datafeed).await.unwrap();
     }
 
     /// How many rows of the job each table with jobs in it has.
@@ -517,7 +518,8 @@ mod tests {
             .await
             .unwrap();
         for (table, rows) in census(&store, "j").await {
-            let stays = ["jobs", "notifications", "calendar_jobs"].contains(&table.as_str());
+            let stays =
+                ["jobs", "notifications", "calendar_jobs", "datafeeds"].contains(&table.as_str());
             assert_eq!(rows, i64::from(stays), "{table}");
         }
         assert_eq!(store.jobs().await.unwrap(), [job("j")]);
