@@ -37,16 +37,16 @@ def memory(pid):
 
 def write(url, documents):
     mappings = {"properties": {"time": {"type": "date"}, "host": {"type": "keyword"}, "value": {"type": "double"}}}
-    ask(url, "PUT", "/metrics", {"mappings": mappings})
+    ask(url, "PUT", "/hosts", {"mappings": mappings})
     begun = time.monotonic()
     for first in range(0, documents, BATCH):
         lines = []
         for n in range(first, min(first + BATCH, documents)):
             document = {"time": START + n * SPAN // documents, "host": f"host-{n % HOSTS}", "value": n * 7919 % 1000 / 10}
             lines += ['{"index":{}}', json.dumps(document)]
-        answer = ask(url, "POST", "/metrics/_bulk", ("\n".join(lines) + "\n").encode())
+        answer = ask(url, "POST", "/hosts/_bulk", ("\n".join(lines) + "\n").encode())
         assert not answer["errors"], answer
-    ask(url, "POST", "/metrics/_refresh")
+    ask(url, "POST", "/hosts/_refresh")
     return time.monotonic() - begun
 
 
@@ -56,7 +56,7 @@ def look_back(url, pid, name, job, datafeed, documents):
         "analysis_config": config,
         "data_description": {"time_field": "time"},
         "analysis_limits": {"model_memory_limit": "512mb"},
-        "datafeed_config": {"indices": ["metrics"], **datafeed},
+        "datafeed_config": {"indices": ["hosts"], **datafeed},
     })
     ask(url, "POST", f"/_ml/anomaly_detectors/{name}/_open")
     begun = time.monotonic()

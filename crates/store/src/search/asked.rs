@@ -1,12 +1,30 @@
 //! Fields that are asked for beside the source.
 
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
+use tantivy::{DocAddress, SegmentOrdinal};
 
 use super::error::{Result, fault};
 use super::values::{FieldValues, Scalar};
 use super::view::View;
 use crate::dates::{DateFormat, Zone};
 use crate::query::{self, Field, FieldType, Schema, values, wildcard};
+
+/// The columns that have been opened for a page of a target's documents.
+#[derive(Default)]
+pub(super) struct Columns(FxHashMap<SegmentOrdinal, FxHashMap<String, FieldValues>>);
+
+impl Columns {
+    fn of(&mut self, view: &View, segment: SegmentOrdinal, path: &str) -> Result<&mut FieldValues> {
+        let opened = self.0.entry(segment).or_default();
+        Ok(match opened.entry(path.to_owned()) {
+            Entry::Occupied(column) => column.into_mut(),
+            Entry::Vacant(place) => place.insert(FieldValues::open(view, segment, path)?),
+        })
+    }
+}
 
 /// A field by its name or a pattern.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,12 +102,13 @@ impl Asked {
         &self,
         view: &View,
         source: &Value,
-        address: tantivy::DocAddress,
+        address: DocAddress,
+        columns: &mut Columns,
         fields: &mut Map<String, Value>,
     ) -> Result<()> {
         for path in self.paths(view) {
             if view.runtime.contains_key(&path) {
-                self.of_column(view, &path, address, fields)?;
+                self.of_column(view, &path, address, columns, fields)?;
                 continue;
             }
             let Some(field) = view.field(&path) else {
@@ -112,11 +131,12 @@ impl Asked {
     pub(super) fn of_columns(
         &self,
         view: &View,
-        address: tantivy::DocAddress,
+        address: DocAddress,
+        columns: &mut Columns,
         fields: &mut Map<String, Value>,
     ) -> Result<()> {
         for path in self.paths(view) {
-            self.of_column(view, &path, address, fields)?;
+            self.of_column(view, &path, address, columns, fields)?;
         }
         Ok(())
     }
@@ -125,11 +145,12 @@ impl Asked {
         &self,
         view: &View,
         path: &str,
-        address: tantivy::DocAddress,
+        address: DocAddress,
+        columns: &mut Columns,
         fields: &mut Map<String, Value>,
     ) -> Result<()> {
         let field = view.field(path);
-        let mut column = FieldValues::open(view, address.segment_ord, path)?;
+        let column = columns.of(view, address.segment_ord, path)?;
         column.hold(address.doc_id)?;
         let mut shown = Vec::new();
         column.each(address.doc_id, &mut |value: Scalar<'_>| {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tantivy::{DocAddress, Score};
 
 use super::Target;
+use super::asked::Columns;
 use super::error::{Result, SearchError};
 use super::request::Search;
 use super::sort::{Bound, Key};
@@ -145,6 +146,22 @@ impl<'s> Top<'s> {
         key.order(first, first_of_limit) == Ordering::Greater
     }
 
+    /// Whether a document whose first sort value is between two can be on the page.
+    pub fn may_take(&self, least: &Datum, most: &Datum) -> bool {
+        let Some(key) = self.search.sort.first() else {
+            return true;
+        };
+        let (first, last) = match key.descending {
+            true => (most, least),
+            false => (least, most),
+        };
+        let is_turned_over = self.after.as_ref().is_some_and(|after| {
+            let after = after.first().and_then(Option::as_ref);
+            key.order(Some(last), after) == Ordering::Less
+        });
+        !is_turned_over && !self.is_beaten_by_first(Some(first))
+    }
+
     pub fn offer(&mut self, candidate: Candidate) {
         if let Some(after) = &self.after
             && orders(&self.search.sort, &candidate.sort, after) != Ordering::Greater
@@ -192,23 +209,42 @@ fn orders(keys: &[Key], a: &[Option<Datum>], b: &[Option<Datum>]) -> Ordering {
     each.fold(Ordering::Equal, Ordering::then)
 }
 
-/// What is told of a document of a target. None: it is no document of that target.
-pub(super) fn told_hit(
+/// What is told of the documents of a page, as each of their targets sorts.
+pub(super) fn told_page(
     search: &Search,
-    target: &Target,
-    bounds: &[Bound],
-    candidate: Candidate,
-) -> Result<Option<Hit>> {
-    match (target, &candidate.place) {
-        (Target::Documents { view, .. }, Place::Document(address)) => {
-            let address = *address;
-            of_document(search, view, bounds, candidate, address).map(Some)
+    targets: &[&Target],
+    bounds: &[Vec<Bound>],
+    page: Vec<Candidate>,
+) -> Result<Vec<Hit>> {
+    let mut columns: Vec<Columns> = targets.iter().map(|_| Columns::default()).collect();
+    let mut told = Vec::with_capacity(page.len());
+    for candidate in page {
+        let at = candidate.target;
+        let Some(((target, bounds), columns)) =
+            targets.get(at).zip(bounds.get(at)).zip(columns.get_mut(at))
+        else {
+            continue;
+        };
+        match (target, &candidate.place) {
+            (Target::Documents { view, .. }, Place::Document(address)) => {
+                let address = *address;
+                told.push(of_document(
+                    search, view, bounds, columns, candidate, address,
+                )?);
+            }
+            (Target::Results { source, schema }, Place::Result { .. }) => {
+                told.push(of_result(
+                    search,
+                    &source.index,
+                    &**schema,
+                    bounds,
+                    candidate,
+                )?);
+            }
+            _ => {}
         }
-        (Target::Results { source, schema }, Place::Result { .. }) => {
-            of_result(search, &source.index, &**schema, bounds, candidate).map(Some)
-        }
-        _ => Ok(None),
     }
+    Ok(told)
 }
 
 /// What is told of a document of an index.
@@ -216,19 +252,20 @@ fn of_document(
     search: &Search,
     view: &View,
     bounds: &[Bound],
+    columns: &mut Columns,
     candidate: Candidate,
     address: DocAddress,
 ) -> Result<Hit> {
     let document = view.reader.document(address)?;
     let mut fields = Map::new();
     for asked in &search.docvalue_fields {
-        asked.of_columns(view, address, &mut fields)?;
+        asked.of_columns(view, address, columns, &mut fields)?;
     }
     let parsed = || serde_json::from_slice::<Value>(&document.source).unwrap_or_default();
     if !search.fields.is_empty() {
         let source = parsed();
         for asked in &search.fields {
-            asked.of_source(view, &source, address, &mut fields)?;
+            asked.of_source(view, &source, address, columns, &mut fields)?;
         }
     }
     let source = match (search.source.hidden, search.source.is_all()) {

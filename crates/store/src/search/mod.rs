@@ -18,6 +18,7 @@ mod steady;
 mod terms;
 mod values;
 mod view;
+mod zones;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,12 +9,13 @@ use tantivy::query::doc_predicate_query::{
     ConstOrVariableSegmentPredicate, DocPredicate, DocPredicateQuery, SegmentDocPredicate,
 };
 use tantivy::query::{AllScorer, EmptyQuery, Query as Boxed};
-use tantivy::{DocAddress, DocId, SegmentOrdinal, SegmentReader};
+use tantivy::{DocAddress, DocId, DocSet, SegmentOrdinal, SegmentReader};
 
 use super::error::Result;
 use super::span::Span;
 use super::values::FieldValues;
 use super::view::View;
+use super::zones::{Near, Zones};
 use crate::index::{Found, Kind};
 use crate::query::{Document, Limit, Query};
 
@@ -164,6 +165,13 @@ impl DocPredicate for Checked {
                 return Ok(ConstOrVariableSegmentPredicate::Const(false));
             }
         };
+        let necessary_condition: Box<dyn DocSet> = match (&span, self.check.path()) {
+            (Some(Span::I64(column, low, high)), Some(path)) => {
+                let zones = Zones::of(&self.view, segment, path, column);
+                Box::new(Near::new(zones, *low, *high))
+            }
+            _ => Box::new(AllScorer::new(reader.max_doc())),
+        };
         Ok(ConstOrVariableSegmentPredicate::Variable {
             predicate: OfSegment {
                 view: self.view.clone(),
@@ -172,7 +180,7 @@ impl DocPredicate for Checked {
                 values,
                 span,
             },
-            necessary_condition: Box::new(AllScorer::new(reader.max_doc())),
+            necessary_condition,
         })
     }
 }

@@ -1,5 +1,8 @@
 //! A search from end to end.
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
 use tantivy::{DocAddress, DocId, SegmentOrdinal, TERMINATED};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -7,13 +10,14 @@ use serde_json::{Map, Value};
 
 use super::aggregations::{At, Tally};
 use super::error::Result;
-use super::hits::{Candidate, Hit, Place, Top, told_hit};
+use super::hits::{Candidate, Hit, Place, Top, told_page};
 use super::matches::Matches;
-use super::request::Search;
+use super::request::{Counted, Search};
 use super::scan::segments;
-use super::sort::Bound;
+use super::sort::{Bound, Key};
 use super::values::{Datum, FieldValues};
 use super::view::View;
+use super::zones::Zones;
 use super::{Target, now};
 use crate::query::{Bounds, Context, Document, Dsl, Query, Schema, values};
 use crate::{Source, Store};
@@ -122,6 +126,12 @@ impl State<'_> {
         };
         let counts_only =
             self.top.is_empty() && self.tally.is_empty() && search.min_score.is_none();
+        // Where nothing is asked of a document but its place in the order, blocks of documents may be left out.
+        let skips = search.counted == Counted::Not
+            && self.tally.is_empty()
+            && after.is_none()
+            && search.min_score.is_none()
+            && search.terminate_after == 0;
         let mut left = match search.terminate_after {
             0 => u64::MAX,
             most => most,
@@ -138,8 +148,24 @@ impl State<'_> {
                 Some(after) => Some(after.of(view, segment)?),
                 None => None,
             };
+            let zones = match skips {
+                true => of_segment.zones(view)?,
+                false => None,
+            };
+            // Where the next block begins.
+            let mut block = 0;
             while docs.doc() != TERMINATED {
                 let doc = docs.doc();
+                if let Some(zones) = &zones
+                    && doc >= block
+                {
+                    let near = zones.next(doc, |zone| of_segment.may_offer(&zone, &self.top));
+                    if near != doc {
+                        docs.seek(near);
+                        continue;
+                    }
+                    block = zones.end(doc);
+                }
                 let score = if matches.scores() { docs.score() } else { 0.0 };
                 docs.advance();
                 if search
@@ -249,16 +275,7 @@ impl State<'_> {
             mut found,
             ..
         } = self;
-        for candidate in top.take_page() {
-            let target = targets
-                .get(candidate.target)
-                .zip(bounds.get(candidate.target));
-            if let Some((target, bounds)) = target {
-                found
-                    .hits
-                    .extend(told_hit(search, target, bounds, candidate)?);
-            }
-        }
+        found.hits = told_page(search, targets, &bounds, top.take_page())?;
         if !tally.is_empty() {
             found.aggregations = Some(tally.answer(targets, search.typed_keys)?);
         }
@@ -310,7 +327,7 @@ pub(super) struct OfSegment<'s> {
     segment: SegmentOrdinal,
     bounds: Vec<Bound>,
     columns: Vec<FieldValues>,
-    seq_nos: std::sync::Arc<dyn tantivy::columnar::ColumnValues<u64>>,
+    seq_nos: Arc<dyn tantivy::columnar::ColumnValues<u64>>,
     values: Vec<Datum>,
 }
 
@@ -339,6 +356,32 @@ impl<'s> OfSegment<'s> {
             seq_nos: view.reader.seq_nos(segment)?,
             values: Vec::new(),
         })
+    }
+
+    /// Where the values are that come first in the order, if that is known.
+    fn zones(&self, view: &View) -> Result<Option<Arc<Zones>>> {
+        let Some(key) = self.search.sort.first() else {
+            return Ok(None);
+        };
+        let zones = match self.columns.first() {
+            Some(FieldValues::I64(column)) => Zones::of(view, self.segment, &key.field, column),
+            _ if key.is_own_order() => match FieldValues::open(view, self.segment, "_seq_no")? {
+                FieldValues::U64(column) => Zones::of(view, self.segment, "_seq_no", &column),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        Ok(zones.is_full.then_some(zones))
+    }
+
+    /// Whether a document whose first value is in a zone can be on the page.
+    fn may_offer(&self, zone: &RangeInclusive<i64>, top: &Top<'_>) -> bool {
+        let is_own = self.search.sort.first().is_some_and(Key::is_own_order);
+        let value = |value: i64| match is_own {
+            true => own_order(self.target, value.cast_unsigned()),
+            false => Datum::I64(value),
+        };
+        top.may_take(&value(*zone.start()), &value(*zone.end()))
     }
 
     pub fn offer(&mut self, doc: DocId, score: f32, top: &mut Top<'_>) -> Result<()> {

@@ -3,26 +3,22 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
-use tantivy::columnar::{Cardinality, ColumnValues};
-use tantivy::index::SegmentId;
+use tantivy::columnar::ColumnValues;
 use tantivy::{DocAddress, DocId, SegmentOrdinal, TERMINATED};
 
 use super::error::{Result, illegal};
 use super::matches::{Docs, Matches};
 use super::values::{FieldValues, Scalar};
 use super::view::View;
+use super::zones::Zones;
 use super::{Target, now};
 use crate::index::{Kind, Values};
 use crate::query::Dsl;
 
 /// Documents of a segment that are held and sorted at a time.
 const MOST_HELD: usize = 1 << 19;
-/// Columns that are known to ascend or not.
-const MOST_KNOWN: usize = 4_096;
 
 /// What there is in a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -175,33 +171,6 @@ impl Time {
         self.column.first(doc).map(|time| self.millis(time))
     }
 
-    /// Whether every document has one time, none earlier than that of the document before.
-    fn ascends(&self, id: SegmentId, field: &str) -> bool {
-        static KNOWN: LazyLock<Mutex<FxHashMap<(SegmentId, String), bool>>> =
-            LazyLock::new(Mutex::default);
-        if self.column.get_cardinality() != Cardinality::Full {
-            return false;
-        }
-        let key = (id, field.to_owned());
-        if let Some(ascends) = KNOWN.lock().get(&key) {
-            return *ascends;
-        }
-        let values = &self.column.values;
-        let mut before = i64::MIN;
-        let ascends = (0..values.num_vals()).all(|row| {
-            let time = values.get_val(row);
-            let is_later = time >= before;
-            before = time;
-            is_later
-        });
-        let mut known = KNOWN.lock();
-        if known.len() >= MOST_KNOWN {
-            known.clear();
-        }
-        known.insert(key, ascends);
-        ascends
-    }
-
     /// The first document that isn't before a time, of a column that ascends.
     fn find(&self, time: i64) -> DocId {
         let values = &self.column.values;
@@ -235,8 +204,8 @@ struct Cursor {
 enum Order {
     /// They stand in the order of their times already.
     Ascending { docs: Docs, end: DocId },
-    /// What is left of the window to be read and sorted.
-    Sorted(Range<i64>),
+    /// What is left of the window is to be read and sorted.
+    Sorted { zones: Arc<Zones>, left: Range<i64> },
 }
 
 impl Cursor {
@@ -259,15 +228,18 @@ impl Cursor {
         if window.is_empty() {
             return Ok(None);
         }
-        let id = view.reader.searcher.segment_reader(segment).segment_id();
-        let order = match time.ascends(id, what.time_field) {
+        let zones = Zones::of(view, segment, what.time_field, &time.column);
+        let order = match zones.ascends {
             true => {
                 let mut docs = matches.of(view, segment)?;
                 docs.seek(time.find(window.start));
                 let end = time.find(window.end);
                 Order::Ascending { docs, end }
             }
-            false => Order::Sorted(window),
+            false => Order::Sorted {
+                zones,
+                left: window,
+            },
         };
         let fields: Result<Vec<FieldValues>> = what
             .fields
@@ -301,10 +273,10 @@ impl Cursor {
                     docs.advance();
                 }
             }
-            Order::Sorted(window) => {
-                let left = window.clone();
-                let left = self.collect(left)?;
-                self.order = Order::Sorted(left);
+            Order::Sorted { zones, left } => {
+                let (zones, left) = (Arc::clone(zones), left.clone());
+                let left = self.collect(&zones, left)?;
+                self.order = Order::Sorted { zones, left };
             }
         }
         self.next.sort_unstable_by(|a, b| b.cmp(a));
@@ -312,7 +284,7 @@ impl Cursor {
     }
 
     /// Collects the first documents of a window, and says what is left of it.
-    fn collect(&mut self, window: Range<i64>) -> Result<Range<i64>> {
+    fn collect(&mut self, zones: &Zones, window: Range<i64>) -> Result<Range<i64>> {
         let done = window.end..window.end;
         if window.is_empty() {
             return Ok(done);
@@ -320,8 +292,21 @@ impl Cursor {
         // What isn't before this is left for the next time.
         let mut end = window.end;
         let mut docs = self.matches.of(&self.view, self.segment)?;
+        // Where the next block begins.
+        let mut block = 0;
         while docs.doc() != TERMINATED {
             let doc = docs.doc();
+            if doc >= block {
+                let near = zones.next(doc, |zone| {
+                    self.time.millis(*zone.start()) < end
+                        && window.start <= self.time.millis(*zone.end())
+                });
+                if near != doc {
+                    docs.seek(near);
+                    continue;
+                }
+                block = zones.end(doc);
+            }
             if let Some(time) = self.time.first(doc)
                 && window.start <= time
                 && time < end
@@ -389,7 +374,7 @@ impl Rows {
             cursor.fill()?;
             let is_done = match &cursor.order {
                 Order::Ascending { docs, end } => docs.doc() >= *end,
-                Order::Sorted(window) => window.is_empty(),
+                Order::Sorted { left, .. } => left.is_empty(),
             };
             if is_done {
                 break;

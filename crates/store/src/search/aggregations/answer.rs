@@ -343,16 +343,7 @@ impl Teller<'_> {
             Some((top, count)) => (top.take_page(), *count),
             None => (Vec::new(), 0),
         };
-        let mut told = Vec::new();
-        for candidate in page {
-            let target = self
-                .targets
-                .get(candidate.target)
-                .zip(bounds.get(candidate.target));
-            if let Some((target, bounds)) = target {
-                told.extend(hits::told_hit(search, target, bounds, candidate)?);
-            }
-        }
+        let told = hits::told_page(search, self.targets, bounds, page)?;
         let best = told.iter().filter_map(|hit| hit.score).reduce(f32::max);
         let hits = json!({
             "total": {"value": count, "relation": "eq"}, "max_score": best,
