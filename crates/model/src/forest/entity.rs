@@ -144,16 +144,16 @@ impl Entity {
             .map(|(finding, _)| finding)
     }
 
-    /// Same, and learns them if `learns`.
+    /// Same, and learns them if `said` wants to: it may change what was found before.
     pub fn observe(
         &mut self,
         rule: &Rule<'_>,
         values: &[Option<f64>],
-        learns: bool,
+        mut said: impl FnMut(&mut Finding) -> bool,
         scratch: &mut Scratch,
     ) -> Option<Finding> {
-        let (finding, judged) = self.judge(rule, values, scratch)?;
-        if learns {
+        let (mut finding, judged) = self.judge(rule, values, scratch)?;
+        if said(&mut finding) {
             self.learn(rule.config, &finding, judged, scratch);
         }
         Some(finding)
