@@ -121,6 +121,9 @@ impl JobUpdate {
             model_prune_window => new.analysis_config.model_prune_window,
         }
         new.check()?;
+        if changed.contains(&"custom_settings") {
+            new.check_play()?;
+        }
         changed.sort_unstable();
         Ok((new, changed))
     }

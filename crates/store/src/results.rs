@@ -1,6 +1,7 @@
 //! Results: writing a bucket as a whole, and reading pages of what was found
 
 mod categories;
+mod in_time;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -13,6 +14,7 @@ use crate::notes::{AnnotationRow, save_annotation};
 use crate::rescore::{Rescoring, rescore};
 
 pub use categories::CategoryQuery;
+pub use in_time::{Place, Stretch};
 
 /// What a result is about. The numbers are stored: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
