@@ -220,8 +220,9 @@ def test_apps_and_freshness(play):
     name = f"apps/{APP}/crashRateMetricSet"
     crashes = play.vitals().crashrate().get(name=name).execute()
     assert crashes["name"] == name
+    # The last hour has not ended.
     [freshness] = crashes["freshnessInfo"]["freshnesses"]
-    assert freshness == {"aggregationPeriod": "HOURLY", "latestEndTime": hour(HOURS)}
+    assert freshness == {"aggregationPeriod": "HOURLY", "latestEndTime": hour(HOURS - 1)}
     error = refused(play.vitals().anrrate().get(name=f"apps/{APP}/anrRateMetricSet"))
     assert error.status_code == 404
 

@@ -11,6 +11,7 @@ mod request;
 mod values;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +19,7 @@ use axum::routing::any;
 use serde_json::Value;
 use tidewatch_jobs::play::METRIC_SETS;
 
-use crate::{ApiState, escape};
+use crate::{ApiState, body, escape};
 use error::{PlayError, Result};
 use request::{Look, Params};
 
@@ -31,7 +32,9 @@ pub fn routes() -> Router<ApiState> {
         .route("/v1beta1/apps/{*rest}", any(answer))
 }
 
-async fn answer(State(state): State<ApiState>, method: Method, uri: Uri) -> Response {
+async fn answer(State(state): State<ApiState>, method: Method, uri: Uri, unread: Body) -> Response {
+    // No method needs it, but a client that still sends it would find its connection closed.
+    let _ = body::read(unread).await;
     let mut look = Look::default();
     match found(&state, &method, &uri, &mut look).await {
         Ok(value) => look.response(value),

@@ -115,8 +115,8 @@ pub const METRIC_SETS: [MetricSet; 10] = [
 ];
 
 const LONGEST_APP: usize = 255;
-/// Where Elasticsearch's own views begin to call an anomaly more than a warning.
-const MIN_SCORE: f64 = 25.0;
+/// From here on Elasticsearch's own views call an anomaly major.
+const MIN_SCORE: f64 = 50.0;
 
 /// Which of a job's anomalies are shown, and as what.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

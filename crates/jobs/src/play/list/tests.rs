@@ -24,7 +24,8 @@ async fn jobs(directory: &std::path::Path, span: i64, worse: &str) -> Jobs {
         },
         "data_description": {},
         "custom_settings": {"play": {
-            "app": "com.x", "metric_set": "crashRateMetricSet", "metric": "crashRate", "worse": worse
+            "app": "com.x", "metric_set": "crashRateMetricSet", "metric": "crashRate", "worse": worse,
+            "min_score": 25
         }}
     });
     let body = serde_json::from_value::<NewJob>(body).expect("readable");
