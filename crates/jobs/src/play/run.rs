@@ -5,7 +5,7 @@ use super::read::Results;
 use crate::error::Result;
 
 /// Points that are looked at together at first, and at most.
-const FEW: i64 = 2;
+const FEW: i64 = 1;
 const MANY: i64 = 64;
 
 /// A run that can't be continued on either side. Its points' times are epoch milliseconds.

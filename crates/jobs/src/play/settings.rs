@@ -242,9 +242,8 @@ impl Job {
     }
 
     fn read_play(&self) -> Option<serde_json::Result<Play>> {
-        Some(Play::deserialize(
-            self.custom_settings.as_ref()?.get("play")?,
-        ))
+        let told = self.custom_settings.as_ref()?.get("play")?;
+        (!told.is_null()).then(|| Play::deserialize(told))
     }
 
     /// Refuses settings of a new job, or settings that are new, which can't be followed.
@@ -343,6 +342,8 @@ mod tests {
             );
             assert!(error.reason.contains(told), "{}", error.reason);
         }
+        let job = build(json!([{"function": "count"}]), Value::Null).expect("says nothing");
+        assert_eq!(job.play(), None);
         let error =
             build(json!([{"function": "count"}]), json!("com.example")).expect_err("no object");
         assert!(
