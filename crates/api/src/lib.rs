@@ -112,7 +112,6 @@ pub fn router(state: ApiState) -> Router {
     let routes = Router::new()
         .route("/", get(cluster::root))
         .route("/healthz", get(cluster::healthz))
-        .route("/metrics", get(metrics::metrics))
         .route("/_cluster/health", get(cluster::health))
         .route("/_cluster/health/{index}", get(cluster::health))
         .route("/_license", get(cluster::license))
