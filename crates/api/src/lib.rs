@@ -33,6 +33,7 @@ mod near;
 mod nodes;
 mod overall;
 mod params;
+mod play;
 mod query;
 mod results;
 mod retention;
@@ -191,8 +192,11 @@ pub fn router(state: ApiState) -> Router {
         // Bodies have their own limits; an upload has none.
         .layer(DefaultBodyLimit::disable())
         .layer(RequestDecompressionLayer::new().gzip(true))
-        .with_state(state);
+        .with_state(state.clone());
+    // Dialects with other conventions than Elasticsearch's.
     Router::new()
+        .merge(play::routes())
+        .with_state(state)
         .fallback_service(routes)
         .layer(middleware::from_fn(answer::sign))
 }
