@@ -145,7 +145,7 @@ impl ForestConfig {
         }
         for near in &self.ignore_near_expected {
             let all = [near.above, near.below, near.above_ratio, near.below_ratio];
-            if let Some(value) = all.iter().find(|value| !(**value >= 0.0)) {
+            if let Some(value) = all.iter().find(|value| **value < 0.0) {
                 refuse!(
                     "random_cut_forest.ignore_near_expected must not be negative. Value = {value}"
                 );

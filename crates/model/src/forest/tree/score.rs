@@ -62,7 +62,7 @@ impl Tree {
         points: &Points,
         query: &[f32],
         scratch: &mut Scratch,
-        shares: &mut Vec<[f64; 2]>,
+        shares: &mut [[f64; 2]],
         scaled: f64,
     ) {
         let Some((leaf, mass)) = self.seek(query, &mut scratch.path) else {
