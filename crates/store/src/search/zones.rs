@@ -37,6 +37,9 @@ impl Value for u64 {
     }
 }
 
+/// By segment and field.
+type Known = FxHashMap<(SegmentId, String), Arc<Zones>>;
+
 /// What a column holds, block by block.
 pub(super) struct Zones {
     max_doc: DocId,
@@ -51,8 +54,7 @@ pub(super) struct Zones {
 impl Zones {
     /// Of a column of a segment, which is read through once.
     pub fn of<T: Value>(view: &View, segment: u32, field: &str, column: &Values<T>) -> Arc<Self> {
-        static KNOWN: LazyLock<Mutex<FxHashMap<(SegmentId, String), Arc<Zones>>>> =
-            LazyLock::new(Mutex::default);
+        static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
         let reader = view.reader.searcher.segment_reader(segment);
         let key = (reader.segment_id(), field.to_owned());
         if let Some(zones) = KNOWN.lock().get(&key) {
