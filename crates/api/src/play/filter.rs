@@ -159,7 +159,10 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::play::fields::Mask;
 
     fn at(text: &str) -> Option<i64> {
         let time = DateTime::parse_from_rfc3339(text).expect("a time");
@@ -253,5 +256,12 @@ mod tests {
             );
         }
         assert!(Active::parse(&"(".repeat(LONGEST + 1)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(text in r#"[aé"(),/* \\:-]{0,20}|(activeBetween|\(|UNBOUNDED|"2021-|,| |\)|.){0,9}"#) {
+            let _ = (Active::parse(&text), Mask::parse(&text));
+        }
     }
 }
