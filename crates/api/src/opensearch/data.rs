@@ -132,7 +132,12 @@ fn check_categories(data: &Data, detector: &Detector) -> std::result::Result<(),
             .uses(field)
             .map_err(|error| Issue::refused("indices", error))?;
         let mut kinds = uses.iter().filter_map(|(_, found)| *found).peekable();
-        let refused = |message| Err(Issue::refused("category_field", ApiError::illegal_argument(message)));
+        let refused = |message| {
+            Err(Issue::refused(
+                "category_field",
+                ApiError::illegal_argument(message),
+            ))
+        };
         if kinds.peek().is_none() && !uses.is_empty() {
             return refused(format!(
                 "Can't find the categorical field {field} in index [{}]",
@@ -140,7 +145,9 @@ fn check_categories(data: &Data, detector: &Detector) -> std::result::Result<(),
             ));
         }
         if kinds.any(|kind| kind != Use::Category) {
-            return refused(format!("Categorical field {field} must be of type keyword or ip."));
+            return refused(format!(
+                "Categorical field {field} must be of type keyword or ip."
+            ));
         }
     }
     Ok(())
@@ -193,9 +200,13 @@ fn has_value(answer: &Value) -> bool {
     }
     match answer.get("values") {
         Some(Value::Object(values)) => values.values().next().is_some_and(Value::is_number),
-        Some(Value::Array(values)) => values.first().is_some_and(|value| value["value"].is_number()),
-        _ => answer
-            .as_object()
-            .is_some_and(|within| within.values().any(|value| value.is_object() && has_value(value))),
+        Some(Value::Array(values)) => values
+            .first()
+            .is_some_and(|value| value["value"].is_number()),
+        _ => answer.as_object().is_some_and(|within| {
+            within
+                .values()
+                .any(|value| value.is_object() && has_value(value))
+        }),
     }
 }

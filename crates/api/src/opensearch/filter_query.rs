@@ -188,7 +188,9 @@ mod tests {
             let told = told(&given);
             assert_eq!(super::told(&told), told);
             let query = Dsl::new(told.clone()).expect("a query");
-            query.read(&Context::new(&schema)).unwrap_or_else(|error| panic!("{told}: {error:?}"));
+            query
+                .read(&Context::new(&schema))
+                .unwrap_or_else(|error| panic!("{told}: {error:?}"));
         }
     }
 }

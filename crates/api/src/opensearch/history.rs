@@ -145,7 +145,10 @@ pub async fn stop(state: &ApiState, detector_id: &str, dialect: Dialect) -> Resu
 
 /// How much of what a forest needs before it judges a job has seen, 0 to 1.
 pub fn init_progress(state: &ApiState, job_id: &str) -> f64 {
-    let seen = state.jobs.counts(job_id).map_or(0, |counts| counts.bucket_count);
+    let seen = state
+        .jobs
+        .counts(job_id)
+        .map_or(0, |counts| counts.bucket_count);
     let needed = u64::try_from(super::read::LEARNT).unwrap_or(1);
     seen.min(needed) as f64 / needed as f64
 }
@@ -171,9 +174,13 @@ pub fn told(state: &ApiState, task: &Task, dialect: Dialect, to_dashboards: bool
     let run = &task.run;
     let task_state = state_of(state, task);
     let latest = state.jobs.counts(task.id());
-    let latest = latest.ok().and_then(|counts| counts.latest_record_timestamp);
+    let latest = latest
+        .ok()
+        .and_then(|counts| counts.latest_record_timestamp);
     let whole = (run.end_time - run.start_time).max(1);
-    let done = latest.map_or(0, |latest| latest + run.detector.interval() - run.start_time);
+    let done = latest.map_or(0, |latest| {
+        latest + run.detector.interval() - run.start_time
+    });
     let progress = match task_state {
         "FINISHED" => 1.0,
         _ => (done as f64 / whole as f64).clamp(0.0, 1.0),

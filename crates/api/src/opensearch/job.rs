@@ -24,7 +24,11 @@ const ANY: f64 = f64::MAX;
 
 /// The job of a detector, with its datafeed. `query`: what its data is asked; `own`: what is kept in the job's
 /// settings, with its name.
-pub fn new_job(detector: &Detector, query: &Value, own: (&str, Value)) -> Result<NewJob<NewDatafeed>> {
+pub fn new_job(
+    detector: &Detector,
+    query: &Value,
+    own: (&str, Value),
+) -> Result<NewJob<NewDatafeed>> {
     let mut job = json!({
         "description": detector.description,
         "analysis_config": analysis(detector),
@@ -161,7 +165,10 @@ fn forest(detector: &Detector) -> Value {
         .enabled()
         .map(|feature| near_expected(detector, feature))
         .collect();
-    if near.iter().any(|near| near.as_object().is_some_and(|near| !near.is_empty())) {
+    if near
+        .iter()
+        .any(|near| near.as_object().is_some_and(|near| !near.is_empty()))
+    {
         options["ignore_near_expected"] = near.into();
     }
     if let Some(imputation) = &detector.imputation_option {

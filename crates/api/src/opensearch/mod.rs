@@ -7,17 +7,28 @@ mod data;
 mod detector;
 mod detectors;
 mod dialect;
+mod fields;
 mod filter_query;
+mod history;
 mod issue;
 mod job;
+mod preview;
+mod profile;
 mod read;
+mod real_time;
+mod removal;
+mod result;
+mod results;
+mod run;
 mod search;
+mod stats;
 mod stored;
+mod validate;
 
 use axum::Router;
 use axum::extract::Extension;
 use axum::http::Uri;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde_json::{Map, Value};
 
 use crate::error::Result;
@@ -44,6 +55,55 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
             &at("/_search"),
             get(search::detectors).post(search::detectors),
         )
+        .route(
+            &at("/tasks/_search"),
+            get(search::tasks).post(search::tasks),
+        )
+        .route(&at("/_validate"), post(validate::detector))
+        .route(&at("/_validate/{types}"), post(validate::validate))
+        .route(
+            &at("/results/_search"),
+            get(results::search).post(results::search),
+        )
+        .route(&at("/results"), delete(removal::delete))
+        // As the first versions had it.
+        .route(
+            &format!("{root}/results/_search"),
+            get(results::search).post(results::search),
+        )
+        .route(
+            &at("/results/_search/{names}"),
+            get(results::search_own).post(results::search_own),
+        )
+        .route(
+            &at("/{detector_id}/results/_topAnomalies"),
+            get(results::top).post(results::top),
+        )
+        .route(&at("/_preview"), post(preview::preview))
+        .route(&at("/{detector_id}/_preview"), post(preview::preview_by_id))
+        .route(
+            &at("/{detector_id}/_profile"),
+            get(profile::profile).post(profile::profile),
+        )
+        .route(
+            &at("/{detector_id}/_profile/"),
+            get(profile::profile).post(profile::profile),
+        )
+        .route(
+            &at("/{detector_id}/_profile/{types}"),
+            get(profile::typed).post(profile::typed),
+        )
+        .route(&format!("{root}/stats"), get(stats::all))
+        .route(&format!("{root}/stats/"), get(stats::all))
+        .route(&format!("{root}/stats/{{stat}}"), get(stats::some))
+        .route(&format!("{root}/{{node}}/stats"), get(stats::of_node))
+        .route(&format!("{root}/{{node}}/stats/"), get(stats::of_node))
+        .route(
+            &format!("{root}/{{node}}/stats/{{stat}}"),
+            get(stats::some_of_node),
+        )
+        .route(&at("/{detector_id}/_start"), post(run::start))
+        .route(&at("/{detector_id}/_stop"), post(run::stop))
         .route(&at("/count"), get(count::count))
         .route(&at("/match"), get(count::matching))
         .layer(Extension(dialect))
@@ -51,8 +111,13 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
 
 /// A fresh id: of 20 letters and digits, as OpenSearch's are, but in lower case, so that it can be a job's.
 fn id() -> String {
+    digits(uuid::Uuid::new_v4().as_u128())
+}
+
+/// The last 20 digits of a number whose base is 36.
+fn digits(number: u128) -> String {
     const DIGITS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    let mut left = uuid::Uuid::new_v4().as_u128();
+    let mut left = number;
     let mut id = String::with_capacity(20);
     for _ in 0..20 {
         let digit = usize::try_from(left % 36).unwrap_or_default();

@@ -145,7 +145,8 @@ impl Sent {
         let shingle = body.whole("shingle_size")?;
         let shingle_size = shingle.or(seasonality.map(|season| season / 2));
         let shingle_size = shingle_size.unwrap_or(SHINGLE);
-        let interval = body.period("detection_interval")?;
+        let interval = body.period("detection_interval")?.or(default_interval);
+        let has_interval = interval.is_some();
         let detector_type = match category_field {
             None => "SINGLE_ENTITY",
             Some(_) => "MULTI_ENTITY",
@@ -173,14 +174,12 @@ impl Sent {
             imputation_option: body.as_type("imputation_option")?,
             suggested_seasonality: seasonality,
             frequency: body.period("frequency")?,
-            detection_interval: interval
-                .or(default_interval)
-                .ok_or_else(|| Issue::new("detection_interval", "Detection interval should be set"))?,
+            detection_interval: interval.unwrap_or(Period::minutes(1)),
             detector_type: detector_type.to_owned(),
             rules: body.as_type("rules")?.unwrap_or_default(),
         };
         let mut sent = Self { detector, query };
-        sent.check(dialect)?;
+        sent.check(dialect, has_interval)?;
         let has_rules = body.given("rules").is_some();
         if !has_rules && !dialect.is_legacy() {
             sent.detector.rules = default_rules(&sent.detector);
@@ -189,7 +188,7 @@ impl Sent {
     }
 
     /// What can be said without looking at any data, in the order in which OpenSearch says it.
-    fn check(&self, dialect: Dialect) -> Read<()> {
+    fn check(&self, dialect: Dialect, has_interval: bool) -> Read<()> {
         let detector = &self.detector;
         let issue = |field, message: String| Err(Issue::new(field, message));
         if detector.name.trim().is_empty() {
@@ -209,7 +208,8 @@ impl Sent {
             return issue("recency_emphasis", message.to_owned());
         }
         if detector.description.chars().count() > DESCRIPTION {
-            let message = format!("Description length is too long. Max length is {DESCRIPTION} characters.");
+            let message =
+                format!("Description length is too long. Max length is {DESCRIPTION} characters.");
             return issue("description", message);
         }
         if !(1..=HISTORY).contains(&detector.history) {
@@ -220,6 +220,10 @@ impl Sent {
         if detector.window_delay.interval() < 0 {
             let message = "Window delay interval must be a positive integer";
             return issue("window_delay", message.to_owned());
+        }
+        if !has_interval {
+            let message = "Detection interval should be set";
+            return issue("detection_interval", message.to_owned());
         }
         if detector.interval() <= 0 {
             let message = "Detection interval must be a positive integer";
@@ -268,7 +272,10 @@ pub fn check_features(detector: &Detector, dialect: Dialect) -> Read<()> {
     }
     let repeated = repeated(features.iter().map(|feature| feature.feature_name.as_str()));
     if !repeated.is_empty() {
-        return refuse(format!("There are duplicate feature names: {}", repeated.join(", ")));
+        return refuse(format!(
+            "There are duplicate feature names: {}",
+            repeated.join(", ")
+        ));
     }
     let repeated = self::repeated(features.iter().map(Feature::aggregation));
     if !repeated.is_empty() {
@@ -342,7 +349,10 @@ fn feature(body: &Body<'_>) -> Read<Feature> {
 }
 
 fn check_shingle(detector: &Detector, dialect: Dialect) -> Read<()> {
-    let (size, most) = (detector.shingle_size, if dialect.is_legacy() { 60 } else { 128 });
+    let (size, most) = (
+        detector.shingle_size,
+        if dialect.is_legacy() { 60 } else { 128 },
+    );
     if !(1..=most).contains(&size) {
         let message = match dialect.is_legacy() {
             true => "Shingle size must be a positive integer".to_owned(),
@@ -431,7 +441,10 @@ fn check_frequency(detector: &Detector) -> Read<()> {
 }
 
 fn check_rules(detector: &Detector) -> Read<()> {
-    let conditions = detector.rules.iter().flat_map(|rule: &Rule| &rule.conditions);
+    let conditions = detector
+        .rules
+        .iter()
+        .flat_map(|rule: &Rule| &rule.conditions);
     for condition in conditions {
         let name = &condition.feature_name;
         let feature = |why: &str| {

@@ -26,9 +26,8 @@ pub fn is_running(state: &ApiState, kept: &Kept) -> bool {
 /// Whether a job is open or has a datafeed that runs.
 pub fn works(state: &ApiState, job_id: &str) -> bool {
     let standing = state.jobs.standing(job_id);
-    let is_open = standing.is_ok_and(|standing| {
-        matches!(standing.state, JobState::Opening | JobState::Opened)
-    });
+    let is_open = standing
+        .is_ok_and(|standing| matches!(standing.state, JobState::Opening | JobState::Opened));
     let feed = state.feeds.of_job(job_id);
     is_open || feed.is_some_and(|feed| state.feeds.status(&feed).state != DatafeedState::Stopped)
 }
@@ -60,7 +59,13 @@ pub async fn start(state: &ApiState, id: &str, dialect: Dialect) -> Result<RealT
     let interval = detector.interval().max(1);
     let past = detector.history.saturating_mul(interval);
     let start = (now - detector.window_delay.as_millis()).saturating_sub(past);
-    run(state, &kept.job.job_id, start - start.rem_euclid(interval), None).await?;
+    run(
+        state,
+        &kept.job.job_id,
+        start - start.rem_euclid(interval),
+        None,
+    )
+    .await?;
     let before = kept.stored.real_time.as_ref();
     let real_time = RealTime {
         task_id: self::id(),

@@ -35,7 +35,10 @@ fn range(body: &Map<String, Value>) -> Result<Option<(i64, i64)>> {
             ))
         })
     };
-    Ok(Some((time("start_time", "start")?, time("end_time", "end")?)))
+    Ok(Some((
+        time("start_time", "start")?,
+        time("end_time", "end")?,
+    )))
 }
 
 pub async fn start(
@@ -64,7 +67,13 @@ pub async fn stop(
     uri: Uri,
 ) -> Result<Response> {
     let told = match Query::of(&uri)?.flag("historical")? {
-        true => placed(&history::stop(&state, &id, dialect).await?, 0, 0, 0, dialect),
+        true => placed(
+            &history::stop(&state, &id, dialect).await?,
+            0,
+            0,
+            0,
+            dialect,
+        ),
         false => {
             real_time::stop(&state, &id, dialect).await?;
             placed(&id, 0, 0, 0, dialect)
