@@ -86,7 +86,8 @@ impl ForestConfig {
     pub fn window(&self) -> usize {
         let sample = usize::from(self.sample_size);
         let lasting = 4.0 / self.decay().max(1e-9);
-        (lasting.min(1e9) as usize).clamp(4 * sample.max(64), LONGEST_WINDOW)
+        let least = 4 * sample.max(64);
+        (lasting.min(1e9) as usize).clamp(least, LONGEST_WINDOW)
     }
 
     /// Whether forests that grew under the other settings can go on under these.
