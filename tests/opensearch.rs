@@ -804,6 +804,26 @@ fn the_past_is_analysed_as_a_task_and_its_anomaly_found() {
         index.starts_with(".opendistro-anomaly-results-history-"),
         "{index}"
     );
+    // The indices that they are said to be in can be searched as such.
+    for index in [
+        index,
+        ".opendistro-anomaly-results*",
+        ".searchguard-ad-results-history-2024.01.01-1",
+    ] {
+        let found = server.ok("POST", &format!("/{index}/_search"), &anomalies);
+        assert_eq!(
+            found["hits"]["hits"][0]["_source"]["data_start_time"], at,
+            "{index}"
+        );
+    }
+    let found = server.ok(
+        "GET",
+        "/.opendistro-anomaly-detectors/_search",
+        &Value::Null,
+    );
+    assert_eq!(found["hits"]["hits"][0]["_id"], *detector_id);
+    let found = server.ok("GET", "/.searchguard-ad-state/_search", &Value::Null);
+    assert_eq!(found["hits"]["hits"][0]["_id"], task["task_id"]);
     // Every other client sees it too.
     let records = server.ok(
         "GET",

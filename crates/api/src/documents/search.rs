@@ -275,6 +275,7 @@ pub async fn found(
         None => None,
     };
     let (targets, indices) = match &point {
+        None if let Some(targets) = opensearch(state, expression)? => (targets, Vec::new()),
         None => {
             let reading = asked.named.clone().reading()?;
             let meant = state.jobs.meant(expression.unwrap_or(ALL), reading).await?;
@@ -310,6 +311,14 @@ pub async fn found(
     let id = point.map(|point| ("pit_id", point.id));
     let total = search.counted.told(found.total);
     Ok(told(started, id, targets.len(), &found, total))
+}
+
+/// What an expression means where it names what is no index of Elasticsearch's.
+fn opensearch(state: &ApiState, expression: Option<&str>) -> Result<Option<Vec<Target>>> {
+    match expression {
+        Some(expression) => crate::opensearch::targets(state, expression),
+        None => Ok(None),
+    }
 }
 
 /// The answer to a search of targets that are no indices. `tell`: what goes over what was asked for; `each`: what is put

@@ -46,6 +46,14 @@ impl Dialect {
         }
     }
 
+    /// What the indices begin with that results are said to be in.
+    pub fn results_index(self) -> &'static str {
+        match self {
+            Self::SearchGuard => ".searchguard-ad-results",
+            _ => ".opendistro-anomaly-results",
+        }
+    }
+
     /// What a result index of a detector's own begins with. None: there are none.
     pub fn result_index_prefix(self) -> Option<&'static str> {
         match self {

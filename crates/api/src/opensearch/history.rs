@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidewatch_jobs::State as JobState;
 use tidewatch_jobs::config::Job;
+use tidewatch_model::counts::DataCounts;
 
 use super::detector::Detector;
 use super::dialect::{Dialect, status};
@@ -143,13 +144,17 @@ pub async fn stop(state: &ApiState, detector_id: &str, dialect: Dialect) -> Resu
     Ok(task.job.job_id)
 }
 
+/// What a job has counted.
+fn counts(state: &ApiState, job_id: &str) -> DataCounts {
+    let stats = state.jobs.stats(job_id, true).ok();
+    let stats = stats.and_then(|mut stats| stats.pop());
+    stats.map_or_else(DataCounts::default, |stats| stats.data_counts.counts)
+}
+
 /// How much of what a forest needs before it judges a job has seen, 0 to 1.
 pub fn init_progress(state: &ApiState, job_id: &str) -> f64 {
-    let seen = state
-        .jobs
-        .counts(job_id)
-        .map_or(0, |counts| counts.bucket_count);
     let needed = u64::try_from(super::read::LEARNT).unwrap_or(1);
+    let seen = counts(state, job_id).bucket_count;
     seen.min(needed) as f64 / needed as f64
 }
 
@@ -173,10 +178,7 @@ pub fn state_of(state: &ApiState, task: &Task) -> &'static str {
 pub fn told(state: &ApiState, task: &Task, dialect: Dialect, to_dashboards: bool) -> Value {
     let run = &task.run;
     let task_state = state_of(state, task);
-    let latest = state.jobs.counts(task.id());
-    let latest = latest
-        .ok()
-        .and_then(|counts| counts.latest_record_timestamp);
+    let latest = counts(state, task.id()).latest_record_timestamp;
     let whole = (run.end_time - run.start_time).max(1);
     let done = latest.map_or(0, |latest| {
         latest + run.detector.interval() - run.start_time

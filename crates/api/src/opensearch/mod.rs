@@ -10,6 +10,7 @@ mod dialect;
 mod fields;
 mod filter_query;
 mod history;
+mod indices;
 mod issue;
 mod job;
 mod preview;
@@ -30,6 +31,8 @@ use axum::extract::Extension;
 use axum::http::Uri;
 use axum::routing::{delete, get, post};
 use serde_json::{Map, Value};
+
+pub use indices::targets;
 
 use crate::error::Result;
 use crate::{ApiState, body, escape};

@@ -32,17 +32,14 @@ const MOST: i64 = 1_000;
 
 /// The name of the index that the results of detectors are in which name none.
 fn index_of_today(state: &ApiState, dialect: Dialect) -> String {
-    let start = match dialect {
-        Dialect::SearchGuard => ".searchguard-ad-results",
-        _ => ".opendistro-anomaly-results",
-    };
+    let start = dialect.results_index();
     let today = DateTime::from_timestamp_millis(state.jobs.now()).unwrap_or_default();
     format!("{start}-history-{}-1", today.format("%Y.%m.%d"))
 }
 
 /// The results that are said to be in each index. `wanted`: whether an index of a detector's own is meant (None: the one
 /// of all others).
-fn targets(
+pub fn targets(
     state: &ApiState,
     dialect: Dialect,
     wanted: impl Fn(Option<&str>) -> bool,

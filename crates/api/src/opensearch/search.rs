@@ -32,10 +32,72 @@ impl Made for AsTheyAre {
 }
 
 /// Documents with their versions and the numbers of their writes.
-struct Given {
+pub struct Given {
     index: &'static str,
     fields: Fields,
     documents: Vec<(Found, u64, u64)>,
+}
+
+impl Given {
+    /// All detectors.
+    pub fn detectors(state: &ApiState, dialect: Dialect, to_dashboards: bool) -> Result<Self> {
+        let of = |kept: stored::Kept| {
+            let stored = kept.stored;
+            let found = Found {
+                source: stored.detector.told(dialect, to_dashboards),
+                id: stored.id,
+            };
+            (found, stored.version, stored.seq_no)
+        };
+        Ok(Self {
+            index: dialect.detectors_index(),
+            fields: OF_DETECTORS,
+            documents: stored::all(state)?.into_iter().map(of).collect(),
+        })
+    }
+
+    /// The last run of each detector in real time, and all runs over the past.
+    pub fn tasks(state: &ApiState, dialect: Dialect, to_dashboards: bool) -> Result<Self> {
+        let mut documents = Vec::new();
+        for kept in stored::all(state)? {
+            documents.extend(real_time::task(state, &kept, dialect, to_dashboards));
+        }
+        for task in history::all(state)? {
+            documents.push(history::told(state, &task, dialect, to_dashboards));
+        }
+        let of = |(number, source): (usize, Value)| {
+            let id = source["task_id"].as_str().unwrap_or_default().to_owned();
+            let seq_no = u64::try_from(number).unwrap_or_default();
+            (Found { id, source }, 1, seq_no)
+        };
+        Ok(Self {
+            index: dialect.state_index(),
+            fields: OF_TASKS,
+            documents: documents.into_iter().enumerate().map(of).collect(),
+        })
+    }
+
+    /// What is searched, and the place of each document.
+    pub fn target(self) -> (Target, Vec<(String, u64, u64)>) {
+        let (documents, places): (Vec<Found>, Vec<(String, u64, u64)>) = self
+            .documents
+            .into_iter()
+            .map(|(found, version, seq_no)| {
+                let place = (found.id.clone(), version, seq_no);
+                (found, place)
+            })
+            .unzip();
+        let target = Target::Made {
+            source: Source {
+                index: self.index.to_owned(),
+                holds: Holds::Given(Arc::new(documents)),
+                only: None,
+            },
+            schema: Arc::new(self.fields),
+            made: Arc::new(AsTheyAre),
+        };
+        (target, places)
+    }
 }
 
 pub async fn detectors(
@@ -45,20 +107,7 @@ pub async fn detectors(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let to_dashboards = shown::is_dashboards(&headers);
-    let of = |kept: stored::Kept| {
-        let stored = kept.stored;
-        let found = Found {
-            source: stored.detector.told(dialect, to_dashboards),
-            id: stored.id,
-        };
-        (found, stored.version, stored.seq_no)
-    };
-    let given = Given {
-        index: dialect.detectors_index(),
-        fields: OF_DETECTORS,
-        documents: stored::all(&state)?.into_iter().map(of).collect(),
-    };
+    let given = Given::detectors(&state, dialect, shown::is_dashboards(&headers))?;
     answer(&state, given, &uri, body).await
 }
 
@@ -69,47 +118,14 @@ pub async fn tasks(
     uri: Uri,
     body: Body,
 ) -> Result<Response> {
-    let to_dashboards = shown::is_dashboards(&headers);
-    let mut documents = Vec::new();
-    for kept in stored::all(&state)? {
-        documents.extend(real_time::task(&state, &kept, dialect, to_dashboards));
-    }
-    for task in history::all(&state)? {
-        documents.push(history::told(&state, &task, dialect, to_dashboards));
-    }
-    let of = |(number, source): (usize, Value)| {
-        let id = source["task_id"].as_str().unwrap_or_default().to_owned();
-        let seq_no = u64::try_from(number).unwrap_or_default();
-        (Found { id, source }, 1, seq_no)
-    };
-    let given = Given {
-        index: dialect.state_index(),
-        fields: OF_TASKS,
-        documents: documents.into_iter().enumerate().map(of).collect(),
-    };
+    let given = Given::tasks(&state, dialect, shown::is_dashboards(&headers))?;
     answer(&state, given, &uri, body).await
 }
 
 async fn answer(state: &ApiState, given: Given, uri: &Uri, body: Body) -> Result<Response> {
     let asked = Asked::read(uri)?;
     let body = object(body).await?;
-    let (documents, places): (Vec<Found>, Vec<(String, u64, u64)>) = given
-        .documents
-        .into_iter()
-        .map(|(found, version, seq_no)| {
-            let place = (found.id.clone(), version, seq_no);
-            (found, place)
-        })
-        .unzip();
-    let target = Target::Made {
-        source: Source {
-            index: given.index.to_owned(),
-            holds: Holds::Given(Arc::new(documents)),
-            only: None,
-        },
-        schema: Arc::new(given.fields),
-        made: Arc::new(AsTheyAre),
-    };
+    let (target, places) = given.target();
     // Places are told always, as OpenSearch does.
     let each = |hit: &mut Hit| {
         if let Some((_, version, seq_no)) = places.iter().find(|(id, _, _)| *id == hit.id) {
