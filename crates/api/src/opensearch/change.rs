@@ -12,9 +12,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::detector::Detector;
 use super::dialect::{Dialect, status};
 use super::issue::Issue;
-use super::read::{self, Sent};
+use super::read::Sent;
 use super::stored::{self, Kept, SETTING, Stored};
-use super::{data, history, id, job, real_time};
+use super::{check, data, history, id, job, real_time};
 use crate::ApiState;
 use crate::error::{ApiError, Result};
 use crate::jobs::lasting;
@@ -45,7 +45,7 @@ pub async fn check(
     dialect: Dialect,
     but: Option<&str>,
 ) -> std::result::Result<(), Issue> {
-    read::check_name(&detector.name, dialect)?;
+    check::check_name(&detector.name, dialect)?;
     let all = stored::all(state).map_err(|error| Issue::refused("general_settings", error))?;
     let counts = || match but {
         None => check_room(detector, &all),

@@ -5,10 +5,10 @@ use tidewatch_jobs::documents::{Meant, Reading, type_of};
 use tidewatch_store::query::FieldType;
 use tidewatch_store::search::{Found, Search};
 
+use super::check::check_features;
 use super::detector::Detector;
 use super::dialect::Dialect;
 use super::issue::Issue;
-use super::read;
 use crate::ApiState;
 use crate::documents::run;
 use crate::error::{ApiError, Result};
@@ -87,7 +87,7 @@ pub async fn check(
     }
     counts()?;
     let Some(data) = data else {
-        return read::check_features(detector, dialect);
+        return check_features(detector, dialect);
     };
     check_categories(&data, detector)?;
     let failed = |error| Issue::refused("indices", error);
@@ -102,7 +102,7 @@ pub async fn check(
             ),
         ));
     }
-    read::check_features(detector, dialect)?;
+    check_features(detector, dialect)?;
     check_values(state, &data, detector, dialect).await
 }
 

@@ -77,15 +77,50 @@ impl Feature {
             .map_or("", String::as_str)
     }
 
-    /// The kind of its aggregation: `sum`.
-    pub fn kind(&self) -> &str {
+    /// The aggregation that gives the number: itself, or the one within it.
+    pub fn leaf(&self) -> &Value {
+        let mut body = self.aggregation_query.values().next();
+        while let Some(within) = body.and_then(below) {
+            body = within.values().next();
+        }
+        body.unwrap_or(&Value::Null)
+    }
+
+    /// Its aggregation and its name, with another name of what gives the number.
+    pub fn renamed(&self, name: &str) -> (String, Value) {
         let body = self.aggregation_query.values().next();
-        let body = body.and_then(Value::as_object);
+        rename(body.unwrap_or(&Value::Null), name)
+    }
+
+    /// The kind of aggregation that gives the number: `sum`.
+    pub fn kind(&self) -> &str {
+        let body = self.leaf().as_object();
         let mut kinds = body.into_iter().flat_map(Map::keys);
         kinds
             .find(|kind| !matches!(kind.as_str(), "aggs" | "aggregations" | "meta"))
             .map_or("", String::as_str)
     }
+}
+
+/// Aggregations within an aggregation.
+const BELOW: [&str; 2] = ["aggs", "aggregations"];
+
+fn below(body: &Value) -> Option<&Map<String, Value>> {
+    let within = BELOW.iter().find_map(|name| body.get(*name));
+    within?.as_object().filter(|within| !within.is_empty())
+}
+
+fn rename(body: &Value, name: &str) -> (String, Value) {
+    let Some(inner) = below(body).and_then(|within| within.values().next()) else {
+        return (name.to_owned(), body.clone());
+    };
+    let (inner_name, inner) = rename(inner, name);
+    let mut renamed = body.clone();
+    if let Value::Object(fields) = &mut renamed {
+        fields.retain(|field, _| !BELOW.contains(&field.as_str()));
+    }
+    renamed["aggregations"] = Map::from_iter([(inner_name.clone(), inner)]).into();
+    (format!("{inner_name}_of"), renamed)
 }
 
 /// A detector, stored and told in this form. It was checked when it came.

@@ -124,8 +124,8 @@ pub fn datafeed(detector: &Detector, query: &Value) -> Value {
     let time = &detector.time_field;
     let mut within = Map::from_iter([(time.clone(), json!({"max": {"field": time}}))]);
     for feature in detector.enabled() {
-        let body = feature.aggregation_query.values().next().cloned();
-        within.insert(field(detector, feature), body.unwrap_or_default());
+        let (name, body) = feature.renamed(&field(detector, feature));
+        within.insert(name, body);
     }
     let histogram = json!({"field": time, "fixed_interval": span(detector.interval())});
     let mut buckets = match detector.categories() {

@@ -2,6 +2,7 @@
 //! a job can't say of it stands in the job's `custom_settings.opensearch`.
 
 mod change;
+mod check;
 mod count;
 mod data;
 mod detector;
@@ -37,6 +38,9 @@ pub use indices::targets;
 use crate::error::Result;
 use crate::{ApiState, body, escape};
 use dialect::Dialect;
+
+/// The last moment that a client may name: in the year 9999. Epoch milliseconds.
+const LATEST: i64 = 253_402_300_799_999;
 
 pub fn routes() -> Router<ApiState> {
     let each = Dialect::ALL.into_iter().map(of_dialect);

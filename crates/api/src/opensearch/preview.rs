@@ -56,7 +56,10 @@ async fn answer(
     detector_id: Option<String>,
     body: &Map<String, Value>,
 ) -> Result<Response> {
-    let time = |name: &str| body.get(name).and_then(Value::as_i64);
+    let time = |name: &str| {
+        let time = body.get(name).and_then(Value::as_i64);
+        time.filter(|time| (0..=super::LATEST).contains(time))
+    };
     let (Some(start), Some(end)) = (time("period_start"), time("period_end")) else {
         return Err(status(
             400,

@@ -62,7 +62,7 @@ pub async fn start(state: &ApiState, id: &str, dialect: Dialect) -> Result<RealT
     run(
         state,
         &kept.job.job_id,
-        start - start.rem_euclid(interval),
+        start.saturating_sub(start.rem_euclid(interval)),
         None,
     )
     .await?;

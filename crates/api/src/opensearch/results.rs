@@ -136,7 +136,10 @@ impl TopAsked {
     /// In the order of OpenSearch's refusals.
     fn read(body: &Map<String, Value>, detector_id: &str, own: &[String]) -> Result<Self> {
         let refuse = |reason: String| Err(ApiError::illegal_argument(reason));
-        let time = |name: &str| body.get(name).and_then(Value::as_i64);
+        let time = |name: &str| {
+            let time = body.get(name).and_then(Value::as_i64);
+            time.filter(|time| (0..=super::LATEST).contains(time))
+        };
         let (Some(start), Some(end)) = (time("start_time_ms"), time("end_time_ms")) else {
             return refuse(
                 "Must set both start time and end time with epoch of milliseconds".to_owned(),

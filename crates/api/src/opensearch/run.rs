@@ -29,6 +29,7 @@ fn range(body: &Map<String, Value>) -> Result<Option<(i64, i64)>> {
         let text = body.get(name).and_then(Value::as_str);
         let text = text.and_then(|text| text.parse().ok());
         let time = body.get(name).and_then(Value::as_i64).or(text);
+        let time = time.filter(|time| (0..=super::LATEST).contains(time));
         time.ok_or_else(|| {
             ApiError::illegal_argument(format!(
                 "Detection data range's {what} time must not be null"

@@ -237,9 +237,7 @@ impl Model<'_> {
         let interval = self.detector().interval();
         let mut sparse = Vec::new();
         for feature in self.detector().enabled() {
-            let body = feature.aggregation_query.values().next();
-            let field = body.and_then(|body| body[feature.kind()]["field"].as_str());
-            let Some(field) = field else {
+            let Some(field) = feature.leaf()[feature.kind()]["field"].as_str() else {
                 continue;
             };
             let exists = json!({"exists": {"field": field}});
