@@ -3,11 +3,11 @@
 mod support;
 
 use serde_json::{Value, json};
+use support::Server;
 use support::opensearch::{
     DISTRO, GUARD, MINUTE, PLUGINS, START, bulk, create, definition, id, mapped, now, refused,
     server, with,
 };
-use support::Server;
 
 /// What is told, less what nobody can know before.
 fn told(answer: &Value) -> Value {
@@ -451,6 +451,7 @@ fn detectors_are_searched_counted_and_matched() {
     let (hits, ids) = search(DISTRO, json!({"match": {"name": "test.orders"}}));
     assert_eq!(ids, [first["_id"].clone()]);
     assert_eq!(hits[0]["_index"], ".opendistro-anomaly-detectors");
+    assert_eq!(hits[0]["_type"], "_doc");
     assert_eq!(
         (&hits[0]["_version"], &hits[0]["_seq_no"]),
         (&json!(1), &json!(0))

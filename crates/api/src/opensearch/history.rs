@@ -171,6 +171,8 @@ pub fn state_of(state: &ApiState, task: &Task) -> &'static str {
     match (task.run.stopped, task.job.finished_time) {
         (Some(_), _) => "STOPPED",
         (None, Some(_)) if !has_failed => "FINISHED",
+        // It is just being started.
+        (None, None) if counts(state, task.id()).bucket_count == 0 && !has_failed => "CREATED",
         _ => "FAILED",
     }
 }
@@ -193,7 +195,7 @@ pub fn told(state: &ApiState, task: &Task, dialect: Dialect, to_dashboards: bool
     };
     let now = state.jobs.now();
     let ended = match task_state {
-        "INIT" | "RUNNING" => None,
+        "CREATED" | "INIT" | "RUNNING" => None,
         _ => run.stopped.or(task.job.finished_time),
     };
     let mut told = json!({

@@ -171,7 +171,8 @@ fn forest(detector: &Detector) -> Value {
     {
         options["ignore_near_expected"] = near.into();
     }
-    if let Some(imputation) = &detector.imputation_option {
+    let imputation = detector.imputation_option.as_ref();
+    if let Some(imputation) = imputation.filter(|_| detector.enabled().next().is_some()) {
         options["imputation"] = match imputation.method {
             ImputationMethod::Zero => json!({"method": "zero"}),
             ImputationMethod::Previous => json!({"method": "previous"}),

@@ -196,7 +196,12 @@ impl Profile<'_> {
     }
 
     /// The last results of a job: of one entity, or of all.
-    async fn last(&self, job_id: &str, entity: Option<&[EntityField]>) -> Result<Option<Told>> {
+    async fn last(
+        &self,
+        job_id: &str,
+        entity: Option<&[EntityField]>,
+        exclude_interim: bool,
+    ) -> Result<Option<Told>> {
         let entity = entity.map(|entity| {
             let fields = entity.iter();
             fields
@@ -207,7 +212,7 @@ impl Profile<'_> {
             job_id: job_id.to_owned(),
             entity,
             descending: true,
-            exclude_interim: true,
+            exclude_interim,
             size: 1,
             ..ForestQuery::default()
         };
@@ -218,7 +223,7 @@ impl Profile<'_> {
     async fn of_detector(&self, types: &[&str]) -> Result<Value> {
         let asks = |name: &str| types.contains(&name);
         let is_running = real_time::is_running(self.state, self.kept);
-        let last = self.last(self.job_id(), None).await?;
+        let last = self.last(self.job_id(), None, true).await?;
         let updates = last.as_ref().map_or(0, |last| last.updates);
         let mut told = Map::new();
         let mut put = |name: &str, value: Value| told.insert(name.to_owned(), value);
@@ -321,7 +326,7 @@ impl Profile<'_> {
     }
 
     async fn of_task(&self, task: &history::Task) -> Result<Value> {
-        let last = self.last(task.id(), None).await?;
+        let last = self.last(task.id(), None, false).await?;
         let updates = last.as_ref().map_or(0, |last| last.updates);
         let mut told = json!({
             "ad_task": history::told(self.state, task, self.dialect, self.to_dashboards)
@@ -355,7 +360,7 @@ impl Profile<'_> {
         let Some(entity) = ordered.filter(|ordered| ordered.len() == entity.len()) else {
             return refuse("Cannot find entity");
         };
-        let Some(last) = self.last(self.job_id(), Some(&entity)).await? else {
+        let Some(last) = self.last(self.job_id(), Some(&entity), true).await? else {
             return refuse("Cannot find entity");
         };
         let is_running = real_time::is_running(self.state, self.kept);

@@ -23,11 +23,11 @@ pub fn is_running(state: &ApiState, kept: &Kept) -> bool {
     works(state, &kept.job.job_id)
 }
 
-/// Whether a job is open or has a datafeed that runs.
+/// Whether a job is open, or on its way there or back, or has a datafeed that runs.
 pub fn works(state: &ApiState, job_id: &str) -> bool {
     let standing = state.jobs.standing(job_id);
     let is_open = standing
-        .is_ok_and(|standing| matches!(standing.state, JobState::Opening | JobState::Opened));
+        .is_ok_and(|standing| !matches!(standing.state, JobState::Closed | JobState::Failed));
     let feed = state.feeds.of_job(job_id);
     is_open || feed.is_some_and(|feed| state.feeds.status(&feed).state != DatafeedState::Stopped)
 }

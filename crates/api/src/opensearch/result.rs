@@ -94,6 +94,8 @@ pub struct Whose {
     task_id: Option<String>,
     /// When it was run; none for real time, which says it with each result.
     executed: Option<i64>,
+    /// Where it ends; none for real time, which goes on.
+    until: Option<i64>,
     pub detector: Detector,
 }
 
@@ -103,8 +105,15 @@ impl Whose {
             detector_id: detector_id.to_owned(),
             task_id: None,
             executed: None,
+            until: None,
             detector: detector.clone(),
         }
+    }
+
+    /// Whether nothing more will be said of the interval. A job has the last one of a run as interim: it can't know
+    /// that nothing follows.
+    fn is_final(&self, told: &Told) -> bool {
+        !told.is_interim || self.until.is_some_and(|until| told.end() <= until)
     }
 
     /// The document of a result.
@@ -190,6 +199,7 @@ pub fn jobs(state: &ApiState) -> Result<BTreeMap<String, Whose>> {
         let whose = Whose {
             task_id: Some(task.id().to_owned()),
             executed: Some(task.run.execution_start_time),
+            until: Some(task.run.end_time),
             ..Whose::of_detector(&task.run.detector_id, &task.run.detector)
         };
         jobs.insert(task.job.job_id, whose);
@@ -207,7 +217,6 @@ impl Made for Results {
     fn bounds(&self, query: &Query) -> Bounds {
         let mut bounds = Bounds {
             result_types: Some(BTreeSet::from([TYPE.to_owned()])),
-            is_interim: Some(false),
             ..Bounds::default()
         };
         self.narrow(query, &mut bounds);
@@ -221,7 +230,7 @@ impl Made for Results {
         let whose = self.jobs.get(found.source["job_id"].as_str()?)?;
         let told = Told::deserialize(&found.source).ok()?;
         // What a forest can't judge yet is no result.
-        if told.is_interim || told.anomaly_score <= 0.0 {
+        if !whose.is_final(&told) || told.anomaly_score <= 0.0 {
             return None;
         }
         Some(Found {

@@ -17,6 +17,7 @@ use tidewatch_store::{ForestQuery, Holds, Source};
 use super::dialect::{Dialect, status};
 use super::fields::OF_RESULTS;
 use super::result::{self, EntityField, Results, Told, Whose};
+use super::search::with_types;
 use super::{Query, history, stored};
 use crate::ApiState;
 use crate::cluster::ok;
@@ -74,7 +75,7 @@ pub async fn search(
 ) -> Result<Response> {
     let targets = targets(&state, dialect, |index| index.is_none())?;
     let asked = Asked::read(&uri)?;
-    answer(&state, &targets, asked, body).await
+    answer(&state, &targets, dialect, asked, body).await
 }
 
 pub async fn search_own(
@@ -103,12 +104,13 @@ pub async fn search_own(
         }
     }
     let asked = Asked::read_but(&uri, &[ONLY_OWN])?;
-    answer(&state, &targets, asked, body).await
+    answer(&state, &targets, dialect, asked, body).await
 }
 
 async fn answer(
     state: &ApiState,
     targets: &[Target],
+    dialect: Dialect,
     asked: Asked,
     body: Body,
 ) -> Result<Response> {
@@ -119,7 +121,7 @@ async fn answer(
         search.seq_no_primary_term = true;
     };
     let told = found_in(state, targets, asked, body, tell, |_: &mut Hit| {}).await?;
-    Ok(json_response(StatusCode::OK, told))
+    Ok(json_response(StatusCode::OK, with_types(told, dialect)))
 }
 
 /// What is asked of `_topAnomalies`.
@@ -201,6 +203,7 @@ pub async fn top(
     let kept = stored::find(&state, &id)?.ok_or_else(|| dialect.not_found(&id))?;
     let detector = &kept.stored.detector;
     let asked = TopAsked::read(&body, &id, detector.categories())?;
+    let mut until = None;
     let job_id = match is_historical {
         false => kept.job.job_id.clone(),
         true => {
@@ -212,11 +215,12 @@ pub async fn top(
                 ));
             };
             let named = asked.task_id.as_deref().unwrap_or(last.id());
-            match runs.iter().any(|run| run.id() == named) {
-                true => named.to_owned(),
+            let Some(run) = runs.iter().find(|run| run.id() == named) else {
                 // No result says that it is of such a task.
-                false => return Ok(ok(&json!({"buckets": []}))),
-            }
+                return Ok(ok(&json!({"buckets": []})));
+            };
+            until = Some(run.run.end_time);
+            named.to_owned()
         }
     };
     // An anomaly belongs to the range that its interval ends in.
@@ -226,12 +230,15 @@ pub async fn top(
         start: Some(asked.start.saturating_sub(interval)),
         end: Some(asked.end.saturating_sub(interval).saturating_add(1)),
         anomalies_only: true,
-        exclude_interim: true,
+        exclude_interim: until.is_none(),
         size: PAGE,
         ..ForestQuery::default()
     };
     let mut entities: BTreeMap<Vec<String>, (u64, f64)> = BTreeMap::new();
     each_result(&state, query, |told| {
+        if told.is_interim && until.is_some_and(|until| told.end() > until) {
+            return;
+        }
         let value = |field: &String| {
             let mut own = told.entity.iter();
             let found = own.find(|own: &&EntityField| own.name == *field);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use serde_json::Value;
 use tidewatch_store::query::{Bounds, Query};
@@ -108,7 +108,7 @@ pub async fn detectors(
     body: Body,
 ) -> Result<Response> {
     let given = Given::detectors(&state, dialect, shown::is_dashboards(&headers))?;
-    answer(&state, given, &uri, body).await
+    answer(&state, given, dialect, &uri, body).await
 }
 
 pub async fn tasks(
@@ -119,10 +119,16 @@ pub async fn tasks(
     body: Body,
 ) -> Result<Response> {
     let given = Given::tasks(&state, dialect, shown::is_dashboards(&headers))?;
-    answer(&state, given, &uri, body).await
+    answer(&state, given, dialect, &uri, body).await
 }
 
-async fn answer(state: &ApiState, given: Given, uri: &Uri, body: Body) -> Result<Response> {
+async fn answer(
+    state: &ApiState,
+    given: Given,
+    dialect: Dialect,
+    uri: &Uri,
+    body: Body,
+) -> Result<Response> {
     let asked = Asked::read(uri)?;
     let body = object(body).await?;
     let (target, places) = given.target();
@@ -134,5 +140,20 @@ async fn answer(state: &ApiState, given: Given, uri: &Uri, body: Body) -> Result
         }
     };
     let told = found_in(state, &[target], asked, body, |_| {}, each).await?;
-    Ok(json_response(axum::http::StatusCode::OK, told))
+    Ok(json_response(StatusCode::OK, with_types(told, dialect)))
+}
+
+/// Open Distro tells the type of documents too, as Elasticsearch did then.
+pub fn with_types(told: String, dialect: Dialect) -> String {
+    let told_all = match dialect {
+        Dialect::OpenDistro => serde_json::from_str::<Value>(&told).ok(),
+        _ => None,
+    };
+    let Some(mut all) = told_all else {
+        return told;
+    };
+    for hit in all["hits"]["hits"].as_array_mut().into_iter().flatten() {
+        hit["_type"] = "_doc".into();
+    }
+    all.to_string()
 }

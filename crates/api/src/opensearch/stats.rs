@@ -184,7 +184,7 @@ async fn node(state: &ApiState) -> Result<Map<String, Value>> {
         "ad_hc_execute_request_count": searches[1],
         "ad_hc_execute_failure_count": failures[1],
         "ad_total_batch_task_execution_count": tasks.len(),
-        "ad_executing_batch_task_count": count(&|state| matches!(state, "INIT" | "RUNNING")),
+        "ad_executing_batch_task_count": count(&|state| matches!(state, "CREATED" | "INIT" | "RUNNING")),
         "ad_canceled_batch_task_count": count(&|state| state == "STOPPED"),
         "ad_batch_task_failure_count": count(&|state| state == "FAILED"),
         // A job whose state can't be read fails, and has no model.
