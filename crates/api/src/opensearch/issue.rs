@@ -1,6 +1,6 @@
 //! What is wrong with a detector, as `_validate` tells it and as a refusal.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::dialect::{Dialect, status};
 use crate::error::ApiError;
@@ -23,14 +23,6 @@ impl Aspect {
     }
 }
 
-/// How a request is refused that brings such a detector.
-#[derive(Debug)]
-enum Refusal {
-    /// Wrong in itself.
-    Invalid,
-    Other(ApiError),
-}
-
 /// What is wrong with a detector.
 #[derive(Debug)]
 pub struct Issue {
@@ -38,9 +30,11 @@ pub struct Issue {
     /// The field that it is about, in the words of `_validate`.
     field: &'static str,
     message: String,
-    sub_issues: Map<String, Value>,
-    suggested: Option<Value>,
-    refusal: Refusal,
+    /// Names of features, and what is wrong with each.
+    sub_issues: Vec<(String, String)>,
+    suggested: Option<Box<Value>>,
+    /// How a request is refused that brings such a detector. None: as one that is wrong in itself.
+    refusal: Option<Box<ApiError>>,
 }
 
 impl Issue {
@@ -49,9 +43,9 @@ impl Issue {
             aspect: Aspect::Detector,
             field,
             message: message.into(),
-            sub_issues: Map::new(),
+            sub_issues: Vec::new(),
             suggested: None,
-            refusal: Refusal::Invalid,
+            refusal: None,
         }
     }
 
@@ -66,7 +60,7 @@ impl Issue {
     pub fn with_status(field: &'static str, code: u16, message: impl Into<String>) -> Self {
         let message = message.into();
         Self {
-            refusal: Refusal::Other(status(code, message.clone())),
+            refusal: Some(Box::new(status(code, message.clone()))),
             ..Self::new(field, message)
         }
     }
@@ -75,7 +69,7 @@ impl Issue {
     pub fn refused(field: &'static str, error: ApiError) -> Self {
         Self {
             message: error.0.reason.clone(),
-            refusal: Refusal::Other(error),
+            refusal: Some(Box::new(error)),
             ..Self::new(field, "")
         }
     }
@@ -83,21 +77,21 @@ impl Issue {
     /// `told` in front of the message of each of `names`, and of each alone.
     pub fn of_each(mut self, names: &[&str], told: &str) -> Self {
         for name in names {
-            self.sub_issues.insert((*name).to_owned(), told.into());
+            self.sub_issues.push(((*name).to_owned(), told.to_owned()));
         }
         self
     }
 
     /// What would be better: a time as detectors have it.
     pub fn suggesting(mut self, suggested: Value) -> Self {
-        self.suggested = Some(suggested);
+        self.suggested = Some(Box::new(suggested));
         self
     }
 
     pub fn into_error(self, dialect: Dialect) -> ApiError {
         match self.refusal {
-            Refusal::Invalid => dialect.invalid(&self.message),
-            Refusal::Other(error) => error,
+            None => dialect.invalid(&self.message),
+            Some(error) => *error,
         }
     }
 
@@ -105,10 +99,11 @@ impl Issue {
     pub fn told(&self) -> Value {
         let mut told = json!({"message": self.message});
         if !self.sub_issues.is_empty() {
-            told["sub_issues"] = self.sub_issues.clone().into();
+            let each = self.sub_issues.iter().cloned();
+            told["sub_issues"] = each.map(|(name, told)| (name, Value::from(told))).collect();
         }
         if let Some(suggested) = &self.suggested {
-            told["suggested_value"] = suggested.clone();
+            told["suggested_value"] = Value::clone(suggested);
         }
         json!({self.aspect.name(): {self.field: told}})
     }
