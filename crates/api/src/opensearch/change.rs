@@ -174,7 +174,7 @@ pub async fn update(
     }
     let new = Stored {
         id: id.to_owned(),
-        version: old.stored.version + 1,
+        version: old.stored.version.saturating_add(1),
         seq_no: stored::next_seq_no(&stored::all(state)?),
         detector,
         real_time: old.stored.real_time.clone(),
@@ -185,7 +185,11 @@ pub async fn update(
         false => {
             let job_id = format!("{id}.{}", new.version);
             make_job(state, &new, &sent.query, &job_id).await?;
-            delete_job(state, &old.job.job_id).await?;
+            for job in stored::jobs_of(state, id)? {
+                if job.job_id != job_id {
+                    delete_job(state, &job.job_id).await?;
+                }
+            }
         }
     }
     Ok(new)

@@ -11,7 +11,7 @@ use super::detector::Period;
 use super::dialect::Dialect;
 use super::read::Sent;
 use super::stored::{self, Stored};
-use super::{Query, history, object, real_time};
+use super::{Query, history, object, real_time, whole};
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::{Result, json_response};
@@ -49,7 +49,7 @@ pub async fn create(
     body: Body,
 ) -> Result<Response> {
     let sent = read(&object(body).await?, dialect)?;
-    let stored = change::create(&state, sent, dialect).await?;
+    let stored = whole(async move { change::create(&state, sent, dialect).await }).await?;
     let told = written(&stored, dialect, &headers).to_string();
     let mut response = json_response(StatusCode::CREATED, told);
     // Everywhere that of Open Distro.
@@ -74,7 +74,8 @@ pub async fn update(
         primary_term: query.whole("if_primary_term")?,
     };
     let sent = read(&object(body).await?, dialect)?;
-    let stored = change::update(&state, &id, sent, expected, dialect).await?;
+    let update = async move { change::update(&state, &id, sent, expected, dialect).await };
+    let stored = whole(update).await?;
     Ok(ok(&written(&stored, dialect, &headers)))
 }
 
@@ -118,7 +119,10 @@ pub async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response> {
     let next = stored::next_seq_no(&stored::all(&state)?);
-    let deleted = change::delete(&state, &id, dialect).await?;
+    let deleted = {
+        let id = id.clone();
+        whole(async move { change::delete(&state, &id, dialect).await }).await?
+    };
     let (code, result) = match &deleted {
         Some(_) => (StatusCode::OK, "deleted"),
         None => (StatusCode::NOT_FOUND, "not_found"),
@@ -129,7 +133,7 @@ pub async fn delete(
     }
     let rest = json!({
         "_id": id,
-        "_version": deleted.map_or(1, |stored| stored.version + 1),
+        "_version": deleted.map_or(1, |stored| stored.version.saturating_add(1)),
         "result": result,
         "forced_refresh": true,
         "_shards": {"total": 1, "successful": 1, "failed": 0},

@@ -181,9 +181,10 @@ pub fn told(state: &ApiState, task: &Task, dialect: Dialect, to_dashboards: bool
     let run = &task.run;
     let task_state = state_of(state, task);
     let latest = counts(state, task.id()).latest_record_timestamp;
-    let whole = (run.end_time - run.start_time).max(1);
+    let whole = run.end_time.saturating_sub(run.start_time).max(1);
     let done = latest.map_or(0, |latest| {
-        latest + run.detector.interval() - run.start_time
+        let end = latest.saturating_add(run.detector.interval());
+        end.saturating_sub(run.start_time)
     });
     let progress = match task_state {
         "FINISHED" => 1.0,

@@ -36,6 +36,7 @@ use serde_json::{Map, Value};
 pub use indices::targets;
 
 use crate::error::Result;
+use crate::jobs::lasting;
 use crate::{ApiState, body, escape};
 use dialect::Dialect;
 
@@ -166,6 +167,13 @@ impl Query {
             ))
         })
     }
+}
+
+/// Waits for a change to be made, which goes on to its end when the client has gone.
+async fn whole<T: Send + 'static>(
+    change: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    lasting(async move { change.await.map_err(|error| error.0) }).await
 }
 
 /// The body of a request, an object; an empty one where there is none.

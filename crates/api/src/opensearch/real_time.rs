@@ -69,7 +69,7 @@ pub async fn start(state: &ApiState, id: &str, dialect: Dialect) -> Result<RealT
     let before = kept.stored.real_time.as_ref();
     let real_time = RealTime {
         task_id: self::id(),
-        version: before.map_or(1, |before| before.version + 1),
+        version: before.map_or(1, |before| before.version.saturating_add(1)),
         enabled_time: now,
         last_update_time: now,
         disabled_time: None,
@@ -138,7 +138,7 @@ pub async fn stop(state: &ApiState, id: &str, dialect: Dialect) -> Result<()> {
     }
     let now = state.jobs.now();
     let stopped = RealTime {
-        version: real_time.version + 1,
+        version: real_time.version.saturating_add(1),
         disabled_time: Some(now),
         last_update_time: now,
         ..real_time.clone()

@@ -60,7 +60,8 @@ impl Told {
 
     /// Epoch milliseconds.
     pub fn end(&self) -> i64 {
-        self.timestamp + self.bucket_span * 1_000
+        let span = self.bucket_span.saturating_mul(1_000);
+        self.timestamp.saturating_add(span)
     }
 }
 
@@ -134,7 +135,8 @@ impl Whose {
             .collect();
         let (start, end) = (told.timestamp, told.end());
         let executed = self.executed;
-        let executed = executed.unwrap_or(end + self.detector.window_delay.as_millis());
+        let executed =
+            executed.unwrap_or_else(|| end.saturating_add(self.detector.window_delay.as_millis()));
         let mut document = json!({
             "detector_id": self.detector_id,
             "schema_version": 0,

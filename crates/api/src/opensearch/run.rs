@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::dialect::Dialect;
-use super::{Query, history, object, real_time};
+use super::{Query, history, object, real_time, whole};
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
@@ -50,12 +50,15 @@ pub async fn start(
 ) -> Result<Response> {
     let told = match range(&object(body).await?)? {
         Some(range) => {
-            let task_id = history::start(&state, &id, range, dialect).await?;
-            placed(&task_id, 1, 0, 1, dialect)
+            let start = async move { history::start(&state, &id, range, dialect).await };
+            placed(&whole(start).await?, 1, 0, 1, dialect)
         }
         None => {
-            let started = real_time::start(&state, &id, dialect).await?;
-            placed(&id, started.version, started.version - 1, 1, dialect)
+            let own = id.clone();
+            let start = async move { real_time::start(&state, &own, dialect).await };
+            let started = whole(start).await?;
+            let seq_no = started.version.saturating_sub(1);
+            placed(&id, started.version, seq_no, 1, dialect)
         }
     };
     Ok(ok(&told))
@@ -68,15 +71,13 @@ pub async fn stop(
     uri: Uri,
 ) -> Result<Response> {
     let told = match Query::of(&uri)?.flag("historical")? {
-        true => placed(
-            &history::stop(&state, &id, dialect).await?,
-            0,
-            0,
-            0,
-            dialect,
-        ),
+        true => {
+            let stop = async move { history::stop(&state, &id, dialect).await };
+            placed(&whole(stop).await?, 0, 0, 0, dialect)
+        }
         false => {
-            real_time::stop(&state, &id, dialect).await?;
+            let own = id.clone();
+            whole(async move { real_time::stop(&state, &own, dialect).await }).await?;
             placed(&id, 0, 0, 0, dialect)
         }
     };

@@ -1,5 +1,7 @@
 //! Detectors as they are kept: in the settings of their jobs.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
@@ -69,12 +71,13 @@ pub fn all(state: &ApiState) -> Result<Vec<Kept>> {
     let mut all: Vec<Kept> = jobs.into_iter().filter_map(Kept::of).collect();
     all.sort_by_key(|kept| kept.stored.seq_no);
     // Where a change was cut short, the new job is the detector's.
-    let newest = |kept: &Kept| {
-        !all.iter().any(|other| {
-            other.stored.id == kept.stored.id && other.stored.version > kept.stored.version
-        })
-    };
-    Ok(all.iter().filter(|kept| newest(kept)).cloned().collect())
+    let mut newest: HashMap<String, u64> = HashMap::new();
+    for Kept { stored, .. } in &all {
+        let version = newest.entry(stored.id.clone()).or_default();
+        *version = stored.version.max(*version);
+    }
+    all.retain(|kept| newest.get(&kept.stored.id) == Some(&kept.stored.version));
+    Ok(all)
 }
 
 pub fn find(state: &ApiState, id: &str) -> Result<Option<Kept>> {
@@ -94,5 +97,5 @@ pub fn jobs_of(state: &ApiState, id: &str) -> std::result::Result<Vec<Job>, JobE
 /// The number of the next write.
 pub fn next_seq_no(all: &[Kept]) -> u64 {
     let last = all.iter().map(|kept| kept.stored.seq_no).max();
-    last.map_or(0, |last| last + 1)
+    last.map_or(0, |last| last.saturating_add(1))
 }
