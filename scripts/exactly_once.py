@@ -5,8 +5,8 @@ usage: scripts/exactly_once.py [--bin target/release/tidewatch] [--documents 100
 
 Writes the documents to one server. A second one reads them from there as from a remote Elasticsearch, calmly and with
 SIGKILLs of either; then a copy of the first reads its own index, calmly and with SIGKILLs; each plainly and by an
-aggregation. Results and data counts of a killed run must equal the calm one's to the byte, and a plain calm run's those of
-the other. Needs nothing but the binary and Python.
+aggregation. Results and data counts of a killed run must equal the calm one's to the byte, and the plain remote run's
+those of the own index to nine digits. Needs nothing but the binary and Python.
 """
 
 import argparse
@@ -88,6 +88,14 @@ class Server:
             counts.pop(wall_clock, None)
         kinds = ("buckets", "records", "influencers")
         return {**{kind: json.dumps(self.results(kind)) for kind in kinds}, "counts": json.dumps(counts)}
+
+
+def rounded(outcome):
+    """What a remote and an own index agree in: documents of one millisecond come in another order, and in other forms."""
+    told = json.loads(outcome, parse_float=lambda number: f"{float(number):.9g}")
+    if isinstance(told, dict):
+        told.pop("input_bytes", None)
+    return told
 
 
 def write(server, documents):
@@ -183,7 +191,7 @@ def main():
             source.kill()
             own = pair("own", copy, None, "docs", False)
             pair("own, aggregated", copy, None, "docs", True)
-            differences.extend(f"remote and own: {kind}, {far[kind]} and {own[kind]}" for kind in far if far[kind] != own[kind])
+            differences.extend(f"remote and own: {kind}" for kind in far if rounded(far[kind]) != rounded(own[kind]))
         finally:
             for server in servers:
                 server.kill()

@@ -2,6 +2,7 @@
 """Runs tidewatch over the Numenta Anomaly Benchmark (NAB), as any user would run it over a CSV file.
 
 usage: scripts/nab.py NAB_DIR OUT_DIR [--bin target/release/tidewatch] [--score path/to/nab_score.py] [--jobs 2]
+                      [--engine random_cut_forest]
 
 NAB_DIR holds data/<group>/<file>.csv with the columns timestamp and value. Every file goes through
 
@@ -41,12 +42,14 @@ def sampling_interval(times):
     return min(steps, key=lambda step: (-steps[step], step))
 
 
-def bucket_scores(binary, path, span):
+def bucket_scores(binary, path, span, engine):
     """[(first second, last second + 1, score)] of the buckets that the detector reports, in order."""
     command = [
         binary, "detect", path, "--function", "mean", "--field", "value", "--time-field", "timestamp",
         "--time-format", "yyyy-MM-dd HH:mm:ss", "--bucket-span", f"{span}s", "--results", "buckets", "--ndjson",
     ]  # fmt: skip
+    if engine:
+        command += ["--engine", engine]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()[-500:]}")
@@ -58,12 +61,12 @@ def bucket_scores(binary, path, span):
     return sorted(buckets)
 
 
-def score_file(binary, source, target):
+def score_file(binary, source, target, engine=None):
     """Scores one file; returns its number of rows and of rows in no bucket."""
     with open(source, newline="") as f:
         rows = [(row["timestamp"], row["value"]) for row in csv.DictReader(f)]
     times = [seconds(stamp) for stamp, _ in rows]
-    buckets = bucket_scores(binary, source, sampling_interval(times))
+    buckets = bucket_scores(binary, source, sampling_interval(times), engine)
     starts = [start for start, _, _ in buckets]
     outside = 0
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -94,6 +97,7 @@ def main():
     parser.add_argument("--bin", default="target/release/tidewatch", help="the tidewatch binary")
     parser.add_argument("--score", help="a scorer to call at the end as SCORER NAB_DIR OUT_DIR")
     parser.add_argument("--jobs", type=int, default=2, help="files at a time")
+    parser.add_argument("--engine", help="what finds anomalies: random_cut_forest, or the usual engine when not given")
     args = parser.parse_args()
 
     binary = os.path.abspath(args.bin)
@@ -106,7 +110,8 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(max_workers=args.jobs) as pool:
         running = {
             pool.submit(
-                score_file, binary, os.path.join(args.nab_dir, "data", path), os.path.join(args.out_dir, path)
+                score_file, binary, os.path.join(args.nab_dir, "data", path), os.path.join(args.out_dir, path),
+                args.engine,
             ): path
             for path in files
         }

@@ -382,3 +382,22 @@ fn indices_are_counted_and_what_is_missing_is_said() {
             .assert_error(400, "illegal_argument_exception", what);
     }
 }
+
+#[test]
+fn an_index_may_have_the_name_of_what_prometheus_reads() {
+    let server = Server::start(&[]);
+    server.ok("PUT", "/metrics", &json!({}));
+    assert_eq!(server.send("HEAD", "/metrics", &[], None).status, 200);
+    let lines = [json!({"index": {}}), json!({"value": 1})];
+    bulk(&server, "/metrics/_bulk?refresh=true", &lines);
+    let found = server.ok("GET", "/metrics/_count", &Value::Null);
+    assert_eq!(found["count"], 1);
+    let page = server.send("GET", "/metrics", &[], None).text;
+    assert!(page.contains("tidewatch_jobs"), "{page}");
+    assert_eq!(
+        names(&server.ok("GET", "/metri*", &Value::Null)),
+        ["metrics"]
+    );
+    server.ok("DELETE", "/metrics", &Value::Null);
+    assert_eq!(server.send("HEAD", "/metrics", &[], None).status, 404);
+}

@@ -369,3 +369,32 @@ fn results_and_documents_are_found_together() {
     );
     assert_eq!(reply.body["responses"][1]["status"], 404);
 }
+
+#[test]
+fn a_script_that_is_wrong_shows_its_place() {
+    let server = server(3);
+    let search = |source: &str| {
+        json!({
+            "runtime_mappings": {"half": {"type": "double", "script": {"source": source}}},
+            "query": {"range": {"half": {"gt": 1}}}
+        })
+    };
+    let source = "emit(doc['n'].value / (doc['n'].value - doc['n'].value))";
+    let body = search(source).to_string();
+    let kind = [("content-type", "application/json")];
+    let refused = server.send("POST", "/numbers/_search", &kind, Some(body.as_bytes()));
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    let error = &refused.body["error"]["failed_shards"][0]["reason"];
+    let error = match error {
+        Value::Null => &refused.body["error"],
+        error => error,
+    };
+    assert_eq!(error["type"], "script_exception", "{}", refused.text);
+    assert_eq!(error["script"], source);
+    assert_eq!(error["lang"], "painless");
+    assert_eq!(error["script_stack"][1], "                    ^---- HERE");
+    assert_eq!(
+        error["caused_by"],
+        json!({"type": "arithmetic_exception", "reason": "/ by zero"})
+    );
+}

@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use tidewatch_jobs::JobError;
+use serde_json::{Map, Value, json};
+use tidewatch_jobs::{About, JobError};
 use tidewatch_store::index::IndexError;
 
 /// An error as the wire has it.
@@ -107,22 +107,29 @@ fn root(error: &JobError) -> &JobError {
     }
 }
 
-/// An error without its cause. The index that it is about is told on its own.
+/// An error without its cause. What it is about is told on its own.
 fn brief(error: &JobError) -> Value {
-    let mut brief = json!({"type": error.kind, "reason": error.reason});
-    let Some(about) = &error.about else {
-        return brief;
-    };
-    if error.kind == "index_not_found_exception" {
-        brief["resource.type"] = "index_or_alias".into();
-        brief["resource.id"] = about.name.as_str().into();
+    let mut brief = Map::from_iter([
+        ("type".to_owned(), error.kind.into()),
+        ("reason".to_owned(), error.reason.as_str().into()),
+    ]);
+    let mut tell = |field: &str, value: &str| brief.insert(field.to_owned(), value.into());
+    match error.about.as_deref() {
+        None => {}
+        Some(About::Script(place)) => brief.extend(place.to_json()),
+        Some(About::Index { name, uuid }) => {
+            if error.kind == "index_not_found_exception" {
+                tell("resource.type", "index_or_alias");
+                tell("resource.id", name);
+            }
+            tell("index_uuid", uuid);
+            if OF_A_SHARD.contains(&error.kind) {
+                tell("shard", "0");
+            }
+            tell("index", name);
+        }
     }
-    brief["index_uuid"] = about.uuid.as_str().into();
-    if OF_A_SHARD.contains(&error.kind) {
-        brief["shard"] = "0".into();
-    }
-    brief["index"] = about.name.as_str().into();
-    brief
+    brief.into()
 }
 
 /// Errors about a document, which is in the only shard of its index.
@@ -136,7 +143,10 @@ pub fn details(error: &JobError) -> Value {
     let mut details = brief(error);
     if let Some(cause) = &error.cause {
         if error.kind == "search_phase_execution_exception" {
-            let index = cause.about.as_ref().map(|about| about.name.as_str());
+            let index = match cause.about.as_deref() {
+                Some(About::Index { name, .. }) => Some(name),
+                _ => None,
+            };
             let shard = if index.is_some() { 0 } else { -1 };
             details["phase"] = "query".into();
             details["grouped"] = true.into();

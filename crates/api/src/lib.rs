@@ -34,6 +34,7 @@ mod nodes;
 mod opensearch;
 mod overall;
 mod params;
+mod play;
 mod query;
 mod results;
 mod retention;
@@ -112,7 +113,6 @@ pub fn router(state: ApiState) -> Router {
     let routes = Router::new()
         .route("/", get(cluster::root))
         .route("/healthz", get(cluster::healthz))
-        .route("/metrics", get(metrics::metrics))
         .route("/_cluster/health", get(cluster::health))
         .route("/_cluster/health/{index}", get(cluster::health))
         .route("/_license", get(cluster::license))
@@ -194,8 +194,11 @@ pub fn router(state: ApiState) -> Router {
         // Bodies have their own limits; an upload has none.
         .layer(DefaultBodyLimit::disable())
         .layer(RequestDecompressionLayer::new().gzip(true))
-        .with_state(state);
+        .with_state(state.clone());
+    // Dialects with other conventions than Elasticsearch's.
     Router::new()
+        .merge(play::routes())
+        .with_state(state)
         .fallback_service(routes)
         .layer(middleware::from_fn(answer::sign))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Local, SecondsFormat};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// The longest sleep without a look at the system's clock, which may be set, or stand still with its machine.
@@ -11,18 +12,28 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// What tells the time: the system, or whoever turns it. Clones tell the same.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Option<Arc<watch::Sender<i64>>>);
+pub struct Clock(Option<Arc<Standing>>);
+
+#[derive(Debug)]
+struct Standing {
+    hand: watch::Sender<i64>,
+    /// Until when each sleeps.
+    sleepers: Mutex<Vec<i64>>,
+}
 
 impl Clock {
     /// A clock that stands still until it is turned. Epoch milliseconds.
     pub fn standing(at: i64) -> Self {
-        Self(Some(Arc::new(watch::Sender::new(at))))
+        Self(Some(Arc::new(Standing {
+            hand: watch::Sender::new(at),
+            sleepers: Mutex::default(),
+        })))
     }
 
     /// Sets a standing clock, and wakes who has slept long enough by it. The system's goes its own way.
     pub fn set(&self, to: i64) {
-        if let Some(hand) = &self.0 {
-            hand.send_replace(to);
+        if let Some(standing) = &self.0 {
+            standing.hand.send_replace(to);
         }
     }
 
@@ -34,11 +45,20 @@ impl Clock {
     /// Epoch milliseconds.
     pub fn now(&self) -> i64 {
         match &self.0 {
-            Some(hand) => *hand.borrow(),
+            Some(standing) => *standing.hand.borrow(),
             None => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, millis),
         }
+    }
+
+    /// How many sleep by a standing clock whose time has not come: what it moves is at rest when all do.
+    pub fn sleepers(&self) -> usize {
+        let now = self.now();
+        self.0.as_ref().map_or(0, |standing| {
+            let sleepers = standing.sleepers.lock();
+            sleepers.iter().filter(|until| **until > now).count()
+        })
     }
 
     /// The same where the machine stands.
@@ -50,9 +70,11 @@ impl Clock {
 
     /// Sleeps until this clock shows `until` or more, in epoch milliseconds.
     pub async fn sleep_until(&self, until: i64) {
-        if let Some(hand) = &self.0 {
+        if let Some(standing) = &self.0 {
+            let _sleeper = Sleeper::new(standing, until);
             // It can't fail: the clock that sleeps here is one of the senders.
-            let _ = hand.subscribe().wait_for(|now| *now >= until).await;
+            let mut hand = standing.hand.subscribe();
+            let _ = hand.wait_for(|now| *now >= until).await;
             return;
         }
         loop {
@@ -61,6 +83,25 @@ impl Clock {
                 return;
             };
             tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
+        }
+    }
+}
+
+/// Who sleeps by a standing clock, until it is dropped.
+struct Sleeper<'c>(&'c Standing, i64);
+
+impl<'c> Sleeper<'c> {
+    fn new(clock: &'c Standing, until: i64) -> Self {
+        clock.sleepers.lock().push(until);
+        Self(clock, until)
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        let mut sleepers = self.0.sleepers.lock();
+        if let Some(at) = sleepers.iter().position(|until| *until == self.1) {
+            sleepers.swap_remove(at);
         }
     }
 }
@@ -91,10 +132,12 @@ mod tests {
             }
         });
         tokio::task::yield_now().await;
+        assert_eq!(clock.sleepers(), 1);
         clock.advance(Duration::from_millis(86_399_999));
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished(), "a moment is missing");
         clock.advance(Duration::from_millis(1));
+        assert_eq!(clock.sleepers(), 0);
         assert_eq!(sleeper.await.expect("awake"), 86_401_000);
     }
 }

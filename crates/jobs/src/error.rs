@@ -2,6 +2,7 @@
 
 use tidewatch_model::config::{ConfigError, ErrorKind};
 use tidewatch_store::StoreError;
+use tidewatch_store::script::Place;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -11,16 +12,19 @@ pub struct JobError {
     pub kind: &'static str,
     pub reason: String,
     pub cause: Option<Box<JobError>>,
-    /// The index that it is about, where that is told.
+    /// What it is about, where that is told.
     pub about: Option<Box<About>>,
 }
 
-/// An index, as errors name it.
+/// What an error is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
-    pub name: String,
-    /// `_na_` where there is no such index.
-    pub uuid: String,
+pub enum About {
+    Index {
+        name: String,
+        /// `_na_` where there is no such index.
+        uuid: String,
+    },
+    Script(Place),
 }
 
 /// Between kind and reason, as in [`ConfigError`]'s display, and before a cause.
@@ -115,7 +119,7 @@ impl JobError {
     }
 
     pub fn about(mut self, name: &str, uuid: &str) -> Self {
-        self.about = Some(Box::new(About {
+        self.about = Some(Box::new(About::Index {
             name: name.to_owned(),
             uuid: uuid.to_owned(),
         }));

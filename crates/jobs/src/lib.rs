@@ -24,6 +24,7 @@ pub mod maintenance;
 mod manager;
 mod overall;
 mod overview;
+pub mod play;
 mod pool;
 mod removal;
 mod rescore;

@@ -126,6 +126,9 @@ impl JobUpdate {
                 "custom_settings.engine cannot be updated",
             ));
         }
+        if changed.contains(&"custom_settings") {
+            new.check_play()?;
+        }
         changed.sort_unstable();
         Ok((new, changed))
     }

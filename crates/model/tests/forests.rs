@@ -374,7 +374,7 @@ fn settings_of_another_size_begin_anew_and_others_go_on() {
     config.trees = 100;
     engine.configure_forests(config);
     let results = process(&mut engine, &batch(110..120));
-    assert_eq!(forests(&results)[0].updates, 2);
+    assert_eq!(forests(&results)[0].updates, 1);
     assert!(engine.size().model_bytes > before);
 }
 
@@ -401,6 +401,20 @@ fn interim_results_take_sums_on_and_learn_nothing() {
             .to_string()
             .contains("random_cut_forest")
     );
+}
+
+#[test]
+fn nothing_becomes_other_than_a_number() {
+    let wild = [f64::MAX, f64::MIN, 0.0, 1e-300, -1e300, 7.0];
+    let forest = json!({"output_after": 8, "shingle_size": 2, "imputation": {"method": "anomaly"}});
+    let results = run(&mean(forest), 200, |minute| {
+        let at = (minute * minute % 31) as usize;
+        (at > 0).then(|| wild[at % wild.len()])
+    });
+    for found in forests(&results) {
+        let told = serde_json::to_value(&found).expect("JSON");
+        assert!(!told.to_string().contains("null"), "{told}");
+    }
 }
 
 #[test]

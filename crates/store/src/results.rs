@@ -2,6 +2,7 @@
 
 mod categories;
 mod forest;
+mod in_time;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -15,6 +16,7 @@ use crate::rescore::{Rescoring, rescore};
 
 pub use categories::CategoryQuery;
 pub use forest::ForestQuery;
+pub use in_time::{Place, Stretch};
 
 /// What a result is about. The numbers are stored: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::Uri;
-use axum::response::Response;
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use super::named::Named;
 use super::{acknowledged, aliases, bad_request, mappings, ok, settings, warn_of_dot};
 use crate::error::{ApiError, Result};
 use crate::params::Params;
-use crate::{ApiState, body};
+use crate::{ApiState, body, metrics};
 
 /// Parameters that mean nothing where there is one node.
 pub const IGNORED: [&str; 6] = [
@@ -81,11 +81,18 @@ struct Asked {
     flat_settings: bool,
 }
 
+/// What there is to an index. `GET /metrics` is what Prometheus reads, also where an index has that name; a wildcard or
+/// its mappings, settings and aliases tell of that one.
 async fn tell(
-    State(state): State<ApiState>,
+    state: State<ApiState>,
+    method: Method,
     Path(expression): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
+    if expression == "metrics" && method == Method::GET {
+        return Ok(metrics::metrics(state).await?.into_response());
+    }
+    let State(state) = state;
     let mut params = Params::new(&uri)?.ignore(&IGNORED);
     let reading = Named::deserialize(&mut params)?.about_indices()?;
     let Asked {

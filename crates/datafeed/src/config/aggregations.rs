@@ -166,13 +166,7 @@ fn refuse<T>(reason: impl Into<String>) -> Result<T> {
 /// 400 with what is malformed as its cause.
 pub(super) fn check_form(given: &Map<String, Value>) -> std::result::Result<(), JobError> {
     let unparsable = |kind, reason| {
-        let cause = JobError {
-            status: 400,
-            kind,
-            reason,
-            cause: None,
-            about: None,
-        };
+        let cause = JobError::new(400, kind, reason);
         JobError::bad_request("Datafeed aggregations are not parsable").because(cause)
     };
     if given.is_empty() {

@@ -231,13 +231,7 @@ pub(super) fn script_fields<'de, D: Deserializer<'de>>(
     let mut fields = object(deserializer)?;
     for (name, said) in &fields {
         let parsing = |reason: String| {
-            let error = JobError {
-                status: 400,
-                kind: "parsing_exception",
-                reason,
-                cause: None,
-                about: None,
-            };
+            let error = JobError::new(400, "parsing_exception", reason);
             Error::custom(error.carried())
         };
         let Value::Object(said) = said else {

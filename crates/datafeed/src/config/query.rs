@@ -124,13 +124,7 @@ fn parsing(reason: String) -> JobError {
 }
 
 fn refusal(error: QueryError) -> JobError {
-    JobError {
-        status: 400,
-        kind: error.kind,
-        reason: error.reason,
-        cause: None,
-        about: None,
-    }
+    JobError::new(400, error.kind, error.reason)
 }
 
 fn unparsable(cause: JobError) -> JobError {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::documents::{Meant, Reading};
-use tidewatch_jobs::{JobError, Jobs};
+use tidewatch_jobs::{About, JobError, Jobs};
 use tidewatch_store::query::Dsl;
 use tidewatch_store::search::{
     Found, Search, SearchError, Target, View, add_script_fields, runtime_fields,
@@ -94,13 +94,15 @@ impl Inner {
         };
         let expression = self.wanted.indices.join(",");
         let found = self.jobs.meant(&expression, reading).await;
-        found.map_err(|error| match (error.kind, &error.about) {
-            ("index_not_found_exception", Some(about)) if !about.name.contains('*') => {
+        found.map_err(|error| match (error.kind, error.about.as_deref()) {
+            ("index_not_found_exception", Some(About::Index { name, .. }))
+                if !name.contains('*') =>
+            {
                 SourceError::refused(
                     404,
                     format!(
-                        "datafeed [{}] cannot retrieve data because index [{}] does not exist",
-                        self.wanted.datafeed_id, about.name
+                        "datafeed [{}] cannot retrieve data because index [{name}] does not exist",
+                        self.wanted.datafeed_id
                     ),
                 )
             }

@@ -48,7 +48,7 @@ async fn a_run_may_be_cut_anywhere() {
         script.let_through(cut);
         server.begin(START, None).await;
         until("it stands at the gate", async || {
-            server.turn(20_000);
+            server.turn(20_000).await;
             script.calls() > cut
         })
         .await;

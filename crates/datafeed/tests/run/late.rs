@@ -54,7 +54,7 @@ async fn what_came_too_late_is_told_in_one_annotation() {
     let more = Doc(LATE + 31 * MINUTE, 0, 1.0);
     script.add(vec![more]);
     until("it grows", async || {
-        server.turn(60_000);
+        server.turn(60_000).await;
         annotations(&server).await[0]["end_timestamp"] == LATE + 45 * MINUTE
     })
     .await;
@@ -179,7 +179,7 @@ async fn counting_in_may_be_cut_anywhere() {
         script.let_through(3 + after);
         let gate = script.calls() + 4 + after;
         until("it stands at the gate", async || {
-            server.turn(20_000);
+            server.turn(20_000).await;
             script.calls() >= gate
         })
         .await;
@@ -236,7 +236,7 @@ async fn what_can_not_be_reached_is_told_and_what_does_not_help_is_done_once() {
     server.stop().await;
     // A gap: what was before can't be read again.
     let start = server.jobs.now() + HOUR;
-    server.turn(2 * HOUR as u64);
+    server.turn(2 * HOUR as u64).await;
     server.begin(start, None).await;
     server.reads_until(start + HOUR).await;
     script.add(late);

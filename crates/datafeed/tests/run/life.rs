@@ -168,7 +168,7 @@ async fn a_run_goes_on_where_the_last_ended_or_jumps_to_its_start() {
     server.begin(0, Some(first)).await;
     server.has_stopped().await;
     server.jobs.open("j").await.unwrap();
-    server.turn(1_000);
+    server.turn(1_000).await;
     // From the beginning again: what the job has seen isn't read again.
     server.begin(0, Some(second)).await;
     server.has_stopped().await;
@@ -197,7 +197,7 @@ async fn a_run_goes_on_where_the_last_ended_or_jumps_to_its_start() {
 
     // From later on: what is between is left out, up to the next bucket.
     server.jobs.open("j").await.unwrap();
-    server.turn(1_000);
+    server.turn(1_000).await;
     let third = NOON - 3 * HOUR + MINUTE;
     server.begin(third, Some(NOON)).await;
     server.has_stopped().await;
@@ -302,10 +302,12 @@ async fn a_start_asks_for_an_open_job_and_waits_for_one_that_opens() {
     assert_eq!(server.status().assignment_explanation.unwrap(), "");
 
     // Upgrade mode: it pauses and goes on.
+    const FIVE_MINUTES: std::time::Duration = std::time::Duration::from_secs(300);
     server.jobs.set_upgrade_mode(true).await.unwrap();
     let calls = script.calls();
     for _ in 0..20 {
-        server.turn(5 * 60_000);
+        // It doesn't go by the clock now.
+        server.jobs.settings().clock.advance(FIVE_MINUTES);
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     assert_eq!(script.calls(), calls);

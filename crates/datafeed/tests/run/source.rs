@@ -30,6 +30,8 @@ struct Inner {
     /// Calls that are let through; without a limit at first.
     gate: Semaphore,
     gated: Mutex<bool>,
+    /// Calls that stand at the gate.
+    standing: watch::Sender<usize>,
     /// Calls that have come as far as the gate.
     calls: watch::Sender<usize>,
     /// Windows that were read.
@@ -45,6 +47,7 @@ impl Script {
             panics: Mutex::default(),
             gate: Semaphore::new(0),
             gated: Mutex::default(),
+            standing: watch::Sender::new(0),
             calls: watch::Sender::new(0),
             windows: Mutex::default(),
         }));
@@ -79,6 +82,11 @@ impl Script {
         let _ = calls.wait_for(|calls| *calls >= number).await;
     }
 
+    /// Whether somebody waits to be let through.
+    pub fn is_stood_at(&self) -> bool {
+        *self.0.standing.borrow() > 0
+    }
+
     pub fn calls(&self) -> usize {
         *self.0.calls.borrow()
     }
@@ -91,6 +99,7 @@ impl Script {
         self.0.calls.send_modify(|calls| *calls += 1);
         let gated = *self.0.gated.lock();
         if gated {
+            let _standing = AtGate::new(&self.0.standing);
             self.0.gate.acquire().await.expect("open").forget();
         }
         assert!(!*self.0.panics.lock(), "the source has a fault");
@@ -103,6 +112,22 @@ impl Script {
             .iter()
             .filter(|doc| (window.start..window.end).contains(&doc.0));
         within.copied().collect()
+    }
+}
+
+/// Somebody at the gate, until let through or gone.
+struct AtGate<'s>(&'s watch::Sender<usize>);
+
+impl<'s> AtGate<'s> {
+    fn new(standing: &'s watch::Sender<usize>) -> Self {
+        standing.send_modify(|standing| *standing += 1);
+        Self(standing)
+    }
+}
+
+impl Drop for AtGate<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|standing| *standing -= 1);
     }
 }
 

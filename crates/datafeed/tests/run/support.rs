@@ -10,7 +10,7 @@ use tidewatch_datafeed::Feeds;
 use tidewatch_datafeed::config::NewDatafeed;
 use tidewatch_datafeed::run::{DatafeedState, StartRequest, Status, StopRequest};
 use tidewatch_jobs::config::NewJob;
-use tidewatch_jobs::{Clock, Jobs, Settings};
+use tidewatch_jobs::{Clock, Jobs, Settings, State};
 use tidewatch_model::units::Memory;
 use tidewatch_store::Store;
 use tidewatch_store::{ResultKind, ResultQuery, Sort};
@@ -26,6 +26,7 @@ pub const HOUR: i64 = 60 * MINUTE;
 pub struct Server {
     pub jobs: Jobs,
     pub feeds: Feeds,
+    script: Script,
 }
 
 impl Server {
@@ -48,7 +49,11 @@ impl Server {
         let jobs = Jobs::start(store, settings).await.expect("jobs start");
         let feeds = Feeds::start(jobs.clone(), Arc::new(script.clone()), reprocess);
         let feeds = feeds.await.expect("datafeeds start");
-        Self { jobs, feeds }
+        Self {
+            jobs,
+            feeds,
+            script: script.clone(),
+        }
     }
 
     /// The job `j`, open, with the datafeed `d`.
@@ -122,7 +127,7 @@ impl Server {
             if read.is_some_and(|read| read >= time) {
                 return true;
             }
-            self.turn(30_000);
+            self.turn(30_000).await;
             false
         })
         .await;
@@ -130,16 +135,36 @@ impl Server {
         self.is_quiet().await;
     }
 
-    /// Turns the clock.
-    pub fn turn(&self, millis: u64) {
+    /// Turns the clock, once what it moves has come to rest.
+    pub async fn turn(&self, millis: u64) {
+        self.rests().await;
         self.jobs
             .settings()
             .clock
             .advance(Duration::from_millis(millis));
     }
 
-    /// Waits until nothing has been told or written for a while: the feed sleeps by the clock, which stands.
+    /// Waits until the datafeed sleeps by the clock, stands at the gate, or doesn't run.
+    async fn rests(&self) {
+        until("all rests", async || {
+            let sleepers = self.jobs.settings().clock.sleepers();
+            let is_open = self
+                .jobs
+                .standing("j")
+                .is_ok_and(|job| job.state == State::Opened);
+            let runs = is_open
+                && self
+                    .feeds
+                    .get("d")
+                    .is_ok_and(|feed| self.feeds.status(&feed).state == DatafeedState::Started);
+            sleepers > 0 || !runs || self.script.is_stood_at()
+        })
+        .await;
+    }
+
+    /// Waits until all rests, and nothing has been told or written for a while.
     pub async fn is_quiet(&self) {
+        self.rests().await;
         let mut before = None;
         let mut same = 0;
         while same < 5 {
@@ -319,7 +344,7 @@ impl Server {
     /// Turns the clock on until something is told.
     pub async fn tells_turning(&self, message: &str) {
         until(message, async || {
-            self.turn(60_000);
+            self.turn(60_000).await;
             let told = self.told().await;
             told.iter().any(|told| told.contains(message))
         })

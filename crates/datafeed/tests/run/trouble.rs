@@ -31,7 +31,7 @@ async fn time_does_not_advance_over_what_a_source_did_not_give() {
     assert_eq!(server.status().state, DatafeedState::Started);
     let before = script.calls();
     until("it asks again and again", async || {
-        server.turn(60_000);
+        server.turn(60_000).await;
         script.calls() > before + 5
     })
     .await;
@@ -48,7 +48,7 @@ async fn time_does_not_advance_over_what_a_source_did_not_give() {
     script.fail(gone("no route to host"));
     let before = script.calls();
     until("it fails a few times", async || {
-        server.turn(60_000);
+        server.turn(60_000).await;
         script.calls() > before + 15
     })
     .await;
@@ -139,7 +139,7 @@ async fn silence_is_told_and_may_end_a_datafeed() {
         .await;
     let before = script.calls();
     until("many searches find nothing again", async || {
-        server.turn(60_000);
+        server.turn(60_000).await;
         script.calls() > before + 60
     })
     .await;
@@ -156,7 +156,7 @@ async fn silence_is_told_and_may_end_a_datafeed() {
     empty.create(json!({"max_empty_searches": 3})).await;
     empty.begin(NOON - HOUR, None).await;
     until("it stops", async || {
-        empty.turn(60_000);
+        empty.turn(60_000).await;
         empty.status().state == DatafeedState::Stopped
     })
     .await;

@@ -9,7 +9,7 @@ use tidewatch_store::search::{RuntimeFields, Search, SearchError, Target, View, 
 
 use super::resolve::Meant;
 use super::type_of;
-use crate::error::{JobError, Result};
+use crate::error::{About, JobError, Result};
 use crate::manager::Jobs;
 
 /// How deep a page may reach where an index doesn't say.
@@ -28,14 +28,13 @@ impl From<SearchError> for JobError {
 
 impl From<ScriptError> for JobError {
     fn from(error: ScriptError) -> Self {
-        let refusal = JobError::new(400, error.kind, error.reason);
-        match error.place {
-            Some(place) => {
-                let cause = place.cause;
-                refusal.because(JobError::new(400, cause.kind, cause.reason))
-            }
-            None => refusal,
+        let mut refusal = JobError::new(400, error.kind, error.reason);
+        if let Some(place) = error.place {
+            let cause = JobError::new(400, place.cause.kind, place.cause.reason.clone());
+            refusal = refusal.because(cause);
+            refusal.about = Some(Box::new(About::Script(*place)));
         }
+        refusal
     }
 }
 

@@ -182,6 +182,9 @@ fn check_detectors(analysis: &AnalysisConfig) -> Result<(), ConfigError> {
         if detector.over_field_name.is_some() {
             refuse!("over_field_name cannot be used with the random_cut_forest engine");
         }
+        if detector.exclude_frequent.is_some() {
+            refuse!("exclude_frequent cannot be used with the random_cut_forest engine");
+        }
         if detector.by_field_name.as_deref() == Some(MLCATEGORY) {
             refuse!(
                 "by_field_name [{MLCATEGORY}] cannot be used with the random_cut_forest engine"

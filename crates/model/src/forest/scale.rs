@@ -6,6 +6,8 @@ use super::running::Running;
 
 /// A value further out is taken for this far.
 const CLIP: f64 = 100.0;
+/// So that squares stay numbers.
+const FARTHEST: f64 = 1e150;
 /// Share of the unit, and of the level, that is no difference.
 const PRECISION: (f64, f64) = (1e-3, 1e-6);
 
@@ -24,6 +26,7 @@ pub struct Scale {
 impl Scale {
     /// Learns a value; one that was filled in says nothing of how values spread.
     pub fn learn(&mut self, value: f64, is_imputed: bool, decay: f64) {
+        let value = value.clamp(-FARTHEST, FARTHEST);
         if !is_imputed {
             self.values.add(value, decay);
             self.spread.add(self.values.deviation(), decay);
@@ -49,7 +52,7 @@ impl Scale {
     }
 
     pub fn scaled(&self, value: f64) -> f32 {
-        let scaled = (value - self.level()) / self.unit();
+        let scaled = (value.clamp(-FARTHEST, FARTHEST) - self.level()) / self.unit();
         scaled.clamp(-CLIP, CLIP) as f32
     }
 

@@ -1,9 +1,10 @@
 //! One index
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
@@ -34,10 +35,30 @@ pub struct Index {
     /// Whoever grows the mapping, or changes the settings, is alone.
     changing: Mutex<()>,
     catalogue: Catalogue,
-    /// Why its files can't be used, if they can't.
-    shard: Result<Arc<Shard>>,
+    /// Its files, or why they can't be used.
+    shard: RwLock<Result<Arc<Shard>>>,
+    repair: Repair,
     /// For documents that have none.
     pub(super) made_up_ids: MadeUpIds,
+}
+
+/// How soon files that could not be used are opened again. Tests don't wait.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 });
+
+/// What files are opened again with, once a disk was full or has failed.
+struct Repair {
+    dir: PathBuf,
+    shared: Shared,
+    index: Weak<Index>,
+    state: Mutex<RepairState>,
+}
+
+struct RepairState {
+    /// When the files were opened last.
+    begun: Instant,
+    is_going_on: bool,
+    /// The index is closed: its files stay so.
+    is_over: bool,
 }
 
 /// What the catalogue says of an index.
@@ -73,14 +94,24 @@ impl Index {
         shared: Shared,
     ) -> Arc<Self> {
         let mapping = Arc::new(identity.mapping);
-        let shard = Shard::open(&identity.name, dir, &mapping, shared);
+        let open = || {
+            if !Shard::exists(dir) {
+                tracing::warn!(
+                    index = identity.name,
+                    "the files of the index are gone: it begins anew"
+                );
+                Shard::create(dir)?;
+            }
+            Shard::open(&identity.name, dir, &mapping, shared.clone())
+        };
+        let shard = open();
         match &shard {
             Ok(shard) => *shard.refresh_interval.lock() = identity.settings.refresh_interval,
             Err(error) => {
                 tracing::error!(index = identity.name, %error, "the index can't be opened");
             }
         }
-        Arc::new(Self {
+        Arc::new_cyclic(|index| Self {
             name: identity.name,
             uuid: identity.uuid,
             created: identity.created,
@@ -89,7 +120,17 @@ impl Index {
             mapping: RwLock::new(mapping),
             changing: Mutex::new(()),
             catalogue,
-            shard,
+            shard: RwLock::new(shard),
+            repair: Repair {
+                dir: dir.to_owned(),
+                shared,
+                index: index.clone(),
+                state: Mutex::new(RepairState {
+                    begun: Instant::now(),
+                    is_going_on: false,
+                    is_over: false,
+                }),
+            },
             made_up_ids: MadeUpIds::new(),
         })
     }
@@ -212,8 +253,67 @@ impl Index {
         }
     }
 
-    pub(super) fn shard(&self) -> Result<&Arc<Shard>> {
-        self.shard.as_ref().map_err(Clone::clone)
+    /// Its files. Where they have failed they are opened again by and by, and the failure is told until they are.
+    pub(super) fn shard(&self) -> Result<Arc<Shard>> {
+        let shard = self.shard.read().clone();
+        let has_failed = match &shard {
+            Ok(shard) => shard.has_failed(),
+            Err(_) => true,
+        };
+        if has_failed {
+            self.open_again();
+        }
+        shard
+    }
+
+    /// Opens the files again on a thread of its own, if it isn't too soon.
+    fn open_again(&self) {
+        let mut state = self.repair.state.lock();
+        if state.is_going_on || state.is_over || state.begun.elapsed() < PATIENCE {
+            return;
+        }
+        let index = self.repair.index.clone();
+        let again = move || {
+            if let Some(index) = index.upgrade() {
+                index.replace_shard();
+            }
+        };
+        let thread = std::thread::Builder::new().name("index".to_owned());
+        match thread.spawn(again) {
+            Ok(_) => state.is_going_on = true,
+            Err(error) => {
+                tracing::error!(index = self.name, %error, "the index can't be opened again");
+            }
+        }
+        state.begun = Instant::now();
+    }
+
+    fn replace_shard(&self) {
+        let Repair { dir, shared, .. } = &self.repair;
+        let opened = {
+            let failed = self.shard.read().clone();
+            // Nobody appends to a translog that is being read, and its thread lets the files go.
+            let mut order = failed.as_ref().ok().map(|shard| shard.order.lock());
+            if let Some(order) = &mut order {
+                order.leave();
+            }
+            Shard::open(&self.name, dir, &self.mapping(), shared.clone())
+        };
+        let mut state = self.repair.state.lock();
+        state.is_going_on = false;
+        state.begun = Instant::now();
+        match opened {
+            // It has no thread yet.
+            Ok(_) if state.is_over => {}
+            Ok(shard) => {
+                *shard.refresh_interval.lock() = self.settings().refresh_interval;
+                *self.shard.write() = Ok(shard);
+                tracing::info!(index = self.name, "the index is open again");
+            }
+            Err(error) => {
+                tracing::warn!(index = self.name, %error, "the index can't be opened again yet");
+            }
+        }
     }
 
     /// Writes documents, in their order, and answers each. Durable when it returns; found by searches after a refresh.
@@ -222,16 +322,20 @@ impl Index {
     /// Only where nothing could be written. What is wrong with one document is in its outcome.
     pub async fn write(self: &Arc<Self>, writes: Vec<Write>) -> Result<Vec<Outcome>> {
         let index = self.clone();
-        let (outcomes, appended) =
-            blocking(move |handle| writing::write(&index, writes, handle)).await?;
-        self.shard()?.sync(appended).await?;
+        let written = blocking(move |handle| {
+            let shard = index.shard()?;
+            let (outcomes, appended) = writing::write(&index, &shard, writes, handle)?;
+            Ok((shard, outcomes, appended))
+        });
+        let (shard, outcomes, appended) = written.await?;
+        shard.sync(appended).await?;
         Ok(outcomes)
     }
 
     /// The document with an id as it is now, refreshed or not.
     pub async fn get(self: &Arc<Self>, id: &str) -> Result<Option<Stored>> {
         let (index, id) = (self.clone(), id.to_owned());
-        blocking(move |_| writing::stored(index.shard()?, &id)).await
+        blocking(move |_| writing::stored(&*index.shard()?, &id)).await
     }
 
     /// Makes what was written until now findable.
@@ -247,7 +351,7 @@ impl Index {
             }
             target
         };
-        self.wait_until_seen(target).await
+        wait_until_seen(&shard, target).await
     }
 
     /// Returns at the next refresh by the clock, or makes one where there is none: `refresh=wait_for`.
@@ -257,20 +361,7 @@ impl Index {
             return self.refresh().await;
         }
         let target = shard.order.lock().next_seq_no;
-        self.wait_until_seen(target).await
-    }
-
-    async fn wait_until_seen(&self, target: u64) -> Result<()> {
-        let shard = self.shard()?;
-        let mut seen = shard.seen.subscribe();
-        loop {
-            if *seen.borrow_and_update() >= target {
-                return Ok(());
-            }
-            shard.check()?;
-            // The shard has the sender.
-            let _ = seen.changed().await;
-        }
+        wait_until_seen(&shard, target).await
     }
 
     /// What was refreshed, as it is at this moment.
@@ -278,11 +369,12 @@ impl Index {
     /// # Errors
     /// Where the index has failed: what was acknowledged since can't be seen, and is not to be passed over.
     pub fn reader(self: &Arc<Self>) -> Result<Reader> {
-        self.shard()?.check()?;
+        let shard = self.shard()?;
+        shard.check()?;
         Ok(Reader {
             index: self.clone(),
             mapping: self.mapping(),
-            searcher: self.shard()?.visible(),
+            searcher: shard.visible(),
         })
     }
 
@@ -309,7 +401,8 @@ impl Index {
 
     /// Refuses writes from now on; the thread that commits what there is can be waited for.
     pub(super) fn close(&self) -> Option<std::thread::JoinHandle<()>> {
-        self.shard.as_ref().ok()?.close()
+        self.repair.state.lock().is_over = true;
+        self.shard.read().as_ref().ok()?.close()
     }
 
     /// As errors name it.
@@ -321,6 +414,18 @@ impl Index {
 impl Drop for Index {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+async fn wait_until_seen(shard: &Shard, target: u64) -> Result<()> {
+    let mut seen = shard.seen.subscribe();
+    loop {
+        if *seen.borrow_and_update() >= target {
+            return Ok(());
+        }
+        shard.check()?;
+        // The shard has the sender.
+        let _ = seen.changed().await;
     }
 }
 

@@ -85,6 +85,11 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// Whether a directory has the files of an index.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join("segments").join("meta.json").exists()
+    }
+
     /// Makes the directory of a new index.
     pub fn create(dir: &Path) -> Result<()> {
         let io = |error| IndexError::from(StoreError::io(dir, error));
@@ -116,15 +121,7 @@ impl Shard {
         mapping: &Arc<Mapping>,
         shared: Shared,
     ) -> Result<Arc<Self>> {
-        let segments = dir.join("segments");
-        if !segments.join("meta.json").exists() {
-            tracing::warn!(
-                index = name,
-                "the files of the index are gone: it begins anew"
-            );
-            Self::create(dir)?;
-        }
-        let directory = MmapDirectory::open(&segments).map_err(TantivyError::from)?;
+        let directory = MmapDirectory::open(dir.join("segments")).map_err(TantivyError::from)?;
         let tantivy = tantivy::Index::open(directory)?;
         tantivy
             .tokenizers()
@@ -166,6 +163,11 @@ impl Shard {
 
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether nothing can be written any more.
+    pub fn has_failed(&self) -> bool {
+        self.failure.lock().is_some()
     }
 
     /// Why nothing can be written any more, if it can't.

@@ -544,3 +544,46 @@ async fn many_indices_are_written_side_by_side_and_refresh_by_themselves() {
     assert_eq!(store.indices().all().len(), 10);
     store.close().await;
 }
+
+#[tokio::test]
+async fn an_index_that_could_not_commit_goes_on_when_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let index = store
+        .indices()
+        .create("i", Creation::default())
+        .await
+        .unwrap();
+    one(&index, put("a", &json!({"n": 1}))).await.unwrap();
+    index.refresh().await.unwrap();
+    // Nothing can be written where the segments were.
+    let segments = dir
+        .path()
+        .join("indices")
+        .join(index.uuid())
+        .join("segments");
+    let away = dir.path().join("away");
+    std::fs::rename(&segments, &away).unwrap();
+    one(&index, put("b", &json!({"n": 2}))).await.unwrap();
+    index
+        .refresh()
+        .await
+        .expect_err("there is no place for a commit");
+    index
+        .write(vec![put("c", &json!({"n": 3}))])
+        .await
+        .expect_err("it has failed");
+    assert!(index.reader().is_err());
+    std::fs::rename(&away, &segments).unwrap();
+    let mut tries = 0;
+    while index.write(vec![put("d", &json!({"n": 4}))]).await.is_err() {
+        tries += 1;
+        assert!(tries < 1_000, "it does not go on");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    index.refresh().await.unwrap();
+    let ids: Vec<String> = seen(&index).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["a", "b", "d"]);
+    assert_eq!(index.max_seq_no().unwrap(), Some(2));
+    store.close().await;
+}

@@ -65,6 +65,8 @@ pub struct Translog {
     older: Vec<(u64, u64)>,
     /// The last write that was appended.
     last: u64,
+    /// It ends with half a frame, which hides what would be appended to it.
+    pub is_torn: bool,
 }
 
 /// Frames that are to be appended together.
@@ -217,6 +219,7 @@ impl Translog {
             length,
             older,
             last,
+            is_torn: false,
         })
     }
 
@@ -233,7 +236,10 @@ impl Translog {
     pub fn append(&mut self, frames: &Frames) -> io::Result<()> {
         if let Err(error) = (&*self.file).write_all(&frames.bytes) {
             // Half a frame would hide those after it.
-            self.file.set_len(self.length)?;
+            if let Err(stays) = self.file.set_len(self.length) {
+                self.is_torn = true;
+                return Err(stays);
+            }
             return Err(error);
         }
         self.length += frames.bytes.len() as u64;

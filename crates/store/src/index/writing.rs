@@ -52,16 +52,17 @@ struct Current {
 /// Does writes in their order. Answers with their outcomes, and with what must be synced before they are told.
 pub fn write(
     index: &Arc<Index>,
+    shard: &Arc<Shard>,
     writes: Vec<Write>,
     handle: &Handle,
 ) -> Result<(Vec<Outcome>, u64)> {
-    index.shard()?.check()?;
+    shard.check()?;
     let mut outcomes = Vec::with_capacity(writes.len());
     let mut appended = 0;
     let mut writes = writes.into_iter().peekable();
     while let Some(write) = writes.next() {
         if let Op::Update(update) = &write.op {
-            let outcome = update_one(index, &write, update, handle, &mut appended)?;
+            let outcome = update_one(index, shard, &write, update, handle, &mut appended)?;
             outcomes.push(outcome);
             continue;
         }
@@ -74,19 +75,19 @@ pub fn write(
             bytes += next.source.len();
             run.push(next);
         }
-        appended = write_run(index, &run, bytes, handle, &mut outcomes)?.max(appended);
+        appended = write_run(index, shard, &run, bytes, handle, &mut outcomes)?.max(appended);
     }
     Ok((outcomes, appended))
 }
 
 fn write_run(
     index: &Arc<Index>,
+    shard: &Arc<Shard>,
     run: &[Write],
     bytes: usize,
     handle: &Handle,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<u64> {
-    let shard = index.shard()?;
     // Documents are numbered by the mapping that they were read by, so one that has grown begins another batch.
     let mut batch = Arc::new(Batch {
         mapping: index.mapping(),
@@ -213,6 +214,9 @@ fn decide(
         }
         order.next_seq_no = first_seq_no;
         outcomes.truncate(begun);
+        if order.translog.is_torn {
+            shard.fail(&error);
+        }
         return Err(error);
     }
     if !operations.is_empty() {
@@ -448,6 +452,7 @@ pub fn stored(shard: &Shard, id: &str) -> Result<Option<Stored>> {
 /// An update: what there is, with the change over it, is written if nobody else wrote in between.
 fn update_one(
     index: &Arc<Index>,
+    shard: &Arc<Shard>,
     write: &Write,
     update: &Update,
     handle: &Handle,
@@ -463,7 +468,7 @@ fn update_one(
     let none = Map::new();
     let mut retries = update.retry_on_conflict;
     loop {
-        let before = stored(index.shard()?, &id)?;
+        let before = stored(shard, &id)?;
         let (source, conditions): (Bytes, _) = match &before {
             None => match (&update.upsert, &update.doc) {
                 (_, Some(doc)) if update.doc_as_upsert => (text_of(doc).into(), None),
@@ -532,7 +537,7 @@ fn update_one(
         };
         let mut outcomes = Vec::new();
         let bytes = whole.source.len();
-        *appended = write_run(index, &[whole], bytes, handle, &mut outcomes)?.max(*appended);
+        *appended = write_run(index, shard, &[whole], bytes, handle, &mut outcomes)?.max(*appended);
         let Some(outcome) = outcomes.pop() else {
             return refused(Refusal::illegal_argument("the update came to nothing"));
         };

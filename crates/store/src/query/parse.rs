@@ -101,6 +101,19 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     }
 }
 
+/// What a query says that has one field of its own, or none.
+fn only<'v>(body: &'v Value, kind: &str, field: Option<&str>) -> Result<Option<&'v Value>> {
+    let said = object(body, kind)?;
+    let is_known = |name: &str| matches!(name, "boost" | "_name") || Some(name) == field;
+    match said.keys().find(|name| !is_known(name)) {
+        Some(other) => Err(fault(
+            "x_content_parse_exception",
+            format!("[1:1] [{kind}] unknown field [{other}]"),
+        )),
+        None => Ok(field.and_then(|field| said.get(field))),
+    }
+}
+
 impl Parser<'_> {
     pub fn query(&mut self, json: &Value) -> Result<Query> {
         let Value::Object(map) = json else {
@@ -145,17 +158,21 @@ impl Parser<'_> {
     fn of_kind(&mut self, kind: &str, body: &Value) -> Result<Query> {
         let context = self.context;
         match kind {
-            "match_all" => object(body, kind).map(|_| Query::All),
-            "match_none" => object(body, kind).map(|_| Query::None),
+            "match_all" => only(body, kind, None).map(|_| Query::All),
+            "match_none" => only(body, kind, None).map(|_| Query::None),
             "term" => parts::term(body, context),
             "terms" => parts::terms(body, context),
             "range" => parts::range(body, context),
-            "exists" => match object(body, kind)?.get("field").and_then(text) {
-                Some(field) => Ok(Query::Exists(field)),
-                None => refuse("[exists] must be provided with a [field]"),
-            },
+            "exists" => {
+                let said = object(body, kind)?;
+                known(kind, said, &["field", "boost", "_name"])?;
+                match said.get("field").and_then(text) {
+                    Some(field) => Ok(Query::Exists(field)),
+                    None => refuse("[exists] must be provided with a [field]"),
+                }
+            }
             "prefix" | "wildcard" | "regexp" => parts::pattern(kind, body, context),
-            "ids" => match object(body, kind)?.get("values") {
+            "ids" => match only(body, kind, Some("values"))? {
                 Some(Value::Array(ids)) => Ok(Query::Ids(ids.iter().filter_map(text).collect())),
                 Some(id) => Ok(Query::Ids(text(id).into_iter().collect())),
                 None => refuse("[ids] requires providing a values element"),

@@ -214,6 +214,14 @@ fn what_is_not_known_is_refused_by_its_name() {
         json!({"term": {"a": [1]}}),
         "does not support array of values",
     );
+    refused(
+        json!({"match_all": {"field": "a"}}),
+        "[match_all] unknown field [field]",
+    );
+    refused(
+        json!({"exists": {"field": "a", "value": 1}}),
+        "[exists] query does not support [value]",
+    );
     refused(json!({"terms": {"a": 1}}), "requires an array");
     refused(json!({}), "empty clause found");
     refused(json!([]), "must start with start_object");

@@ -1,6 +1,6 @@
 //! What is wrong with a script, in Elasticsearch's form.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Characters that are shown before and after the place of an error.
 const AROUND: usize = 25;
@@ -49,6 +49,38 @@ impl Fault {
     }
 }
 
+impl Place {
+    /// What Elasticsearch tells of it beside kind, reason and cause.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let length = self.script.chars().count();
+        let start = self.offset.saturating_sub(AROUND);
+        let end = (self.offset + AROUND).min(length);
+        let part: String = self.script.chars().skip(start).take(end - start).collect();
+        let (before, indent) = if start > 0 {
+            ("... ", "    ")
+        } else {
+            ("", "")
+        };
+        let after = if end < length { " ..." } else { "" };
+        let pointer = " ".repeat(self.offset - start);
+        Map::from_iter([
+            (
+                "script_stack".to_owned(),
+                json!([
+                    format!("{before}{part}{after}"),
+                    format!("{indent}{pointer}^---- HERE"),
+                ]),
+            ),
+            ("script".to_owned(), self.script.as_str().into()),
+            ("lang".to_owned(), self.lang.into()),
+            (
+                "position".to_owned(),
+                json!({"offset": self.offset, "start": start, "end": end}),
+            ),
+        ])
+    }
+}
+
 impl ScriptError {
     pub(super) fn outside(kind: &'static str, reason: impl Into<String>) -> Self {
         Self {
@@ -80,35 +112,5 @@ impl ScriptError {
                 cause,
             })),
         }
-    }
-
-    /// The error as Elasticsearch writes it within its envelope.
-    pub fn to_json(&self) -> Value {
-        let Some(place) = &self.place else {
-            return json!({"type": self.kind, "reason": self.reason});
-        };
-        let length = place.script.chars().count();
-        let start = place.offset.saturating_sub(AROUND);
-        let end = (place.offset + AROUND).min(length);
-        let part: String = place.script.chars().skip(start).take(end - start).collect();
-        let (before, indent) = if start > 0 {
-            ("... ", "    ")
-        } else {
-            ("", "")
-        };
-        let after = if end < length { " ..." } else { "" };
-        let pointer = " ".repeat(place.offset - start);
-        json!({
-            "type": self.kind,
-            "reason": self.reason,
-            "script_stack": [
-                format!("{before}{part}{after}"),
-                format!("{indent}{pointer}^---- HERE"),
-            ],
-            "script": place.script,
-            "lang": place.lang,
-            "position": {"offset": place.offset, "start": start, "end": end},
-            "caused_by": {"type": place.cause.kind, "reason": place.cause.reason},
-        })
     }
 }

@@ -625,12 +625,16 @@ fn formulas_have_numbers_only() {
 #[test]
 fn errors_show_their_place() {
     let source = "def total = doc['n'].value; return total / (total - 7) + 1000";
-    let error = run(source).unwrap_err().to_json();
+    let error = run(source).unwrap_err();
     assert_eq!(
-        error,
+        (error.kind, error.to_string().as_str()),
+        ("script_exception", "runtime error")
+    );
+    let place = error.place.unwrap();
+    assert_eq!(place.cause, Fault::new("arithmetic_exception", "/ by zero"));
+    assert_eq!(
+        Value::Object(place.to_json()),
         json!({
-            "type": "script_exception",
-            "reason": "runtime error",
             "script_stack": [
                 "... 'n'].value; return total / (total - 7) + 1000",
                 "                             ^---- HERE",
@@ -638,11 +642,10 @@ fn errors_show_their_place() {
             "script": source,
             "lang": "painless",
             "position": {"offset": 41, "start": 16, "end": 61},
-            "caused_by": {"type": "arithmetic_exception", "reason": "/ by zero"},
         })
     );
-    let error = run("1 ++ 'é' foo").unwrap_err().to_json();
-    assert_eq!(error["reason"], "compile error");
+    let error = run("1 ++ 'é' foo").unwrap_err();
+    assert_eq!(error.reason, "compile error");
 }
 
 #[test]

@@ -114,13 +114,33 @@ impl Default for Search {
     }
 }
 
+/// No field is stored but the source: it is left out where fields are asked for and it isn't among them.
+fn hides_source(stored: &Value) -> bool {
+    match stored {
+        Value::Array(names) => !names.iter().any(|name| name == "_source"),
+        name => name != "_source",
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.is_empty(),
+        _ => false,
+    }
+}
+
 impl Search {
     /// Of a body.
     ///
     /// # Errors
     /// For what is malformed or not known.
-    pub fn parse(body: Map<String, Value>) -> Result<Self> {
+    pub fn parse(mut body: Map<String, Value>) -> Result<Self> {
         let mut search = Self::default();
+        // What is said of the source itself counts more.
+        if let Some(stored) = body.remove("stored_fields") {
+            search.source.hidden = hides_source(&stored);
+        }
         for (name, value) in body {
             search.take(&name, value)?;
         }
@@ -167,10 +187,6 @@ impl Search {
             "version" => self.version = flag()?,
             "seq_no_primary_term" => self.seq_no_primary_term = flag()?,
             "_source" => self.source = Shown::parse(&value)?,
-            // There are none but the source, which goes where none are asked for.
-            "stored_fields" if value == "_none_" || value == json!(["_none_"]) => {
-                self.source.hidden = true;
-            }
             "fields" => self.fields = Asked::parse(name, &value)?,
             "docvalue_fields" => self.docvalue_fields = Asked::parse(name, &value)?,
             "aggs" | "aggregations" => self.aggregations = Aggregation::parse(&value)?,
@@ -179,10 +195,12 @@ impl Search {
                 _ => return Err(wrong()),
             },
             // They change nothing of what is found.
-            "timeout" | "stored_fields" | "explain" | "profile" | "stats" | "indices_boost"
-            | "ext" => {}
-            "highlight" | "collapse" | "suggest" | "rescore" | "script_fields" | "slice"
-            | "knn" | "retriever" | "rank" | "pit" => {
+            "timeout" | "stats" => {}
+            "explain" | "profile" if !flag()? => {}
+            "indices_boost" | "ext" if is_empty(&value) => {}
+            "explain" | "profile" | "indices_boost" | "ext" | "highlight" | "collapse"
+            | "suggest" | "rescore" | "script_fields" | "slice" | "knn" | "retriever" | "rank"
+            | "pit" => {
                 return refuse(
                     "parsing_exception",
                     format!("[{name}] is not supported in a search"),

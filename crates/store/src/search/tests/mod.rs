@@ -62,3 +62,36 @@ fn bare(value: &Value) -> Value {
         value => value.clone(),
     }
 }
+
+#[test]
+fn a_search_refuses_what_would_change_its_answer() {
+    let parsed = |body: Value| match body {
+        Value::Object(body) => super::Search::parse(body),
+        _ => panic!("an object"),
+    };
+    for body in [
+        serde_json::json!({"explain": true}),
+        serde_json::json!({"profile": "true"}),
+        serde_json::json!({"indices_boost": [{"a": 2}]}),
+        serde_json::json!({"ext": {"b": {}}}),
+        serde_json::json!({"highlight": {}}),
+    ] {
+        let error = parsed(body).expect_err("refused");
+        assert!(error.to_string().contains("is not supported"), "{error}");
+    }
+    let plain =
+        serde_json::json!({"explain": false, "profile": false, "indices_boost": [], "ext": {}});
+    assert!(!parsed(plain).unwrap().source.hidden);
+    for (stored, source, hidden) in [
+        ("_none_", None, true),
+        ("a", None, true),
+        ("_source", None, false),
+        ("a", Some(true), false),
+    ] {
+        let mut body = serde_json::json!({"stored_fields": [stored]});
+        if let Some(source) = source {
+            body["_source"] = source.into();
+        }
+        assert_eq!(parsed(body).unwrap().source.hidden, hidden, "{stored}");
+    }
+}

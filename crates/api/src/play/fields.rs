@@ -1,0 +1,170 @@
+//! `fields`: parts of an answer. `a/b,c(d,e)` keeps `b` of `a`, and `d` and `e` of `c`; `*` is any name.
+
+use serde_json::Value;
+
+use super::error::{PlayError, Result};
+
+/// Bytes of a selection, which keep what is within one another few.
+const LONGEST: usize = 1_000;
+
+/// The names that are kept, each with what is kept of it; with none, all is.
+#[derive(Debug, Default, PartialEq)]
+pub struct Mask(Vec<(String, Mask)>);
+
+impl Mask {
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.len() > LONGEST {
+            return Err(PlayError::bad(
+                "fields",
+                format!("longer than {LONGEST} bytes"),
+            ));
+        }
+        let mut reader = Reader { text, at: 0 };
+        let mask = reader.list()?;
+        match reader.rest() {
+            "" => Ok(mask),
+            _ => Err(reader.wrong()),
+        }
+    }
+
+    pub fn apply(&self, value: Value) -> Value {
+        match value {
+            value if self.0.is_empty() => value,
+            Value::Array(items) => items.into_iter().map(|item| self.apply(item)).collect(),
+            Value::Object(object) => {
+                let kept = object.into_iter().filter_map(|(name, value)| {
+                    let wanted = |(known, _): &&(String, Self)| *known == name || known == "*";
+                    let (_, mask) = self.0.iter().find(wanted)?;
+                    Some((name, mask.apply(value)))
+                });
+                Value::Object(kept.collect())
+            }
+            value => value,
+        }
+    }
+
+    /// Adds a path's names, and what is kept of the last.
+    fn insert(&mut self, path: &[&str], rest: Self) {
+        let Some((name, path)) = path.split_first() else {
+            // What was asked for as a whole stays whole.
+            self.0.extend(rest.0);
+            return;
+        };
+        let at = self.0.iter().position(|(known, _)| known == name);
+        match at {
+            // One that is kept as a whole already, or is asked for as a whole now.
+            Some(at) if self.0[at].1.0.is_empty() => {}
+            Some(at) if path.is_empty() && rest.0.is_empty() => self.0[at].1 = Self::default(),
+            Some(at) => self.0[at].1.insert(path, rest),
+            None => {
+                let mut below = Self::default();
+                below.insert(path, rest);
+                self.0.push(((*name).to_owned(), below));
+            }
+        }
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn takes(&mut self, c: char) -> bool {
+        let taken = self.rest().starts_with(c);
+        self.at += usize::from(taken);
+        taken
+    }
+
+    fn wrong(&self) -> PlayError {
+        PlayError::bad(
+            "fields",
+            format!("invalid field selection [{}]", self.rest()),
+        )
+    }
+
+    fn list(&mut self) -> Result<Mask> {
+        let mut mask = Mask::default();
+        loop {
+            let mut path = vec![self.name()?];
+            while self.takes('/') {
+                path.push(self.name()?);
+            }
+            let mut below = Mask::default();
+            if self.takes('(') {
+                below = self.list()?;
+                if !self.takes(')') {
+                    return Err(self.wrong());
+                }
+            }
+            mask.insert(&path, below);
+            if !self.takes(',') {
+                return Ok(mask);
+            }
+        }
+    }
+
+    fn name(&mut self) -> Result<&'a str> {
+        let rest = self.rest();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "_*".contains(c);
+        let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        match length {
+            0 => Err(self.wrong()),
+            _ => {
+                self.at += length;
+                Ok(&rest[..length])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn parts_are_kept() {
+        let value = json!({"a": [{"b": 1, "c": {"d": 2, "e": 3}}, {"b": 4}], "f": 5});
+        for (fields, kept) in [
+            ("f", json!({"f": 5})),
+            ("a/b", json!({"a": [{"b": 1}, {"b": 4}]})),
+            (
+                "a(b,c/d),f",
+                json!({"a": [{"b": 1, "c": {"d": 2}}, {"b": 4}], "f": 5}),
+            ),
+            ("a/c/e,a/c", json!({"a": [{"c": {"d": 2, "e": 3}}, {}]})),
+            ("a/c,a/c/e", json!({"a": [{"c": {"d": 2, "e": 3}}, {}]})),
+            ("*/b", json!({"a": [{"b": 1}, {"b": 4}], "f": 5})),
+            ("x", json!({})),
+        ] {
+            let mask = Mask::parse(fields).expect(fields);
+            assert_eq!(mask.apply(value.clone()), kept, "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_selection_is_refused() {
+        let deep = "a(".repeat(LONGEST / 2);
+        for (fields, told) in [
+            ("a,", ""),
+            ("a(b", ""),
+            ("a)", ")"),
+            ("a//b", "/b"),
+            (&deep, ""),
+        ] {
+            let error = Mask::parse(fields).expect_err(fields);
+            assert_eq!(
+                error.message,
+                format!("Invalid value for fields: invalid field selection [{told}]")
+            );
+        }
+        assert!(Mask::parse(&"a/".repeat(LONGEST)).is_err());
+    }
+}
