@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod documents;
+pub mod opensearch;
 pub mod outcome;
 pub mod traffic;
 

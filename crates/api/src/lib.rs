@@ -31,6 +31,7 @@ mod metrics;
 mod model_plots;
 mod near;
 mod nodes;
+mod opensearch;
 mod overall;
 mod params;
 mod play;
@@ -177,6 +178,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(datafeeds::routes())
         .merge(estimate::routes())
         .merge(nodes::routes())
+        .merge(opensearch::routes())
         .merge(usage::routes())
         .merge(documents::routes())
         .merge(retention::routes())

@@ -123,7 +123,7 @@ async fn validate(
     for target in state.jobs.targets(&meant)? {
         let read = match &target {
             Target::Documents { view, .. } => query.read(&Context { schema: view, now }),
-            Target::Results { schema, .. } => query.read(&Context {
+            Target::Results { schema, .. } | Target::Made { schema, .. } => query.read(&Context {
                 schema: &**schema,
                 now,
             }),

@@ -33,6 +33,7 @@ use crate::error::{ApiError, json_response};
 use crate::{ApiState, VERSION};
 
 pub use named::Named;
+pub use search::{Asked, found_in, object, run};
 pub use stats::counts;
 
 pub fn routes() -> Router<ApiState> {

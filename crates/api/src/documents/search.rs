@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
 use tidewatch_jobs::documents::{Context, Meant, Scroll, window};
 use tidewatch_store::query::Dsl;
-use tidewatch_store::search::{Counted, Found, Key, Search, SearchError, Shown, Target};
+use tidewatch_store::search::{Counted, Found, Hit, Key, Search, SearchError, Shown, Target};
 
 use super::bulk::answer::quote;
 use super::get::ShownParams;
@@ -110,7 +110,12 @@ pub struct Asked {
 
 impl Asked {
     pub fn read(uri: &Uri) -> Result<Self> {
-        let mut params = Params::new(uri)?.ignore(&IGNORED);
+        Self::read_but(uri, &[])
+    }
+
+    /// Where others have taken some of the parameters.
+    pub fn read_but(uri: &Uri, taken: &[&'static str]) -> Result<Self> {
+        let mut params = Params::new(uri)?.ignore(&IGNORED).ignore(taken);
         Ok(Self {
             named: Named::deserialize(&mut params)?,
             queried: Queried::deserialize(&mut params)?,
@@ -270,6 +275,7 @@ pub async fn found(
         None => None,
     };
     let (targets, indices) = match &point {
+        None if let Some(targets) = opensearch(state, expression)? => (targets, Vec::new()),
         None => {
             let reading = asked.named.clone().reading()?;
             let meant = state.jobs.meant(expression.unwrap_or(ALL), reading).await?;
@@ -305,6 +311,35 @@ pub async fn found(
     let id = point.map(|point| ("pit_id", point.id));
     let total = search.counted.told(found.total);
     Ok(told(started, id, targets.len(), &found, total))
+}
+
+/// What an expression means where it names what is no index of Elasticsearch's.
+fn opensearch(state: &ApiState, expression: Option<&str>) -> Result<Option<Vec<Target>>> {
+    match expression {
+        Some(expression) => crate::opensearch::targets(state, expression),
+        None => Ok(None),
+    }
+}
+
+/// The answer to a search of targets that are no indices. `tell`: what goes over what was asked for; `each`: what is put
+/// right in the hits.
+pub async fn found_in(
+    state: &ApiState,
+    targets: &[Target],
+    asked: Asked,
+    body: Map<String, Value>,
+    tell: impl FnOnce(&mut Search),
+    each: impl FnMut(&mut Hit),
+) -> Result<String> {
+    let started = Instant::now();
+    let mut search = Search::parse(body)?;
+    asked.over(&mut search)?;
+    tell(&mut search);
+    search.check()?;
+    let mut found = run(state, targets, &search).await?;
+    found.hits.iter_mut().for_each(each);
+    let total = search.counted.told(found.total);
+    Ok(told(started, None, targets.len(), &found, total))
 }
 
 fn is_shard_doc(key: &Key) -> bool {

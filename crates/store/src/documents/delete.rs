@@ -42,7 +42,7 @@ async fn delete(conn: &mut SqliteConnection, source: &Source, id: &str) -> Resul
              OR (document_id IS NULL AND 'notification_' || id = ?1)"
         }
         // A state goes with its snapshot.
-        Holds::State | Holds::Nothing => return Ok(false),
+        Holds::State | Holds::Given(_) | Holds::Nothing => return Ok(false),
     };
     let done = sqlx::query(sql).bind(id).execute(conn).await?;
     Ok(done.rows_affected() > 0)

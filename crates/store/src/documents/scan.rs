@@ -1,5 +1,7 @@
 //! Reading what is kept as documents: one after the other, in constant memory.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -28,11 +30,13 @@ pub enum Holds {
     Notifications,
     /// The states of all jobs' models, each told of in a word.
     State,
+    /// These, which are kept nowhere: they were made for whoever reads.
+    Given(Arc<Vec<Found>>),
     Nothing,
 }
 
 /// A document that was found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub id: String,
     pub source: Value,
@@ -115,6 +119,7 @@ impl Scan<'_, '_> {
             Holds::Annotations => self.annotations(only).await?,
             Holds::Notifications => self.notifications(only).await?,
             Holds::State => self.states(only).await?,
+            Holds::Given(documents) => documents.iter().all(|found| (self.visit)(found.clone())),
             Holds::Nothing => true,
         };
         Ok(goes && self.others(&source.index, only).await?)

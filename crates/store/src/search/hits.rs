@@ -232,7 +232,10 @@ pub(super) fn told_page(
                     search, view, bounds, columns, candidate, address,
                 )?);
             }
-            (Target::Results { source, schema }, Place::Result { .. }) => {
+            (
+                Target::Results { source, schema } | Target::Made { source, schema, .. },
+                Place::Result { .. },
+            ) => {
                 told.push(of_result(
                     search,
                     &source.index,

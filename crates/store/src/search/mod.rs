@@ -5,6 +5,7 @@ mod asked;
 mod compile;
 mod error;
 mod hits;
+mod made;
 mod matches;
 mod predicate;
 mod request;
@@ -28,6 +29,7 @@ pub use aggregations::Aggregation;
 pub use asked::Asked;
 pub use error::{Result, SearchError};
 pub use hits::Hit;
+pub use made::Made;
 pub use request::{Counted, Search, WINDOW};
 pub use run::Found;
 pub use scan::{Row, Rows, Scan, Summary, scan, summary};
@@ -50,6 +52,12 @@ pub enum Target {
         source: Source,
         schema: Arc<dyn Schema>,
     },
+    /// Documents that are made of those of a source, one of one, as they are read.
+    Made {
+        source: Source,
+        schema: Arc<dyn Schema>,
+        made: Arc<dyn Made>,
+    },
 }
 
 impl fmt::Debug for Target {
@@ -63,7 +71,7 @@ impl Target {
     pub fn index(&self) -> &str {
         match self {
             Self::Documents { view, .. } => view.name(),
-            Self::Results { source, .. } => &source.index,
+            Self::Results { source, .. } | Self::Made { source, .. } => &source.index,
         }
     }
 }

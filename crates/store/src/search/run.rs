@@ -18,7 +18,7 @@ use super::sort::{Bound, Key};
 use super::values::{Datum, FieldValues};
 use super::view::View;
 use super::zones::Zones;
-use super::{Target, now};
+use super::{Made, Target, now};
 use crate::query::{Bounds, Context, Document, Dsl, Query, Schema, values};
 use crate::{Source, Store};
 
@@ -62,7 +62,16 @@ impl Store {
                     blocking(|| state.documents(number, view, filter.as_ref()))?;
                 }
                 Target::Results { source, schema } => {
-                    state.results(self, number, source, &**schema).await?;
+                    let of = (source, &**schema, None);
+                    state.results(self, number, of).await?;
+                }
+                Target::Made {
+                    source,
+                    schema,
+                    made,
+                } => {
+                    let of = (source, &**schema, Some(&**made));
+                    state.results(self, number, of).await?;
                 }
             }
         }
@@ -203,8 +212,7 @@ impl State<'_> {
         &mut self,
         store: &Store,
         target: usize,
-        source: &Source,
-        schema: &dyn Schema,
+        (source, schema, made): (&Source, &dyn Schema, Option<&dyn Made>),
     ) -> Result<()> {
         let bounds = self.bind(schema, None)?;
         let context = Context {
@@ -219,11 +227,19 @@ impl State<'_> {
         let mut number = 0;
         let mut refused = None;
         let mut take = |found: crate::Found| {
+            let found = match made {
+                Some(made) => made.document(found),
+                None => Some(found),
+            };
+            let Some(found) = found else {
+                return true;
+            };
             let document = Document {
                 index: &source.index,
                 id: &found.id,
                 source: &found.source,
-                schema: None,
+                // Results stand there as queries mean them.
+                schema: made.map(|_| schema),
             };
             number += 1;
             if !query.matches(document) {
@@ -261,7 +277,10 @@ impl State<'_> {
             });
             true
         };
-        let narrowed = Bounds::of(&query);
+        let narrowed = match made {
+            Some(made) => made.bounds(&query),
+            None => Bounds::of(&query),
+        };
         store.scan_documents(source, &narrowed, &mut take).await?;
         refused.map_or(Ok(()), Err)
     }

@@ -114,7 +114,7 @@ pub(super) fn segments(view: &View) -> impl Iterator<Item = SegmentOrdinal> + us
 fn documents(targets: &[Target]) -> Result<Vec<(&View, Option<&Dsl>)>> {
     let each = targets.iter().map(|target| match target {
         Target::Documents { view, filter } => Ok((view, filter.as_ref())),
-        Target::Results { source, .. } => illegal(format!(
+        Target::Results { source, .. } | Target::Made { source, .. } => illegal(format!(
             "index [{}] holds results, which no datafeed reads",
             source.index
         )),

@@ -77,7 +77,7 @@ impl Fields {
                 Target::Documents { view, .. } => view
                     .field(&field.name)
                     .is_some_and(|found| found.of == FieldType::DateNanos),
-                Target::Results { .. } => false,
+                Target::Results { .. } | Target::Made { .. } => false,
             };
             let nanos = targets
                 .iter()
@@ -118,6 +118,6 @@ fn found<'t>(
 ) -> impl Iterator<Item = tidewatch_store::query::Field> + 't {
     targets.iter().filter_map(move |target| match target {
         Target::Documents { view, .. } => view.field(name),
-        Target::Results { schema, .. } => schema.field(name),
+        Target::Results { schema, .. } | Target::Made { schema, .. } => schema.field(name),
     })
 }

@@ -1,0 +1,266 @@
+//! Detectors come, change and go: their jobs do.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tidewatch_datafeed::config::DatafeedUpdate;
+use tidewatch_jobs::JobError;
+use tidewatch_jobs::update::JobUpdate;
+use tidewatch_store::Annotations;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::detector::Detector;
+use super::dialect::{Dialect, status};
+use super::issue::Issue;
+use super::read::Sent;
+use super::stored::{self, Kept, SETTING, Stored};
+use super::{check, data, history, id, job, real_time};
+use crate::ApiState;
+use crate::error::{ApiError, Result};
+use crate::jobs::lasting;
+
+/// Detectors of one series that there may be.
+const SINGLE: usize = 1_000;
+/// Detectors with categories that there may be.
+const BY_CATEGORY: usize = 10;
+
+/// Held while a detector comes, goes, changes, starts or stops: names are unique, and numbers of writes.
+static CHANGING: Mutex<()> = Mutex::const_new(());
+
+pub async fn changing() -> MutexGuard<'static, ()> {
+    CHANGING.lock().await
+}
+
+/// The document of which a client believes that it is the last one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expected {
+    pub seq_no: Option<i64>,
+    pub primary_term: Option<i64>,
+}
+
+/// Looks at all that would keep a detector from being made. `but`: the one that it is to replace.
+pub async fn check(
+    state: &ApiState,
+    detector: &Detector,
+    dialect: Dialect,
+    but: Option<&str>,
+) -> std::result::Result<(), Issue> {
+    check::check_name(&detector.name, dialect)?;
+    let all = stored::all(state).map_err(|error| Issue::refused("general_settings", error))?;
+    let counts = || match but {
+        None => check_room(detector, &all),
+        Some(_) => Ok(()),
+    };
+    data::check(state, detector, dialect, counts).await?;
+    check_free_name(detector, &all, dialect, but)
+}
+
+fn check_room(detector: &Detector, all: &[Kept]) -> std::result::Result<(), Issue> {
+    let by_category = !detector.categories().is_empty();
+    let alike = |kept: &&Kept| !kept.stored.detector.categories().is_empty();
+    let (there, most, what) = match by_category {
+        true => (all.iter().filter(alike).count(), BY_CATEGORY, "HC"),
+        false => (all.len(), SINGLE, "single-stream"),
+    };
+    match there < most {
+        true => Ok(()),
+        false => Err(Issue::refused(
+            "general_settings",
+            ApiError::illegal_argument(format!(
+                "Can't create more than {most} {what} anomaly detectors."
+            )),
+        )),
+    }
+}
+
+fn check_free_name(
+    detector: &Detector,
+    all: &[Kept],
+    dialect: Dialect,
+    but: Option<&str>,
+) -> std::result::Result<(), Issue> {
+    let name = &detector.name;
+    let others: Vec<&str> = all
+        .iter()
+        .filter(|kept| kept.stored.detector.name == *name)
+        .map(|kept| kept.stored.id.as_str())
+        .filter(|id| Some(*id) != but)
+        .collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let by = match dialect.is_legacy() {
+        true => format!("detector [{}]", others.join(", ")),
+        false => "another detector".to_owned(),
+    };
+    let code = match dialect {
+        Dialect::OpenDistro => 400,
+        _ => 409,
+    };
+    let message =
+        format!("Cannot create anomaly detector with name [{name}] as it's already used by {by}");
+    Err(Issue::with_status("name", code, message))
+}
+
+/// Creates a detector.
+pub async fn create(state: &ApiState, sent: Sent, dialect: Dialect) -> Result<Stored> {
+    let _changing = changing().await;
+    let checked = check(state, &sent.detector, dialect, None).await;
+    checked.map_err(|issue| issue.into_error(dialect))?;
+    let mut detector = sent.detector;
+    detector.last_update_time = Some(state.jobs.now());
+    let stored = Stored {
+        id: id(),
+        version: 1,
+        seq_no: stored::next_seq_no(&stored::all(state)?),
+        detector,
+        real_time: None,
+    };
+    make_job(state, &stored, &sent.query, &stored.id).await?;
+    Ok(stored)
+}
+
+async fn make_job(state: &ApiState, stored: &Stored, query: &Value, job_id: &str) -> Result<()> {
+    let new = job::new_job(&stored.detector, query, (SETTING, json!(stored)))?;
+    let (feeds, job_id) = (state.feeds.clone(), job_id.to_owned());
+    lasting(async move { feeds.create_job(&job_id, new).await }).await?;
+    Ok(())
+}
+
+/// Changes a detector that doesn't run.
+pub async fn update(
+    state: &ApiState,
+    id: &str,
+    sent: Sent,
+    expected: Expected,
+    dialect: Dialect,
+) -> Result<Stored> {
+    let _changing = changing().await;
+    let old = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
+    if real_time::is_running(state, &old) {
+        return Err(dialect.is_running(id));
+    }
+    let (was, is) = (&old.stored.detector, &sent.detector);
+    let sorted = |detector: &Detector| {
+        let mut categories = detector.categories().to_vec();
+        categories.sort();
+        categories
+    };
+    if sorted(was) != sorted(is) {
+        let what = dialect.says("category field", "detector category field");
+        return Err(status(400, format!("Can't change {what}")));
+    }
+    if was.result_index != is.result_index {
+        let what = dialect.says("custom result index", "detector result index");
+        return Err(status(400, format!("Can't change {what}")));
+    }
+    if history::is_running(state, id)? {
+        return Err(dialect.analyses_history());
+    }
+    let checked = check(state, is, dialect, Some(id)).await;
+    checked.map_err(|issue| issue.into_error(dialect))?;
+    let is_other = |expected: Option<i64>, is: u64| {
+        expected.is_some_and(|expected| u64::try_from(expected) != Ok(is))
+    };
+    if is_other(expected.seq_no, old.stored.seq_no) || is_other(expected.primary_term, 1) {
+        let what = dialect.says("config", "detector");
+        let reason = format!("There was a problem updating the {what}:[{id}]");
+        return Err(status(400, reason));
+    }
+    let mut detector = sent.detector;
+    detector.last_update_time = Some(state.jobs.now());
+    if detector.ui_metadata.is_none() {
+        detector.ui_metadata.clone_from(&was.ui_metadata);
+    }
+    let new = Stored {
+        id: id.to_owned(),
+        version: old.stored.version.saturating_add(1),
+        seq_no: stored::next_seq_no(&stored::all(state)?),
+        detector,
+        real_time: old.stored.real_time.clone(),
+    };
+    match job::learns_the_same(&old.stored.detector, &new.detector) {
+        true => change_job(state, &old, &new, &sent.query).await?,
+        // What a job analyses can't be changed: another takes its place, and only then it goes.
+        false => {
+            let job_id = format!("{id}.{}", new.version);
+            make_job(state, &new, &sent.query, &job_id).await?;
+            for job in stored::jobs_of(state, id)? {
+                if job.job_id != job_id {
+                    delete_job(state, &job.job_id).await?;
+                }
+            }
+        }
+    }
+    Ok(new)
+}
+
+async fn change_job(state: &ApiState, old: &Kept, new: &Stored, query: &Value) -> Result<()> {
+    let job_id = &old.job.job_id;
+    if let Some(feed) = state.feeds.of_job(job_id) {
+        let update: DatafeedUpdate = from_json(job::datafeed(&new.detector, query))?;
+        let (feeds, id) = (state.feeds.clone(), feed.datafeed_id.clone());
+        lasting(async move { feeds.update(&id, update).await }).await?;
+    }
+    let description = new.detector.description.as_str();
+    let changes = json!({"description": description, "custom_settings": old.settings(new)});
+    update_job(state, job_id, changes).await
+}
+
+/// Keeps what is said of a detector, as it is.
+pub async fn keep(state: &ApiState, kept: &Kept, stored: &Stored) -> Result<()> {
+    let changes = json!({"custom_settings": kept.settings(stored)});
+    update_job(state, &kept.job.job_id, changes).await
+}
+
+/// Puts something into the settings of a job.
+pub async fn set(state: &ApiState, job_id: &str, name: &str, value: Value) -> Result<()> {
+    let mut settings: Map<String, Value> =
+        state.jobs.get(job_id)?.custom_settings.unwrap_or_default();
+    settings.insert(name.to_owned(), value);
+    update_job(state, job_id, json!({"custom_settings": settings})).await
+}
+
+async fn update_job(state: &ApiState, job_id: &str, changes: Value) -> Result<()> {
+    let update: JobUpdate = from_json(changes)?;
+    let (jobs, job_id) = (state.jobs.clone(), job_id.to_owned());
+    lasting(async move { jobs.update(&job_id, update).await }).await?;
+    Ok(())
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(json: Value) -> Result<T> {
+    let read = serde_json::from_value(json);
+    Ok(read.map_err(|error| crate::body::cause(&error.to_string()))?)
+}
+
+/// Deletes a detector that doesn't run, with all that was found by it: what it was. None: it isn't there.
+pub async fn delete(state: &ApiState, id: &str, dialect: Dialect) -> Result<Option<Stored>> {
+    let _changing = changing().await;
+    let Some(kept) = stored::find(state, id)? else {
+        return Ok(None);
+    };
+    if real_time::is_running(state, &kept) {
+        return Err(dialect.is_running(id));
+    }
+    if history::is_running(state, id)? {
+        return Err(dialect.analyses_history());
+    }
+    for task in history::of(state, id)? {
+        delete_job(state, &task.job.job_id).await?;
+    }
+    for job in stored::jobs_of(state, id)? {
+        delete_job(state, &job.job_id).await?;
+    }
+    Ok(Some(kept.stored))
+}
+
+/// Deletes a job, its datafeed and its results.
+pub async fn delete_job(state: &ApiState, job_id: &str) -> Result<()> {
+    let task: Arc<_> = state.jobs.delete(job_id, true, Annotations::Own);
+    match task.ended().await {
+        Ok(_) => Ok(()),
+        // Someone else was faster.
+        Err(JobError { status: 404, .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,274 @@
+//! What a definition of a detector must be, as far as it says it itself.
+
+use std::collections::BTreeSet;
+
+use super::detector::{
+    Action, Condition, Detector, Feature, Imputation, ImputationMethod, Operator, Period, Rule,
+    Threshold,
+};
+use super::dialect::Dialect;
+use super::issue::Issue;
+
+const NAME: usize = 64;
+const DESCRIPTION: usize = 1_000;
+const RESULT_INDEX: usize = 255;
+const CATEGORIES: usize = 2;
+const FEATURES: usize = 5;
+const HISTORY: i64 = 10_000;
+/// How often the interval a frequency may be.
+const FREQUENCY: i64 = 10_000;
+
+type Read<T> = Result<T, Issue>;
+
+/// What can be said without looking at any data, in the order in which OpenSearch says it.
+pub fn check(detector: &Detector, dialect: Dialect, has_interval: bool) -> Read<()> {
+    let issue = |field, message: String| Err(Issue::new(field, message));
+    if detector.name.trim().is_empty() {
+        let message = dialect.says("name should be set", "Detector name should be set");
+        return issue("name", message.to_owned());
+    }
+    if detector.time_field.trim().is_empty() {
+        return issue("time_field", "Time field should be set".to_owned());
+    }
+    if detector.indices.iter().all(|index| index.trim().is_empty()) {
+        return issue("indices", "Indices should be set".to_owned());
+    }
+    check_shingle(detector, dialect)?;
+    check_result_index(detector, dialect)?;
+    if detector.recency_emphasis <= 1 {
+        let message = "Recency emphasis must be an integer greater than 1.";
+        return issue("recency_emphasis", message.to_owned());
+    }
+    if detector.description.chars().count() > DESCRIPTION {
+        let message =
+            format!("Description length is too long. Max length is {DESCRIPTION} characters.");
+        return issue("description", message);
+    }
+    if !(1..=HISTORY).contains(&detector.history) {
+        let message = format!("We cannot look back more than {HISTORY} intervals.");
+        return issue("history", message);
+    }
+    check_imputation(detector)?;
+    if detector.window_delay.interval() < 0 {
+        let message = "Window delay interval must be a positive integer";
+        return issue("window_delay", message.to_owned());
+    }
+    if !has_interval {
+        let message = "Detection interval should be set";
+        return issue("detection_interval", message.to_owned());
+    }
+    if detector.interval() <= 0 {
+        let message = "Detection interval must be a positive integer";
+        return issue("detection_interval", message.to_owned());
+    }
+    check_frequency(detector)?;
+    if detector.categories().len() > CATEGORIES {
+        let message = match dialect.is_legacy() {
+            true => format!("We can have only {CATEGORIES} categorical field/s."),
+            false => format!(
+                "Currently we only support up to {CATEGORIES} categorical field/s in order to bound system resource \
+                 consumption."
+            ),
+        };
+        return issue("category_field", message);
+    }
+    check_rules(detector)
+}
+
+/// What is asked of a name, behind all that stands in the definition alone.
+pub fn check_name(name: &str, dialect: Dialect) -> Read<()> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.chars().all(is_allowed) {
+        let what = dialect.says("name", "detector name");
+        return Err(Issue::new(
+            "name",
+            format!(
+                "Valid characters for {what} are a-z, A-Z, 0-9, -(hyphen), _(underscore) and .(period)"
+            ),
+        ));
+    }
+    if name.len() > NAME {
+        let message = format!("Name should be shortened. The maximum limit is {NAME} characters.");
+        return Err(Issue::new("name", message));
+    }
+    Ok(())
+}
+
+/// How many features there may be, and that they have names of their own.
+pub fn check_features(detector: &Detector, dialect: Dialect) -> Read<()> {
+    let features = &detector.feature_attributes;
+    let refuse = |message: String| Err(Issue::with_status("feature_attributes", 400, message));
+    if features.len() > FEATURES {
+        return refuse(format!("Can't create more than {FEATURES} feature(s)"));
+    }
+    let repeated = repeated(features.iter().map(|feature| feature.feature_name.as_str()));
+    if !repeated.is_empty() {
+        return refuse(format!(
+            "There are duplicate feature names: {}",
+            repeated.join(", ")
+        ));
+    }
+    let repeated = self::repeated(features.iter().map(Feature::aggregation));
+    if !repeated.is_empty() {
+        let what = dialect.says("Config", "Detector");
+        return refuse(format!(
+            "{what} has duplicate feature aggregation query names: {}",
+            repeated.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+fn repeated<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let mut seen = BTreeSet::new();
+    let mut again = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            again.insert(name);
+        }
+    }
+    again.into_iter().collect()
+}
+
+fn check_shingle(detector: &Detector, dialect: Dialect) -> Read<()> {
+    let (size, most) = (
+        detector.shingle_size,
+        if dialect.is_legacy() { 60 } else { 128 },
+    );
+    if !(1..=most).contains(&size) {
+        let message = match dialect.is_legacy() {
+            true => "Shingle size must be a positive integer".to_owned(),
+            false => format!("Suggested shingle size must be between 1 and 128. Got {size}."),
+        };
+        return Err(Issue::new("shingle_size", message));
+    }
+    match detector.suggested_seasonality {
+        Some(season) if !(2..=256).contains(&season) => Err(Issue::new(
+            "suggested_seasonality",
+            format!("Suggested seasonality must be between 2 and 256. Got {season}."),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_result_index(detector: &Detector, dialect: Dialect) -> Read<()> {
+    let (Some(name), Some(prefix)) = (&detector.result_index, dialect.result_index_prefix()) else {
+        return Ok(());
+    };
+    let is_allowed =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    let message = if !name.starts_with(prefix) {
+        format!("Result index must start with {prefix}")
+    } else if name.len() > RESULT_INDEX {
+        format!("Result index name size must contains less than {RESULT_INDEX} characters")
+    } else if !name.chars().all(is_allowed) {
+        "Result index name has invalid character. Valid characters are a-z, 0-9, -(hyphen) and _(underscore)"
+            .to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Issue::new("result_index", message))
+}
+
+fn check_imputation(detector: &Detector) -> Read<()> {
+    let Some(Imputation {
+        method: ImputationMethod::FixedValues,
+        default_fill,
+    }) = &detector.imputation_option
+    else {
+        return Ok(());
+    };
+    let enabled = detector.enabled().count();
+    if default_fill.len() != enabled {
+        return Err(Issue::new(
+            "imputation_option",
+            format!(
+                "Mismatch between the number of enabled features and default fill values. Number of default fill \
+                 values: {}. Number of enabled features: {enabled}.",
+                default_fill.len()
+            ),
+        ));
+    }
+    let has = |feature: &&Feature| {
+        default_fill
+            .iter()
+            .any(|fill| fill.feature_name == feature.feature_name)
+    };
+    match detector.enabled().find(|feature| !has(feature)) {
+        Some(missing) => Err(Issue::new(
+            "imputation_option",
+            format!("Missing feature name: {}.", missing.feature_name),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_frequency(detector: &Detector) -> Read<()> {
+    let Some(frequency) = &detector.frequency else {
+        return Ok(());
+    };
+    let (millis, interval) = (frequency.as_millis(), detector.interval());
+    if millis > 0 && millis % interval == 0 && millis / interval <= FREQUENCY {
+        return Ok(());
+    }
+    let told = |period: &Period| format!("{} {}", period.interval(), period.unit());
+    Err(Issue::new(
+        "frequency",
+        format!(
+            "Frequency ({}) must be a multiple of interval ({}), including the interval itself.",
+            told(frequency),
+            told(&detector.detection_interval)
+        ),
+    ))
+}
+
+fn check_rules(detector: &Detector) -> Read<()> {
+    let conditions = detector
+        .rules
+        .iter()
+        .flat_map(|rule: &Rule| &rule.conditions);
+    for condition in conditions {
+        let name = &condition.feature_name;
+        let feature = |why: &str| {
+            let told = format!("Suppression Rule Error: Feature \"{name}\" {why}");
+            Err(Issue::new("rules", told))
+        };
+        let features = &detector.feature_attributes;
+        match features.iter().find(|known| known.feature_name == *name) {
+            None => return feature("specified in a suppression rule does not exist."),
+            Some(known) if !known.feature_enabled => {
+                return feature("specified in a suppression rule is not enabled.");
+            }
+            Some(_) => {}
+        }
+        let is_positive = condition.value.is_some_and(|value| value > 0.0);
+        if condition.threshold_type.has_value() && !is_positive {
+            return Err(Issue::new(
+                "rules",
+                format!(
+                    "Suppression Rule Error: The threshold value for feature \"{name}\" must be a positive number."
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A fifth above or below of what was expected is no anomaly.
+pub fn default_rules(detector: &Detector) -> Vec<Rule> {
+    let of = |feature: &Feature| Rule {
+        action: Action::IgnoreAnomaly,
+        conditions: [
+            Threshold::ActualOverExpectedRatio,
+            Threshold::ExpectedOverActualRatio,
+        ]
+        .map(|threshold_type| Condition {
+            feature_name: feature.feature_name.clone(),
+            threshold_type,
+            operator: Some(Operator::Lte),
+            value: Some(0.2),
+        })
+        .into(),
+    };
+    detector.enabled().map(of).collect()
+}

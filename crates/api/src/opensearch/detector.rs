@@ -1,0 +1,305 @@
+//! A detector as clients see it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::dialect::Dialect;
+
+/// Milliseconds of the units that a time may have.
+const UNITS: [(&str, i64); 2] = [("Minutes", 60_000), ("Seconds", 1_000)];
+
+/// A length of time as detectors have it: `{"period": {"interval": 1, "unit": "Minutes"}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    period: Amount,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Amount {
+    interval: i64,
+    /// One of [`UNITS`].
+    unit: String,
+}
+
+impl Period {
+    pub fn minutes(interval: i64) -> Self {
+        Self {
+            period: Amount {
+                interval,
+                unit: UNITS[0].0.to_owned(),
+            },
+        }
+    }
+
+    /// None for a unit that there isn't.
+    pub fn new(interval: i64, unit: &str) -> Option<Self> {
+        let (unit, _) = UNITS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+        let unit = (*unit).to_owned();
+        Some(Self {
+            period: Amount { interval, unit },
+        })
+    }
+
+    pub fn interval(&self) -> i64 {
+        self.period.interval
+    }
+
+    pub fn unit(&self) -> &str {
+        &self.period.unit
+    }
+
+    pub fn as_millis(&self) -> i64 {
+        let unit = UNITS.iter().find(|(name, _)| *name == self.period.unit);
+        self.period
+            .interval
+            .saturating_mul(unit.map_or(1_000, |(_, millis)| *millis))
+    }
+}
+
+/// One number that is asked of each interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    pub feature_id: String,
+    pub feature_name: String,
+    pub feature_enabled: bool,
+    /// One aggregation with its name.
+    pub aggregation_query: Map<String, Value>,
+}
+
+impl Feature {
+    /// The name of its aggregation.
+    pub fn aggregation(&self) -> &str {
+        self.aggregation_query
+            .keys()
+            .next()
+            .map_or("", String::as_str)
+    }
+
+    /// The aggregation that gives the number: itself, or the one within it.
+    pub fn leaf(&self) -> &Value {
+        let mut body = self.aggregation_query.values().next();
+        while let Some(within) = body.and_then(below) {
+            body = within.values().next();
+        }
+        body.unwrap_or(&Value::Null)
+    }
+
+    /// Its aggregation and its name, with another name of what gives the number.
+    pub fn renamed(&self, name: &str) -> (String, Value) {
+        let body = self.aggregation_query.values().next();
+        rename(body.unwrap_or(&Value::Null), name)
+    }
+
+    /// The kind of aggregation that gives the number: `sum`.
+    pub fn kind(&self) -> &str {
+        let body = self.leaf().as_object();
+        let mut kinds = body.into_iter().flat_map(Map::keys);
+        kinds
+            .find(|kind| !matches!(kind.as_str(), "aggs" | "aggregations" | "meta"))
+            .map_or("", String::as_str)
+    }
+}
+
+/// Aggregations within an aggregation.
+const BELOW: [&str; 2] = ["aggs", "aggregations"];
+
+fn below(body: &Value) -> Option<&Map<String, Value>> {
+    let within = BELOW.iter().find_map(|name| body.get(*name));
+    within?.as_object().filter(|within| !within.is_empty())
+}
+
+fn rename(body: &Value, name: &str) -> (String, Value) {
+    let Some(inner) = below(body).and_then(|within| within.values().next()) else {
+        return (name.to_owned(), body.clone());
+    };
+    let (inner_name, inner) = rename(inner, name);
+    let mut renamed = body.clone();
+    if let Value::Object(fields) = &mut renamed {
+        fields.retain(|field, _| !BELOW.contains(&field.as_str()));
+    }
+    renamed["aggregations"] = Map::from_iter([(inner_name.clone(), inner)]).into();
+    (format!("{inner_name}_of"), renamed)
+}
+
+/// A detector, stored and told in this form. It was checked when it came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Detector {
+    pub name: String,
+    pub description: String,
+    pub time_field: String,
+    pub indices: Vec<String>,
+    /// With its defaults filled in.
+    pub filter_query: Value,
+    pub window_delay: Period,
+    pub shingle_size: i64,
+    pub schema_version: i64,
+    pub feature_attributes: Vec<Feature>,
+    pub recency_emphasis: i64,
+    /// Intervals of the past that are read before the first judgement.
+    pub history: i64,
+    /// What dashboards keep of it for themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ui_metadata: Option<Value>,
+    /// Epoch milliseconds. None of one that is only tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_update_time: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category_field: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_index: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imputation_option: Option<Imputation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggested_seasonality: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frequency: Option<Period>,
+    pub detection_interval: Period,
+    pub detector_type: String,
+    pub rules: Vec<Rule>,
+}
+
+/// What stands for numbers that are missing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Imputation {
+    pub method: ImputationMethod,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_fill: Vec<Fill>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ImputationMethod {
+    Zero,
+    FixedValues,
+    Previous,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fill {
+    pub feature_name: String,
+    pub data: f64,
+}
+
+/// What is no anomaly, whatever the forest says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    pub action: Action,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Action {
+    IgnoreAnomaly,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Condition {
+    pub feature_name: String,
+    pub threshold_type: Threshold,
+    /// Of those with a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<Operator>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Threshold {
+    ActualOverExpectedMargin,
+    ExpectedOverActualMargin,
+    ActualOverExpectedRatio,
+    ExpectedOverActualRatio,
+    ActualIsOverExpected,
+    ActualIsBelowExpected,
+}
+
+impl Threshold {
+    pub fn has_value(self) -> bool {
+        !matches!(
+            self,
+            Self::ActualIsOverExpected | Self::ActualIsBelowExpected
+        )
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operator {
+    Lte,
+}
+
+/// Fields as they were told before 2.15, in their order; no others were.
+const LEGACY: [&str; 16] = [
+    "name",
+    "description",
+    "time_field",
+    "indices",
+    "filter_query",
+    "detection_interval",
+    "window_delay",
+    "shingle_size",
+    "schema_version",
+    "feature_attributes",
+    "ui_metadata",
+    "last_update_time",
+    "category_field",
+    "result_index",
+    "detector_type",
+    "user",
+];
+
+impl Detector {
+    pub fn categories(&self) -> &[String] {
+        self.category_field.as_deref().unwrap_or_default()
+    }
+
+    pub fn enabled(&self) -> impl Iterator<Item = &Feature> {
+        self.feature_attributes
+            .iter()
+            .filter(|feature| feature.feature_enabled)
+    }
+
+    /// Milliseconds.
+    pub fn interval(&self) -> i64 {
+        self.detection_interval.as_millis()
+    }
+
+    /// As it is told. `to_dashboards`: with what they keep of it.
+    pub fn told(&self, dialect: Dialect, to_dashboards: bool) -> Value {
+        let mut told = json!(self);
+        told["description"] = escaped(&self.description).into();
+        let Value::Object(fields) = &mut told else {
+            return told;
+        };
+        if !to_dashboards {
+            fields.shift_remove("ui_metadata");
+        }
+        match dialect.is_legacy() {
+            false => told,
+            true => LEGACY
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), fields.shift_remove(*name)?)))
+                .collect(),
+        }
+    }
+}
+
+/// Text as HTML may hold it, which is how descriptions are told.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&#34;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,231 @@
+//! Detectors read from what clients send: defaults, limits, and the words for what is wrong.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tidewatch_store::query::Dsl;
+use tidewatch_store::search::Search;
+
+use super::detector::{Detector, Feature, Period};
+use super::dialect::Dialect;
+use super::issue::Issue;
+use super::{check, filter_query, id};
+use crate::error::ApiError;
+
+const SHINGLE: i64 = 8;
+const RECENCY: i64 = 2_560;
+/// Points that the forest sees before it judges.
+pub const LEARNT: i64 = 32;
+
+type Read<T> = Result<T, Issue>;
+
+/// A detector as it was sent.
+pub struct Sent {
+    pub detector: Detector,
+    /// Its query as it was given, which is what the data is asked.
+    pub query: Value,
+}
+
+/// The fields of a body, as they are taken from it.
+struct Body<'b>(&'b Map<String, Value>);
+
+impl Body<'_> {
+    fn given(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn as_type<T: DeserializeOwned>(&self, name: &str) -> Read<Option<T>> {
+        let Some(value) = self.given(name) else {
+            return Ok(None);
+        };
+        let read = serde_json::from_value(value.clone());
+        read.map(Some)
+            .map_err(|error| unreadable(name, &error.to_string()))
+    }
+
+    fn text(&self, name: &str) -> Read<Option<String>> {
+        self.as_type(name)
+    }
+
+    /// A number, or a text that is one.
+    fn whole(&self, name: &str) -> Read<Option<i64>> {
+        let Some(value) = self.given(name) else {
+            return Ok(None);
+        };
+        let text = value.as_str().and_then(|text| text.parse().ok());
+        // What 32 bits can hold, as in OpenSearch: sums and products of these do not overflow.
+        let small = |number: i64| i32::try_from(number).ok().map(i64::from);
+        match value.as_i64().or(text).and_then(small) {
+            Some(number) => Ok(Some(number)),
+            None => Err(unreadable(name, "it is no whole number of 32 bits")),
+        }
+    }
+
+    /// One text or several.
+    fn texts(&self, name: &str) -> Read<Option<Vec<String>>> {
+        match self.given(name) {
+            Some(Value::String(one)) => Ok(Some(vec![one.clone()])),
+            _ => self.as_type(name),
+        }
+    }
+
+    fn period(&self, name: &str) -> Read<Option<Period>> {
+        let Some(value) = self.given(name) else {
+            return Ok(None);
+        };
+        let interval = value["period"]["interval"].as_i64();
+        let interval = interval.filter(|interval| i32::try_from(*interval).is_ok());
+        let unit = value["period"]["unit"].as_str();
+        let (Some(interval), Some(unit)) = (interval, unit) else {
+            return Err(unreadable(name, "it has no period of interval and unit"));
+        };
+        match Period::new(interval, unit) {
+            Some(period) => Ok(Some(period)),
+            None => Err(refused(name, format!("Timeunit {unit} is not supported"))),
+        }
+    }
+}
+
+fn unreadable(name: &str, why: &str) -> Issue {
+    refused(name, format!("Failed to parse field [{name}]: {why}"))
+}
+
+/// What can't be read at all, whoever asks.
+fn refused(name: &str, reason: String) -> Issue {
+    Issue::refused(known(name), ApiError::illegal_argument(reason))
+}
+
+/// The fields that issues are about.
+fn known(name: &str) -> &'static str {
+    const KNOWN: [&str; 18] = [
+        "name",
+        "time_field",
+        "shingle_size",
+        "suggested_seasonality",
+        "indices",
+        "feature_attributes",
+        "category_field",
+        "filter_query",
+        "window_delay",
+        "result_index",
+        "imputation_option",
+        "detection_interval",
+        "recency_emphasis",
+        "description",
+        "history",
+        "rules",
+        "frequency",
+        "timeout",
+    ];
+    let known = KNOWN.into_iter().find(|known| *known == name);
+    known.unwrap_or("general_settings")
+}
+
+impl Sent {
+    /// Of a body. `default_interval`: taken where none is given; without it, that is an issue.
+    pub fn read(
+        body: &Map<String, Value>,
+        dialect: Dialect,
+        default_interval: Option<Period>,
+    ) -> Read<Self> {
+        let body = Body(body);
+        let query = match body.given("filter_query") {
+            None => filter_query::all(),
+            Some(query) => check_query(query)?,
+        };
+        let features = features(&body)?;
+        let category_field = body.texts("category_field")?.filter(|all| !all.is_empty());
+        let seasonality = body.whole("suggested_seasonality")?;
+        let shingle = body.whole("shingle_size")?;
+        let shingle_size = shingle.or(seasonality.map(|season| season / 2));
+        let shingle_size = shingle_size.unwrap_or(SHINGLE);
+        let interval = body.period("detection_interval")?.or(default_interval);
+        let has_interval = interval.is_some();
+        let detector_type = match category_field {
+            None => "SINGLE_ENTITY",
+            Some(_) => "MULTI_ENTITY",
+        };
+        let result_index = match dialect.result_index_prefix() {
+            None => None,
+            Some(_) => body.text("result_index")?,
+        };
+        let detector = Detector {
+            name: body.text("name")?.unwrap_or_default(),
+            description: body.text("description")?.unwrap_or_default(),
+            time_field: body.text("time_field")?.unwrap_or_default(),
+            indices: body.texts("indices")?.unwrap_or_default(),
+            filter_query: filter_query::told(&query),
+            window_delay: body.period("window_delay")?.unwrap_or(Period::minutes(0)),
+            shingle_size,
+            schema_version: 0,
+            feature_attributes: features,
+            recency_emphasis: body.whole("recency_emphasis")?.unwrap_or(RECENCY),
+            history: body.whole("history")?.unwrap_or(LEARNT + shingle_size),
+            ui_metadata: body.given("ui_metadata").cloned(),
+            last_update_time: None,
+            category_field,
+            result_index,
+            imputation_option: body.as_type("imputation_option")?,
+            suggested_seasonality: seasonality,
+            frequency: body.period("frequency")?,
+            detection_interval: interval.unwrap_or(Period::minutes(1)),
+            detector_type: detector_type.to_owned(),
+            rules: body.as_type("rules")?.unwrap_or_default(),
+        };
+        check::check(&detector, dialect, has_interval)?;
+        let mut sent = Self { detector, query };
+        let has_rules = body.given("rules").is_some();
+        if !has_rules && !dialect.is_legacy() {
+            sent.detector.rules = check::default_rules(&sent.detector);
+        }
+        Ok(sent)
+    }
+}
+
+fn check_query(query: &Value) -> Read<Value> {
+    let wrong = |why: &str| {
+        let message = format!("Custom query error in data filter: {why}");
+        Issue::refused("filter_query", ApiError::illegal_argument(message))
+    };
+    if query.as_object().is_some_and(Map::is_empty) {
+        return Ok(filter_query::all());
+    }
+    Dsl::new(query.clone()).map_err(|error| wrong(&error.to_string()))?;
+    Ok(query.clone())
+}
+
+fn features(body: &Body<'_>) -> Read<Vec<Feature>> {
+    const FIELD: &str = "feature_attributes";
+    let all: Vec<Map<String, Value>> = body.as_type(FIELD)?.unwrap_or_default();
+    all.iter().map(|one| feature(&Body(one))).collect()
+}
+
+fn feature(body: &Body<'_>) -> Read<Feature> {
+    const FIELD: &str = "feature_attributes";
+    let refuse = |reason: &str| Issue::refused(FIELD, ApiError::illegal_argument(reason));
+    let name = body.text("feature_name")?.unwrap_or_default();
+    if name.trim().is_empty() {
+        return Err(refuse("Feature name should be set"));
+    }
+    let query: Map<String, Value> = body
+        .as_type("aggregation_query")?
+        .ok_or_else(|| refuse("Feature aggregation query should be set"))?;
+    let feature = Feature {
+        feature_id: match body.text("feature_id")?.filter(|id| !id.is_empty()) {
+            Some(id) => id,
+            None => id(),
+        },
+        feature_name: name,
+        feature_enabled: body.as_type("feature_enabled")?.unwrap_or(true),
+        aggregation_query: query,
+    };
+    if feature.aggregation_query.len() != 1 || feature.kind().is_empty() {
+        return Err(refuse(
+            "Custom query error: a feature has one aggregation with a name",
+        ));
+    }
+    let search = Map::from_iter([("aggs".to_owned(), feature.aggregation_query.clone().into())]);
+    match Search::parse(search) {
+        Ok(_) => Ok(feature),
+        Err(error) => Err(refuse(&format!("Custom query error: {error}"))),
+    }
+}

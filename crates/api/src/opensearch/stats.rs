@@ -1,0 +1,208 @@
+//! Statistics of all detectors, and of the one node.
+
+use axum::extract::{Extension, Path, State};
+use axum::http::Uri;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::dialect::Dialect;
+use super::result::{EntityField, entity_json, model_id};
+use super::{history, real_time, results, stored};
+use crate::ApiState;
+use crate::cluster::ok;
+use crate::error::{ApiError, Result};
+
+/// Statistics of the whole.
+const CLUSTER: [&str; 10] = [
+    "anomaly_detectors_index_status",
+    "anomaly_results_index_status",
+    "models_checkpoint_index_status",
+    "anomaly_detection_job_index_status",
+    "anomaly_detection_state_status",
+    "detector_count",
+    "single_stream_detector_count",
+    "hc_detector_count",
+    "single_entity_detector_count",
+    "multi_entity_detector_count",
+];
+/// Statistics of a node.
+const NODE: [&str; 11] = [
+    "ad_execute_request_count",
+    "ad_execute_failure_count",
+    "ad_hc_execute_request_count",
+    "ad_hc_execute_failure_count",
+    "ad_total_batch_task_execution_count",
+    "ad_executing_batch_task_count",
+    "ad_canceled_batch_task_count",
+    "ad_batch_task_failure_count",
+    "ad_model_corruption_count",
+    "model_count",
+    "models",
+];
+
+pub async fn all(
+    state: State<ApiState>,
+    dialect: Extension<Dialect>,
+    uri: Uri,
+) -> Result<Response> {
+    answer(&state, *dialect, &uri, None, None).await
+}
+
+pub async fn some(
+    state: State<ApiState>,
+    dialect: Extension<Dialect>,
+    Path(stats): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    answer(&state, *dialect, &uri, None, Some(&stats)).await
+}
+
+pub async fn of_node(
+    state: State<ApiState>,
+    dialect: Extension<Dialect>,
+    Path(node): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    answer(&state, *dialect, &uri, Some(&node), None).await
+}
+
+pub async fn some_of_node(
+    state: State<ApiState>,
+    dialect: Extension<Dialect>,
+    Path((node, stats)): Path<(String, String)>,
+    uri: Uri,
+) -> Result<Response> {
+    answer(&state, *dialect, &uri, Some(&node), Some(&stats)).await
+}
+
+async fn answer(
+    state: &ApiState,
+    dialect: Dialect,
+    uri: &Uri,
+    nodes: Option<&str>,
+    stats: Option<&str>,
+) -> Result<Response> {
+    let asked: Vec<&str> = match stats {
+        None | Some("_all") => Vec::new(),
+        Some(stats) => stats.split(',').map(str::trim).collect(),
+    };
+    let is_known = |name: &&&str| CLUSTER.contains(*name) || NODE.contains(*name);
+    let unknown: Vec<&str> = asked
+        .iter()
+        .filter(|name| !is_known(name))
+        .copied()
+        .collect();
+    if !unknown.is_empty() {
+        return Err(ApiError::illegal_argument(format!(
+            "request [{}] contains unrecognized stat{}: {}",
+            uri.path(),
+            if unknown.len() == 1 { "" } else { "s" },
+            unknown
+                .iter()
+                .map(|name| format!("[{name}]"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )));
+    }
+    let is_asked = |name: &str| asked.is_empty() || asked.contains(&name);
+    let own = &state.identity.node_id;
+    let is_meant = nodes.is_none_or(|nodes| {
+        nodes
+            .split(',')
+            .any(|node| node == own || node == "_all" || node == "_local")
+    });
+    let mut told = cluster(state, dialect)?;
+    told.retain(|name, _| is_asked(name));
+    let mut nodes = Map::new();
+    if is_meant {
+        let mut node = node(state).await?;
+        node.retain(|name, _| is_asked(name));
+        nodes.insert(own.clone(), node.into());
+    }
+    told.insert("nodes".to_owned(), nodes.into());
+    Ok(ok(&told.into()))
+}
+
+fn cluster(state: &ApiState, dialect: Dialect) -> Result<Map<String, Value>> {
+    let detectors = stored::all(state)?;
+    let tasks = history::all(state)?;
+    let by_category = |kept: &&stored::Kept| !kept.stored.detector.categories().is_empty();
+    let many = detectors.iter().filter(by_category).count();
+    // An index of theirs is there when there is something to be in it.
+    let status = |is_there: bool| if is_there { "green" } else { "non-existent" };
+    let started = detectors.iter().any(|kept| kept.stored.real_time.is_some());
+    let has_run = started || !tasks.is_empty();
+    let (single, multi) = match dialect.is_legacy() {
+        true => (
+            "single_entity_detector_count",
+            "multi_entity_detector_count",
+        ),
+        false => ("single_stream_detector_count", "hc_detector_count"),
+    };
+    let told = json!({
+        "anomaly_detectors_index_status": status(!detectors.is_empty()),
+        "anomaly_detection_state_status": status(has_run),
+        "anomaly_results_index_status": status(has_run),
+        "anomaly_detection_job_index_status": status(started),
+        "models_checkpoint_index_status": status(has_run),
+        "detector_count": detectors.len(),
+        single: detectors.len() - many,
+        multi: many
+    });
+    Ok(told.as_object().cloned().unwrap_or_default())
+}
+
+async fn node(state: &ApiState) -> Result<Map<String, Value>> {
+    let mut searches = [0; 2];
+    let mut failures = [0; 2];
+    let mut models = Vec::new();
+    for kept in stored::all(state)? {
+        let detector = &kept.stored.detector;
+        let kind = usize::from(!detector.categories().is_empty());
+        let job_id = &kept.job.job_id;
+        if let Some(feed) = state.feeds.of_job(job_id) {
+            searches[kind] += state.feeds.status(&feed).timing_stats.search_count;
+        }
+        if !real_time::is_running(state, &kept) {
+            continue;
+        }
+        let runs = state.feeds.runs();
+        let own = runs.iter().filter(|run| run.plan().job_id == *job_id);
+        failures[kind] += own.map(|run| run.figures().errors).sum::<u64>();
+        for entity in results::active(state, job_id).await? {
+            models.push(model(&kept.stored.id, &entity));
+        }
+    }
+    let tasks = history::all(state)?;
+    let count = |is_so: &dyn Fn(&str) -> bool| {
+        let mut states = tasks.iter().map(|task| history::state_of(state, task));
+        states.by_ref().filter(|state| is_so(state)).count()
+    };
+    let told = json!({
+        "ad_execute_request_count": searches[0],
+        "ad_execute_failure_count": failures[0],
+        "ad_hc_execute_request_count": searches[1],
+        "ad_hc_execute_failure_count": failures[1],
+        "ad_total_batch_task_execution_count": tasks.len(),
+        "ad_executing_batch_task_count": count(&|state| matches!(state, "CREATED" | "INIT" | "RUNNING")),
+        "ad_canceled_batch_task_count": count(&|state| state == "STOPPED"),
+        "ad_batch_task_failure_count": count(&|state| state == "FAILED"),
+        // A job whose state can't be read fails, and has no model.
+        "ad_model_corruption_count": 0,
+        "model_count": models.len(),
+        "models": models
+    });
+    Ok(told.as_object().cloned().unwrap_or_default())
+}
+
+fn model(detector_id: &str, entity: &[EntityField]) -> Value {
+    let mut told = json!({
+        "detector_id": detector_id,
+        "model_type": if entity.is_empty() { "rcf" } else { "entity" },
+        "model_id": model_id(detector_id, entity)
+    });
+    if !entity.is_empty() {
+        told["entity"] = entity_json(entity);
+    }
+    told
+}
