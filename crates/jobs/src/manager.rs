@@ -9,7 +9,9 @@ use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
-use tidewatch_store::{CategoryQuery, DatafeedRow, JobRow, ResultPage, ResultQuery, Store};
+use tidewatch_store::{
+    CategoryQuery, DatafeedRow, ForestQuery, JobRow, ResultPage, ResultQuery, Store,
+};
 use tokio::sync::{Mutex, watch};
 
 use crate::attached::Attached;
@@ -354,6 +356,12 @@ impl Jobs {
     pub async fn results(&self, query: &ResultQuery) -> Result<ResultPage> {
         self.entry(&query.job_id)?;
         Ok(self.0.store.results(query).await?)
+    }
+
+    /// A page of what the random cut forests of a job said, and how many match in all.
+    pub async fn forest_results(&self, query: &ForestQuery) -> Result<ResultPage> {
+        self.entry(&query.job_id)?;
+        Ok(self.0.store.forest_results(query).await?)
     }
 
     /// The categories of a job, or of one of its partitions, by id; all of them or the one of an id.

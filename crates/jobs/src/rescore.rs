@@ -57,7 +57,7 @@ pub fn rescoring(renormalisations: Vec<Renormalisation>) -> Option<Rescoring> {
             ResultKind::Bucket => each.kinds.buckets,
             ResultKind::Record => each.kinds.records,
             ResultKind::Influencer => each.kinds.influencers,
-            ResultKind::ModelPlot | ResultKind::Category => false,
+            ResultKind::ModelPlot | ResultKind::Category | ResultKind::Forest => false,
         })
     };
     let kinds = [
@@ -108,7 +108,7 @@ fn rescored(kind: ResultKind, doc: &str, curves: &Curves) -> Option<(f64, String
             edits.replace(of.influencer_score, score);
             score
         }
-        ResultKind::ModelPlot | ResultKind::Category => return None,
+        ResultKind::ModelPlot | ResultKind::Category | ResultKind::Forest => return None,
     };
     edits.text().map(|text| (score, text))
 }

@@ -5,12 +5,14 @@
 mod aggregate;
 pub mod categorize;
 pub mod circle;
+#[macro_use]
 pub mod config;
 pub mod counts;
 pub mod crowd;
 mod detector;
 pub mod engine;
 pub mod estimate;
+pub mod forest;
 mod gather;
 mod intern;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::forest::ForestResult;
 use crate::normalise::Renormalisation;
 
 /// A result with the job that it belongs to and its kind: the document that is stored and served.
@@ -23,6 +24,8 @@ pub struct BucketResults {
     pub influencers: Vec<Influencer>,
     pub model_plots: Vec<ModelPlot>,
     pub annotations: Vec<Annotation>,
+    /// Of a job whose engine is the random cut forest: what its forests say of their entities.
+    pub forests: Vec<ForestResult>,
     /// What the bucket changes in the scores of those before it.
     pub renormalisation: Option<Box<Renormalisation>>,
 }

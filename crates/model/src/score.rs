@@ -31,6 +31,19 @@ pub fn score(probability: f64) -> f64 {
     last.1
 }
 
+/// The probability of a score above 0: what [`score`] turns back into it.
+pub fn probability_of(score: f64) -> f64 {
+    let mut last = KNOTS[0];
+    for knot in KNOTS {
+        if score <= knot.1 && knot.1 > last.1 {
+            let share = (score - last.1) / (knot.1 - last.1);
+            return 10f64.powf(-(last.0 + share * (knot.0 - last.0)));
+        }
+        last = knot;
+    }
+    10f64.powf(-last.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +55,9 @@ mod tests {
         assert_eq!(score(0.0), 100.0);
         for (surprise, expected) in KNOTS {
             assert!((score(10f64.powf(-surprise)) - expected).abs() < 1e-6);
+        }
+        for i in 1..=100 {
+            assert!((score(probability_of(f64::from(i))) - f64::from(i)).abs() < 1e-6);
         }
     }
 

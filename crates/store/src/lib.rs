@@ -52,7 +52,7 @@ pub use jobs::{Annotations, JobRow};
 pub use notes::{AnnotationRow, NotificationRow};
 pub use rescore::{Rescore, Rescoring};
 pub use results::{
-    CategoryQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
+    CategoryQuery, ForestQuery, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite, Sort,
 };
 pub use reversion::{Intervening, Reversion};
 pub use snapshots::{Retained, SnapshotRow};

@@ -1,6 +1,7 @@
 //! Results: writing a bucket as a whole, and reading pages of what was found
 
 mod categories;
+mod forest;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -13,6 +14,7 @@ use crate::notes::{AnnotationRow, save_annotation};
 use crate::rescore::{Rescoring, rescore};
 
 pub use categories::CategoryQuery;
+pub use forest::ForestQuery;
 
 /// What a result is about. The numbers are stored: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +26,8 @@ pub enum ResultKind {
     ModelPlot = 3,
     /// The id of a category stands in the place of the timestamp.
     Category = 8,
+    /// What a random cut forest says of an entity; its score is 100 times the grade.
+    Forest = 9,
 }
 
 impl ResultKind {
@@ -34,6 +38,7 @@ impl ResultKind {
             Self::Influencer,
             Self::ModelPlot,
             Self::Category,
+            Self::Forest,
         ];
         all.into_iter().find(|kind| *kind as i64 == number)
     }
@@ -59,8 +64,8 @@ pub struct ResultRow {
 pub struct ResultWrite {
     /// First delete the interim rows of the job before this time, epoch milliseconds.
     pub delete_interim: Option<i64>,
-    /// A bucket among them replaces all that was there of its timestamp: older records, influencers and model
-    /// plots of it go, and what was written as documents. The order of the rows doesn't matter.
+    /// A bucket among them replaces all that was there of its timestamp: older records, influencers, model
+    /// plots and forests of it go, and what was written as documents. The order of the rows doesn't matter.
     pub rows: Vec<ResultRow>,
     /// Then give results other scores, the rows just written among them.
     pub rescoring: Option<Rescoring>,
@@ -203,7 +208,7 @@ async fn clear_buckets(
 ) -> Result<()> {
     if let Some(times) = times_of(rows, ResultKind::Bucket) {
         sqlx::query(
-            "DELETE FROM results WHERE job_id = ? AND kind IN (0, 1, 2, 3)
+            "DELETE FROM results WHERE job_id = ? AND kind IN (0, 1, 2, 3, 9)
              AND timestamp IN (SELECT value FROM json_each(?))",
         )
         .bind(job_id)

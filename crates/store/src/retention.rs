@@ -5,11 +5,12 @@ use crate::results::ResultKind;
 use crate::{Store, writer};
 
 /// The results that have a time, and so an age.
-const AGEING: [ResultKind; 4] = [
+const AGEING: [ResultKind; 5] = [
     ResultKind::Bucket,
     ResultKind::Record,
     ResultKind::Influencer,
     ResultKind::ModelPlot,
+    ResultKind::Forest,
 ];
 
 impl Store {
@@ -27,7 +28,7 @@ impl Store {
     /// How many results of a job are older than `timestamp_ms`. Categories have no age, forecasts have their own.
     pub async fn count_results_before(&self, job_id: &str, timestamp_ms: i64) -> Result<i64> {
         let count = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM results WHERE job_id = ? AND kind IN (0, 1, 2, 3) AND timestamp < ?",
+            "SELECT COUNT(*) FROM results WHERE job_id = ? AND kind IN (0, 1, 2, 3, 9) AND timestamp < ?",
         )
         .bind(job_id)
         .bind(timestamp_ms)

@@ -67,7 +67,7 @@ impl Store {
                     return Ok(());
                 };
                 sqlx::query(
-                    "DELETE FROM results WHERE job_id = ? AND kind IN (0, 1, 2, 3) AND timestamp > ?",
+                    "DELETE FROM results WHERE job_id = ? AND kind IN (0, 1, 2, 3, 9) AND timestamp > ?",
                 )
                 .bind(&job_id)
                 .bind(after)

@@ -19,6 +19,7 @@ impl Family {
                 shapes::INFLUENCER,
                 shapes::MODEL_PLOT,
                 shapes::CATEGORY,
+                shapes::FOREST,
                 shapes::DATA_COUNTS,
                 shapes::MODEL_SIZE_STATS,
                 shapes::TIMING_STATS,
@@ -69,7 +70,7 @@ pub fn type_of(path: &str) -> FieldType {
     match shapes.find_map(|shape| find(shape, path)) {
         Some(Type::Date) => FieldType::Date,
         Some(Type::Double | Type::Doubles | Type::Long | Type::Longs) => FieldType::Number,
-        Some(Type::Bool) => FieldType::Bool,
+        Some(Type::Bool | Type::Bools) => FieldType::Bool,
         _ => FieldType::Keyword,
     }
 }

@@ -203,6 +203,7 @@ fn result(id: &str, source: Source) -> Row {
             read(shapes::INFLUENCER, source)?,
         ),
         Some("model_plot") => scored(id, ResultKind::ModelPlot, read(shapes::MODEL_PLOT, source)?),
+        Some("forest") => scored(id, ResultKind::Forest, read(shapes::FOREST, source)?),
         Some("model_size_stats") => stats("model_size_stats", model_size(source)?),
         Some("timing_stats") => stats("timing_stats", read(shapes::TIMING_STATS, source)?),
         Some("model_forecast_request_stats") => Ok(DocumentRow::Forecast(forecast(source)?)),
@@ -249,10 +250,14 @@ fn scored(id: &str, kind: ResultKind, mut document: Source) -> Row {
         ResultKind::Bucket => "anomaly_score",
         ResultKind::Record => "record_score",
         ResultKind::Influencer => "influencer_score",
+        ResultKind::Forest => "anomaly_grade",
         ResultKind::ModelPlot | ResultKind::Category => "",
     };
     let number = |name: &str| document.get(name).and_then(Value::as_f64);
-    let score = number(score).unwrap_or_default();
+    let score = match kind {
+        ResultKind::Forest => 100.0 * number(score).unwrap_or_default(),
+        _ => number(score).unwrap_or_default(),
+    };
     let is_interim = document.get("is_interim").and_then(Value::as_bool);
     let timestamp = match kind {
         ResultKind::Category => whole(&document, "category_id"),

@@ -14,6 +14,7 @@ pub enum Type {
     Long,
     Longs,
     Bool,
+    Bools,
     /// Epoch milliseconds; read from ISO 8601 too.
     Date,
     Object(&'static [Field]),
@@ -81,7 +82,7 @@ impl Type {
             Self::Text | Self::Texts => "keyword",
             Self::Double | Self::Doubles => "double",
             Self::Long | Self::Longs => "long",
-            Self::Bool => "boolean",
+            Self::Bool | Self::Bools => "boolean",
             Self::Date => "date",
             Self::Object(_) | Self::Objects(_) => "object",
         }
@@ -94,7 +95,7 @@ impl Type {
             Self::Long | Self::Date => 0.into(),
             Self::Bool => false.into(),
             Self::Object(_) => Map::new().into(),
-            Self::Texts | Self::Doubles | Self::Longs | Self::Objects(_) => {
+            Self::Texts | Self::Doubles | Self::Longs | Self::Bools | Self::Objects(_) => {
                 Vec::<Value>::new().into()
             }
         }
@@ -105,6 +106,7 @@ impl Type {
             Self::Texts => Self::Text,
             Self::Doubles => Self::Double,
             Self::Longs => Self::Long,
+            Self::Bools => Self::Bool,
             Self::Objects(fields) => Self::Object(fields),
             _ => return self.read_one(name, value),
         };

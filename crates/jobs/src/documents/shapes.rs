@@ -137,6 +137,30 @@ pub const MODEL_PLOT: &[Field] = &[
     may("actual", Type::Double),
 ];
 
+pub const FOREST: &[Field] = &[
+    job_id(),
+    zero("result_type", Type::Text),
+    must("timestamp", Type::Date),
+    must("bucket_span", Type::Long),
+    zero("is_interim", Type::Bool),
+    zero("entity", Type::Objects(ENTITY_FIELD)),
+    zero("anomaly_score", Type::Double),
+    zero("anomaly_grade", Type::Double),
+    zero("confidence", Type::Double),
+    zero("threshold", Type::Double),
+    zero("values", Type::Doubles),
+    zero("imputed", Type::Bools),
+    may("expected", Type::Doubles),
+    may("lower", Type::Doubles),
+    may("upper", Type::Doubles),
+    may("attribution", Type::Doubles),
+    zero("updates", Type::Long),
+    may("approx_anomaly_start_time", Type::Date),
+    may("past_values", Type::Doubles),
+];
+
+const ENTITY_FIELD: &[Field] = &[must("name", Type::Text), must("value", Type::Text)];
+
 pub const CATEGORY: &[Field] = &[
     job_id(),
     must("category_id", Type::Long),

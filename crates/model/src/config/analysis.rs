@@ -6,6 +6,7 @@ use super::categorization::{RawCategorization, check_one_partition};
 use super::detector::check_field_name;
 use super::given::given;
 use super::{AnalyzerConfig, CategorizationConfig, ConfigError, Detector, PerPartition};
+use crate::forest::ForestConfig;
 use crate::units::TimeSpan;
 
 /// Seconds. Twenty of them, the default prune window, are still a time span that can be read again.
@@ -28,6 +29,9 @@ pub struct AnalysisConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multivariate_by_fields: Option<bool>,
     pub model_prune_window: TimeSpan,
+    /// Of a job whose engine is the random cut forest; its settings stand elsewhere.
+    #[serde(skip)]
+    pub forest: Option<ForestConfig>,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +129,7 @@ impl TryFrom<RawAnalysisConfig> for AnalysisConfig {
             influencers,
             multivariate_by_fields: raw.multivariate_by_fields,
             model_prune_window,
+            forest: None,
         };
         config.check_nested_names()?;
         Ok(config)

@@ -9,6 +9,7 @@
 //! each `match`.
 
 mod correlated;
+mod features;
 mod frequent;
 mod herd;
 mod individual;
@@ -22,6 +23,7 @@ mod slots;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{AnalysisConfig, Excluded, Metric};
+use crate::forest::Entity;
 use crate::gather::Gathered;
 use crate::intern::Interner;
 use crate::rare::Rarity;
@@ -29,6 +31,7 @@ use crate::rules::{Case, Rules, Verdict};
 use crate::series::{Change, Finding, Series, Side};
 use crate::workers::Workers;
 
+pub use features::Features;
 pub use individual::{Individual, Member};
 use pooled::Pooled;
 use rares::Rares;
@@ -83,6 +86,8 @@ pub struct Lane {
     pub multivariate: bool,
     /// Seconds of a bucket.
     pub span: i64,
+    /// It is a feature of random cut forests, to which so many bytes an entity are counted.
+    pub forest: Option<u64>,
 }
 
 impl Lane {
@@ -102,6 +107,11 @@ impl Lane {
                 exclude,
                 multivariate: analysis.multivariate_by_fields == Some(true) && by && !population,
                 span: analysis.span(),
+                // A forest is counted once: its detectors have one lane each.
+                forest: analysis.forest.as_ref().map(|config| match detector {
+                    0 => Entity::bytes(config, analysis.detectors.len()),
+                    _ => 0,
+                }),
             })
         };
         let detectors = analysis.detectors.iter().enumerate();
@@ -279,6 +289,8 @@ pub enum LaneState {
     Rares(Rares),
     /// Same, of a population.
     SharedRares(SharedRares),
+    /// Entities that have random cut forests.
+    Features(Features),
 }
 
 /// The same for any kind.
@@ -289,12 +301,16 @@ macro_rules! any {
             Self::Pooled($kind) => $what,
             Self::Rares($kind) => $what,
             Self::SharedRares($kind) => $what,
+            Self::Features($kind) => $what,
         }
     };
 }
 
 impl LaneState {
     pub fn new(lane: &Lane) -> Self {
+        if let Some(each) = lane.forest {
+            return Self::Features(Features::new(each));
+        }
         match lane.metric {
             Metric::Presence if lane.population => Self::SharedRares(SharedRares::new(lane)),
             Metric::Presence => Self::Rares(Rares::default()),
@@ -322,6 +338,7 @@ impl LaneState {
             Self::Pooled(pools) => pools.newborn_bytes(),
             Self::Rares(values) => values.newborn_bytes(),
             Self::SharedRares(values) => values.newborn_bytes(),
+            Self::Features(entities) => entities.newborn_bytes(),
         }
     }
 
@@ -332,6 +349,7 @@ impl LaneState {
             Self::Pooled(pools) => pools.admit(lane, key, bucket),
             Self::Rares(values) => values.admit(key, bucket),
             Self::SharedRares(values) => values.admit(lane, key, bucket),
+            Self::Features(entities) => entities.admit(key, bucket),
         }
     }
 
@@ -346,7 +364,7 @@ impl LaneState {
             Self::Individual(series) => series.shift_clock(seconds, is_meant),
             Self::Pooled(pools) => pools.shift_clock(seconds, is_meant),
             // They know no time.
-            Self::Rares(_) | Self::SharedRares(_) => {}
+            Self::Rares(_) | Self::SharedRares(_) | Self::Features(_) => {}
         }
     }
 
@@ -356,7 +374,9 @@ impl LaneState {
         match self {
             Self::Individual(series) => series.grow(hungry, room),
             // Their models have what they need from the start.
-            Self::Pooled(_) | Self::Rares(_) | Self::SharedRares(_) => Some(room),
+            Self::Pooled(_) | Self::Rares(_) | Self::SharedRares(_) | Self::Features(_) => {
+                Some(room)
+            }
         }
     }
 
@@ -367,6 +387,7 @@ impl LaneState {
             Self::Pooled(pools) => pools.peek(closing, gathered, complete),
             Self::Rares(values) => values.peek(closing, gathered),
             Self::SharedRares(values) => values.peek(closing, gathered),
+            Self::Features(_) => Closed::default(),
         }
     }
 
@@ -375,7 +396,7 @@ impl LaneState {
         match self {
             Self::Individual(series) => Some(series.again(closing, slot, value)),
             Self::Pooled(pools) => pools.again(closing, slot, value),
-            Self::Rares(_) | Self::SharedRares(_) => None,
+            Self::Rares(_) | Self::SharedRares(_) | Self::Features(_) => None,
         }
     }
 
@@ -419,7 +440,7 @@ impl LaneState {
 
 /// What adds up, taken on to the end of a bucket of which the share `complete` has passed, as if the rest were as usual:
 /// towards what is usual of the whole, but never past it, for all of it may have come early.
-fn taken_on(so_far: f64, complete: f64, usual: f64) -> f64 {
+pub fn taken_on(so_far: f64, complete: f64, usual: f64) -> f64 {
     let missing = usual - so_far;
     so_far + ((1.0 - complete) * usual).clamp(missing.min(0.0), missing.max(0.0))
 }

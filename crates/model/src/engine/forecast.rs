@@ -12,6 +12,8 @@ pub enum NoForecast {
     Population,
     #[error("Forecast cannot be executed as job requires data to have been processed and modeled")]
     NoData,
+    #[error("Forecast is not supported by the random_cut_forest engine")]
+    Forest,
 }
 
 /// What there is to forecast.
@@ -60,6 +62,9 @@ impl Engine {
     pub fn forecast_plan(&self) -> Result<ForecastPlan, NoForecast> {
         if self.columns.iter().any(|columns| columns.over.is_some()) {
             return Err(NoForecast::Population);
+        }
+        if self.forests.is_some() {
+            return Err(NoForecast::Forest);
         }
         let series = || self.state.lanes.iter().filter(|lane| lane.has_series());
         let seen = |lane: &LaneState| (0..lane.len()).any(|slot| lane.slot(slot).2 > 0);

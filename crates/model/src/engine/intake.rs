@@ -191,7 +191,13 @@ impl Engine {
     /// Starts a slot, if the memory limit allows.
     fn admit(&mut self, lane: usize, splits: [Option<&str>; 3], start: i64) -> Option<u32> {
         let text: usize = splits.iter().flatten().map(|text| text.len() + 20).sum();
-        let slot = self.state.lanes[lane].newborn_bytes() + self.slot_bytes();
+        let with = match self.forests.is_some() {
+            // An entity has a slot of each feature.
+            true => &self.state.lanes[..],
+            false => &self.state.lanes[lane..=lane],
+        };
+        let slot_bytes = self.slot_bytes();
+        let slot: u64 = with.iter().map(|of| of.newborn_bytes() + slot_bytes).sum();
         let needed = self.reserved_bytes() + slot + 2 * text as u64;
         let limit = self.state.options.memory_limit;
         if limit > 0 && needed > limit {
@@ -210,7 +216,17 @@ impl Engine {
             by: by?,
             over: over?,
         };
-        let slot = self.state.lanes[lane].admit(&self.lanes[lane], key, start);
+        let slot = match &mut self.forests {
+            Some(forests) => {
+                let lanes = self.state.lanes.iter_mut().zip(&self.lanes);
+                let slots: Vec<u32> = lanes
+                    .map(|(state, lane)| state.admit(lane, key, start))
+                    .collect();
+                forests.admit(splits);
+                slots[lane]
+            }
+            None => self.state.lanes[lane].admit(&self.lanes[lane], key, start),
+        };
         self.state.peak_bytes = self.state.peak_bytes.max(self.bytes());
         Some(slot)
     }

@@ -147,21 +147,41 @@ impl Engine {
                 .for_each(|&slot| at_work[slot as usize] = true);
             at_work
         };
-        self.state.lanes.iter().enumerate().map(of_lane).collect()
+        let mut all: Vec<Vec<bool>> = self.state.lanes.iter().enumerate().map(of_lane).collect();
+        if self.forests.is_some() {
+            let entities = (0..all[0].len()).map(|slot| all.iter().any(|lane| lane[slot]));
+            let entities: Vec<bool> = entities.collect();
+            all.fill(entities);
+        }
+        all
     }
 
     /// For each lane and slot, whether it is at work or had a record at `since` or later. The only slot of a detector
     /// without splits always stays.
     fn recently_seen(&self, at_work: &[Vec<bool>], since: i64) -> Vec<Vec<bool>> {
-        let lanes = self.lanes.iter().zip(&self.state.lanes).zip(at_work);
-        let of_lane = |((lane, state), at_work): ((&Lane, &LaneState), &Vec<bool>)| {
+        let lanes = self.lanes.iter().zip(at_work).enumerate();
+        let of_lane = |(number, (lane, at_work)): (usize, (&Lane, &Vec<bool>))| {
             let split = self.analysis.detectors[lane.detector].is_split();
             let slots = at_work.iter().enumerate();
             slots
-                .map(|(slot, &at_work)| !split || at_work || state.slot(slot).1 >= since)
+                .map(|(slot, &at_work)| !split || at_work || self.seen(number, slot).0 >= since)
                 .collect()
         };
         lanes.map(of_lane).collect()
+    }
+
+    /// Start of the last bucket that had a record of a slot, and in how many it was seen. The features of a forest are
+    /// one: where one is there, all are.
+    fn seen(&self, lane: usize, slot: usize) -> (i64, u32) {
+        let of = |state: &LaneState| {
+            let (_, last, seen) = state.slot(slot);
+            (last, seen)
+        };
+        if self.forests.is_none() {
+            return of(&self.state.lanes[lane]);
+        }
+        let all = self.state.lanes.iter().map(of);
+        all.fold((i64::MIN, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)))
     }
 
     /// Gives up slots until `bytes` are free: first those that have been away longest for how often they were seen.
@@ -174,12 +194,17 @@ impl Engine {
     ) {
         let span = self.analysis.span();
         let mut idle: Vec<(u64, usize, usize)> = Vec::new();
-        for (number, (lane, state)) in self.lanes.iter().zip(&self.state.lanes).enumerate() {
+        let lanes = if self.forests.is_some() {
+            1
+        } else {
+            self.lanes.len()
+        };
+        for (number, lane) in self.lanes.iter().enumerate().take(lanes) {
             if !self.analysis.detectors[lane.detector].is_split() {
                 continue;
             }
             for (slot, &stays) in keep[number].iter().enumerate() {
-                let (_, last, seen) = state.slot(slot);
+                let (last, seen) = self.seen(number, slot);
                 let away = (now - last) / span;
                 if stays && away >= IDLE && !at_work[number][slot] {
                     // Buckets away for each that it was seen in.
@@ -198,6 +223,10 @@ impl Engine {
             freed += state.bytes() / state.len().max(1) as u64;
             keep[lane][slot] = false;
         }
+        if self.forests.is_some() {
+            let entities = keep[0].clone();
+            keep.fill(entities);
+        }
     }
 
     fn drop_slots(&mut self, keep: &[Vec<bool>]) {
@@ -209,6 +238,9 @@ impl Engine {
             let places = self.state.lanes[number].retain(keep);
             let open = self.state.open.iter_mut();
             open.for_each(|bucket| bucket.lanes[number].renumber(&places));
+        }
+        if let Some(forests) = &mut self.forests {
+            forests.retain(&keep[0]);
         }
         let dropped = before - self.slot_count();
         if dropped > 0 {

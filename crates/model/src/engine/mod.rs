@@ -5,6 +5,7 @@
 
 mod categories;
 mod forecast;
+mod forests;
 mod format1;
 mod intake;
 mod memory;
@@ -28,6 +29,7 @@ use crate::results::BucketResults;
 use crate::rules::{RuleSet, Rules, Shift};
 use crate::workers::{Alone, Workers};
 use categories::Categories;
+use forests::{Forests, Sight, tell};
 
 pub use forecast::{ForecastPlace, ForecastPlan, Forecaster, NoForecast};
 
@@ -119,6 +121,8 @@ pub struct Engine {
     influencers: Vec<Option<u32>>,
     /// Of a job that has categories.
     categories: Option<Categories>,
+    /// Of a job whose engine they are.
+    forests: Option<Forests>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -191,13 +195,17 @@ impl Engine {
             annotates: true,
         };
         let categories = Categories::new(&analysis, None);
-        Self::with_state(analysis, state, categories)
+        let forests = Forests::of(&analysis);
+        let mut engine = Self::with_state(analysis, state, categories, forests);
+        engine.renormalise(None);
+        engine
     }
 
     fn with_state(
         analysis: AnalysisConfig,
         mut state: State,
         categories: Option<Categories>,
+        forests: Option<Forests>,
     ) -> Self {
         state.normaliser.weigh();
         // It may have been counted by other measures when it was saved.
@@ -232,6 +240,7 @@ impl Engine {
             workers: Arc::new(Alone),
             spare: Vec::new(),
             categories,
+            forests,
             dropped: 0,
         }
     }
@@ -243,11 +252,16 @@ impl Engine {
         if format > FORMAT {
             return Err(StateError::Newer(format));
         }
+        let mut forests = None;
         let (state, categories) = match format {
             1 => (format1::read(rest, &analysis).map_err(damaged)?, None),
             _ => {
                 let (state, rest) = postcard::take_from_bytes::<State>(rest).map_err(damaged)?;
-                (state, postcard::from_bytes(rest).map_err(damaged)?)
+                let (categories, rest) = postcard::take_from_bytes(rest).map_err(damaged)?;
+                if analysis.forest.is_some() {
+                    forests = Some(Forests::restore(rest).map_err(damaged)?);
+                }
+                (state, categories)
             }
         };
         let lanes = Lane::of(&analysis);
@@ -255,8 +269,15 @@ impl Engine {
         if state.lanes.len() != lanes.len() || !lanes.iter().zip(&state.lanes).all(fits) {
             return Err(StateError::OtherAnalysis);
         }
+        let entities = state.lanes.first().map(LaneState::len);
+        if forests
+            .as_ref()
+            .is_some_and(|of| Some(of.len()) != entities)
+        {
+            return Err(StateError::OtherAnalysis);
+        }
         let categories = Categories::new(&analysis, categories);
-        Ok(Self::with_state(analysis, state, categories))
+        Ok(Self::with_state(analysis, state, categories, forests))
     }
 
     /// The state, from which [`Engine::restore`] goes on as if nothing had been between.
@@ -267,6 +288,10 @@ impl Engine {
             .and_then(|states| {
                 let categories = self.categories.as_ref();
                 postcard::to_extend(&categories.map(Categories::state), states)
+            })
+            .and_then(|states| match &self.forests {
+                Some(forests) => postcard::to_extend(forests, states),
+                None => Ok(states),
             })
             .unwrap_or_else(|error| unreachable!("the state can't be written: {error}"))
     }
@@ -293,6 +318,12 @@ impl Engine {
     /// them as they are. It belongs to the settings of a run, beside [`Options`].
     pub fn renormalise(&mut self, window: Option<i64>) {
         let span = self.analysis.span();
+        // A grade is what it is, whatever was before.
+        let window = if self.forests.is_some() {
+            Some(0)
+        } else {
+            window
+        };
         self.state.normaliser.configure(window, span);
     }
 
@@ -375,20 +406,41 @@ impl Engine {
             let elapsed = (latest + 1 - bucket.start).clamp(0, self.analysis.span());
             let complete = elapsed as f64 / self.analysis.span() as f64;
             let mut reporter = self.reporter(bucket.start, true);
-            for (number, lane) in self.lanes.iter().enumerate() {
-                let closing = Closing {
-                    lane,
-                    bucket: bucket.start,
-                    plotted: None,
-                    workers: &Alone,
-                    ruling: self.ruling(lane, bucket.start),
+            let closing = |lane| Closing {
+                lane,
+                bucket: bucket.start,
+                plotted: None,
+                workers: &Alone,
+                ruling: self.ruling(lane, bucket.start),
+            };
+            let closings: Vec<Closing<'_>> = self.lanes.iter().map(closing).collect();
+            let mut settled = bucket.lanes.clone();
+            for (number, closing) in closings.iter().enumerate() {
+                let gathered = &mut settled[number];
+                gathered.settle(closing.lane.metric, &bucket.names);
+                let closed = self.state.lanes[number].peek(closing, gathered, complete);
+                reporter.see(number, closing, closed);
+            }
+            let mut forests = None;
+            if let Some(all) = &self.forests {
+                let sight = Sight {
+                    analysis: &self.analysis,
+                    names: &self.state.names,
+                    states: &self.state.lanes,
+                    closings: &closings,
+                    gathered: &settled,
+                    is_interim: true,
                 };
-                let mut gathered = bucket.lanes[number].clone();
-                gathered.settle(lane.metric, &bucket.names);
-                let closed = self.state.lanes[number].peek(&closing, &gathered, complete);
-                reporter.see(number, &closing, closed);
+                let told = all.peek(sight, complete);
+                for (number, (closing, closed)) in closings.iter().zip(told.closed).enumerate() {
+                    reporter.see(number, closing, closed);
+                }
+                forests = Some(told.results);
             }
             let mut result = reporter.finish(bucket, &self.state.lanes);
+            if let Some(forests) = forests {
+                tell(&mut result, forests);
+            }
             result.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
             let normaliser = &self.state.normaliser;
             normaliser.bound(&self.analysis.influencers, &mut result);

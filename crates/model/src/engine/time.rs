@@ -1,5 +1,6 @@
 //! How time goes on: buckets open, close and are judged, gaps are jumped over.
 
+use super::forests::{Sight, tell};
 use super::{BUCKETS_A_CALL, Engine, JUDGEMENTS_A_CALL, LONGEST_GAP, SPARSE};
 use crate::detector::{Closing, Ruling};
 use crate::gather::OpenBucket;
@@ -120,14 +121,16 @@ impl Engine {
             false,
         );
         let mut hungry = Vec::new();
+        let start = bucket.start;
+        let closing = |lane| Closing {
+            lane,
+            bucket: start,
+            plotted: plotted.then_some(&terms),
+            workers: &*self.workers,
+            ruling: Ruling::of(&self.state.rules, &self.state.names, lane, start),
+        };
         for (number, lane) in self.lanes.iter().enumerate() {
-            let closing = Closing {
-                lane,
-                bucket: bucket.start,
-                plotted: plotted.then_some(&terms),
-                workers: &*self.workers,
-                ruling: Ruling::of(&self.state.rules, &self.state.names, lane, bucket.start),
-            };
+            let closing = closing(lane);
             let gathered = &mut bucket.lanes[number];
             gathered.settle(lane.metric, &bucket.names);
             let mut closed = self.state.lanes[number].close(&closing, gathered);
@@ -137,7 +140,26 @@ impl Engine {
             hungry.push(std::mem::take(&mut closed.hungry));
             reporter.see(number, &closing, closed);
         }
+        let mut forests = None;
+        if let Some(all) = &mut self.forests {
+            let closings: Vec<Closing<'_>> = self.lanes.iter().map(closing).collect();
+            let told = all.close(Sight {
+                analysis: &self.analysis,
+                names: &self.state.names,
+                states: &self.state.lanes,
+                closings: &closings,
+                gathered: &bucket.lanes,
+                is_interim: false,
+            });
+            for (number, (closing, closed)) in closings.iter().zip(told.closed).enumerate() {
+                reporter.see(number, closing, closed);
+            }
+            forests = Some(told.results);
+        }
         let mut results = reporter.finish(bucket, &self.state.lanes);
+        if let Some(forests) = forests {
+            tell(&mut results, forests);
+        }
         results.bucket.scheduled_events = self.state.rules.scheduled(bucket.start);
         results.annotations.extend(annotations);
         let room = self.room();

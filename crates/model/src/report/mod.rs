@@ -186,6 +186,7 @@ impl<'a> Reporter<'a> {
             influencers,
             model_plots: self.plots,
             annotations: self.annotations,
+            forests: Vec::new(),
             renormalisation: None,
         }
     }

@@ -26,6 +26,7 @@ fn word(kind: ResultKind) -> &'static str {
         ResultKind::Influencer => "influencer",
         ResultKind::ModelPlot => "model_plot",
         ResultKind::Category => "category_definition",
+        ResultKind::Forest => "forest",
     }
 }
 
@@ -44,6 +45,7 @@ pub fn of_result(job_id: &str, kind: ResultKind, timestamp: i64, doc: &Value) ->
         ResultKind::Record | ResultKind::ModelPlot => {
             format!("{head}_{span}_{}", of_series(doc))
         }
+        ResultKind::Forest => format!("{head}_{span}_{}", of_entity(doc)),
     }
 }
 
@@ -90,6 +92,7 @@ pub fn places(id: &str) -> Vec<(String, Place)> {
         ResultKind::Influencer,
         ResultKind::ModelPlot,
         ResultKind::Category,
+        ResultKind::Forest,
     ] {
         with(word(kind), &|rest| {
             let number = rest.strip_prefix('_')?.split('_').next()?;
@@ -139,6 +142,14 @@ fn of_series(doc: &Value) -> String {
     format!("{detector}_{}", digest(&values.map(|name| text(doc, name))))
 }
 
+/// Whose forest it is: the names and the values of its split fields.
+fn of_entity(doc: &Value) -> String {
+    let fields = doc.get("entity").and_then(Value::as_array);
+    let texts = fields.into_iter().flatten();
+    let texts = texts.flat_map(|field| [text(field, "name"), text(field, "value")]);
+    digest(&texts.collect::<Vec<_>>())
+}
+
 /// A hash of values (FNV-1a) and their length in all.
 fn digest(values: &[Option<&str>]) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
@@ -168,6 +179,7 @@ mod tests {
             ResultKind::Influencer,
             ResultKind::ModelPlot,
             ResultKind::Category,
+            ResultKind::Forest,
         ] {
             let id = of_result("my_bucket_job", kind, 120_000, &doc);
             let place = ("my_bucket_job".to_owned(), Place::Result(kind, 120_000));

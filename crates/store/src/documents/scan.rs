@@ -144,6 +144,7 @@ impl Scan<'_, '_> {
             (ResultKind::Influencer, "influencer"),
             (ResultKind::ModelPlot, "model_plot"),
             (ResultKind::Category, "category_definition"),
+            (ResultKind::Forest, "forest"),
         ];
         for (kind, name) in kinds {
             let is_timed = kind != ResultKind::Category;

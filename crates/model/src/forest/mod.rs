@@ -1,0 +1,21 @@
+//! The random cut forest: a second engine, for jobs that ask for it (Guha, Mishra, Roy and Schrijvers 2016, ICML).
+
+mod config;
+mod correct;
+mod entity;
+mod points;
+mod random;
+mod range;
+mod result;
+mod running;
+mod scale;
+mod span;
+mod threshold;
+mod tree;
+mod trees;
+
+pub use config::{ForestConfig, Imputation, Method, NearExpected};
+pub use entity::{Entity, Finding, Rule};
+pub use result::{EntityField, ForestResult};
+pub use tree::Scratch;
+pub use trees::Trees;

@@ -1,0 +1,199 @@
+//! One random cut tree over a sample of the points (Guha, Mishra, Roy and Schrijvers 2016, ICML).
+//!
+//! Nodes stand in preorder and leaves from left to right, so that what is under a node is a piece of each list: a node
+//! of `mass` leaves has `mass - 1` nodes, itself the first, and needs no links. Adding and removing moves what is
+//! behind; that is less than following links would cost. The boxes of large nodes are kept, those of small ones are
+//! found again from their leaves.
+
+mod boxes;
+mod sample;
+mod score;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use super::points::Points;
+use super::span;
+use boxes::{Boxes, most_boxes};
+
+pub use score::Near;
+
+/// Stands for the dimension of a node whose leaves are all the same point.
+const SAME: u16 = u16::MAX;
+/// Stands for the box of a node that has none.
+const NO_BOX: u16 = u16::MAX;
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Node {
+    /// Points up to it in its dimension are on the left.
+    cut: f32,
+    dimension: u16,
+    /// Leaves on the left.
+    left: u16,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tree {
+    nodes: Vec<Node>,
+    /// Places of the leaves' points.
+    leaves: Vec<u16>,
+    /// What the sample is drawn by: the greatest goes first.
+    weights: Vec<f32>,
+    /// The greatest of them.
+    heaviest: f32,
+    #[serde(skip)]
+    boxes: Boxes,
+}
+
+/// A node on the way down to a leaf.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    node: u16,
+    /// The first leaf.
+    first: u16,
+    mass: u16,
+    place: u16,
+    goes_left: bool,
+}
+
+/// Memory that is used again.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    path: Vec<Step>,
+    low: Vec<f32>,
+    high: Vec<f32>,
+    /// Nodes still to be seen: node, first leaf, mass.
+    open: Vec<(u16, u16, u16)>,
+}
+
+impl Tree {
+    /// An empty tree with room for a sample.
+    pub fn new(sample: usize, dimensions: usize) -> Self {
+        let mut tree = Self {
+            nodes: Vec::new(),
+            leaves: Vec::new(),
+            weights: Vec::new(),
+            heaviest: f32::NEG_INFINITY,
+            boxes: Boxes::default(),
+        };
+        tree.reserve(sample, dimensions);
+        tree
+    }
+
+    /// Makes room for a sample, once.
+    pub fn reserve(&mut self, sample: usize, dimensions: usize) {
+        let reserve = |length: usize| sample - length.min(sample);
+        self.nodes.reserve_exact(reserve(self.nodes.len()));
+        self.leaves.reserve_exact(reserve(self.leaves.len()));
+        self.weights.reserve_exact(reserve(self.weights.len()));
+        self.boxes.values = Vec::with_capacity(most_boxes(sample) * 2 * dimensions);
+        self.boxes.left = Vec::with_capacity(most_boxes(sample));
+    }
+
+    /// Bytes of a tree with its room.
+    pub fn bytes(sample: usize, dimensions: usize) -> usize {
+        let leaf = size_of::<Node>() + size_of::<u16>() + size_of::<f32>();
+        let kept = 2 * dimensions * size_of::<f32>() + size_of::<u16>();
+        size_of::<Self>() + sample * leaf + most_boxes(sample) * kept
+    }
+
+    /// Points in the sample.
+    pub fn mass(&self) -> usize {
+        self.leaves.len()
+    }
+
+    pub fn heaviest(&self) -> f32 {
+        self.heaviest
+    }
+
+    /// Follows the cuts down to a leaf: its first place in the list, and how often it is there.
+    fn descend(&self, query: &[f32], path: &mut Vec<Step>) -> Option<(u16, u16)> {
+        path.clear();
+        let (mut node, mut first, mut mass) = (0_u16, 0_u16, self.mass() as u16);
+        let (mut place, large) = (0, self.boxes.large);
+        if large == 0 || mass < large {
+            place = NO_BOX;
+        }
+        while mass > 1 {
+            let Node {
+                cut,
+                dimension,
+                left,
+            } = self.nodes[usize::from(node)];
+            if dimension == SAME {
+                break;
+            }
+            let goes_left = query[usize::from(dimension)] <= cut;
+            path.push(Step {
+                node,
+                first,
+                mass,
+                place,
+                goes_left,
+            });
+            if goes_left {
+                (node, mass) = (node + 1, left);
+                place = place.saturating_add(1);
+            } else {
+                (node, first, mass) = (node + left, first + left, mass - left);
+                if place != NO_BOX {
+                    place += 1 + self.boxes.left[usize::from(place)];
+                }
+            }
+            if mass < large {
+                place = NO_BOX;
+            }
+        }
+        (mass > 0).then_some((first, mass))
+    }
+
+    /// Goes back up the path from a leaf, as long as `visit` wants to: the level, the node, and the box of all that is
+    /// under it.
+    #[inline]
+    fn climb(
+        &self,
+        points: &Points,
+        leaf: &[f32],
+        scratch: &mut Scratch,
+        mut visit: impl FnMut(usize, &Step, &[f32], &[f32]) -> bool,
+    ) {
+        let Scratch {
+            path, low, high, ..
+        } = scratch;
+        low.clear();
+        low.extend_from_slice(leaf);
+        high.clear();
+        high.extend_from_slice(leaf);
+        for (level, step) in path.iter().enumerate().rev() {
+            if step.place != NO_BOX {
+                let dimensions = leaf.len();
+                let kept = &self.boxes.values[usize::from(step.place) * 2 * dimensions..];
+                let (low, high) = kept[..2 * dimensions].split_at(dimensions);
+                if !visit(level, step, low, high) {
+                    return;
+                }
+                continue;
+            }
+            let node = self.nodes[usize::from(step.node)];
+            let (first, left) = (usize::from(step.first), usize::from(node.left));
+            let beside = match step.goes_left {
+                true => first + left..first + usize::from(step.mass),
+                false => first..first + left,
+            };
+            for &place in &self.leaves[beside] {
+                span::stretch(low, high, points.at(place));
+            }
+            if !visit(level, step, low, high) {
+                return;
+            }
+        }
+    }
+}
+
+/// The boxes are found again from the rest.
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        self.nodes == other.nodes && self.leaves == other.leaves && self.weights == other.weights
+    }
+}
