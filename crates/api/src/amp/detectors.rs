@@ -250,7 +250,7 @@ fn known(state: &ApiState, workspace_id: &str, detector_id: &str) -> Result<Foun
         .ok_or_else(|| AmpError::not_found(DETECTOR, detector_id))
 }
 
-fn check_workspace(state: &ApiState, workspace_id: &str) -> Result<()> {
+pub fn check_workspace(state: &ApiState, workspace_id: &str) -> Result<()> {
     match state.amp.source(workspace_id) {
         Some(_) => Ok(()),
         None => Err(AmpError::not_found(WORKSPACE, workspace_id)),

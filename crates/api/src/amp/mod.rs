@@ -10,6 +10,9 @@ mod detector;
 mod detectors;
 mod error;
 mod job;
+mod promql;
+mod query;
+mod series;
 mod settings;
 mod shapes;
 mod sigv4;
@@ -43,8 +46,21 @@ pub fn routes(state: &ApiState) -> Router<ApiState> {
             "/tags/arn{resource}",
             get(tags::list).post(tags::tag).delete(tags::untag),
         )
+        .merge(prometheus("/workspaces/{workspace_id}"))
+        .merge(prometheus(""))
         .route_layer(middleware::from_fn_with_state(state.clone(), auth::guard))
         .route_layer(middleware::map_response(identify))
+}
+
+/// What Prometheus' own clients ask, below a workspace or of all of them.
+fn prometheus(at: &str) -> Router<ApiState> {
+    let path = |rest: &str| format!("{at}/api/v1/{rest}");
+    Router::new()
+        .route(&path("query"), get(query::instant).post(query::instant))
+        .route(&path("query_range"), get(query::range).post(query::range))
+        .route(&path("series"), get(query::series).post(query::series))
+        .route(&path("labels"), get(query::labels).post(query::labels))
+        .route(&path("label/{label}/values"), get(query::values))
 }
 
 /// Each answer has an id of its own.
