@@ -57,7 +57,8 @@ pub fn analysis(wanted: &Wanted, source: &str) -> Value {
 /// What Prometheus may take to have scraped what an evaluation needs.
 const DELAY: &str = "1s";
 
-fn options(wanted: &Wanted) -> Value {
+/// The settings of a detector's forests.
+pub fn options(wanted: &Wanted) -> Value {
     let forest = wanted.forest();
     let method = if wanted.marks_missing() {
         "anomaly"

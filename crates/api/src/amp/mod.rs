@@ -10,6 +10,7 @@ mod detector;
 mod detectors;
 mod error;
 mod job;
+mod preview;
 mod promql;
 mod query;
 mod series;
@@ -35,6 +36,10 @@ pub fn routes(state: &ApiState) -> Router<ApiState> {
     const DETECTORS: &str = "/workspaces/{workspace_id}/anomalydetectors";
     Router::new()
         .route(DETECTORS, post(detectors::create).get(detectors::list))
+        .route(
+            &format!("{DETECTORS}/preview"),
+            get(preview::preview).post(preview::preview),
+        )
         .route(
             &format!("{DETECTORS}/{{detector_id}}"),
             put(detectors::put)

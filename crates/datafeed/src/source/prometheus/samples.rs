@@ -135,11 +135,11 @@ impl Samples {
                     shown.push((time, record));
                 }
             }
+            self.count = (self.count * 4).min(MAX_POINTS);
             if !shown.is_empty() {
                 shown.sort_by_key(|(time, record)| (*time, json!(record).to_string()));
                 return Ok(Some(shown.into_iter().map(|(_, record)| record).collect()));
             }
-            self.count = (self.count * 4).min(MAX_POINTS);
         }
         Ok(None)
     }
