@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tidewatch_datafeed::Projection;
 use tidewatch_jobs::Pool;
-use tidewatch_jobs::config::{Job, NewJob};
+use tidewatch_jobs::config::{Job, NewJob, RANDOM_CUT_FOREST};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::time_format::TimeFormat;
 
@@ -59,6 +59,9 @@ pub struct Detect {
     influencers: Vec<String>,
     #[arg(long, default_value = "15m")]
     bucket_span: String,
+    /// What finds anomalies; the usual engine when not given
+    #[arg(long, value_parser = [RANDOM_CUT_FOREST], conflicts_with = "job")]
+    engine: Option<String>,
     /// The field with the time; guessed from the usual names when not given, @timestamp of a server
     #[arg(long)]
     time_field: Option<String>,
@@ -71,7 +74,7 @@ pub struct Detect {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "buckets,records,influencers,model_plots"
+        default_value = "buckets,records,influencers,model_plots,forests"
     )]
     results: Vec<Kind>,
     /// Print each result as a line of JSON, as the API would give it
@@ -86,6 +89,8 @@ enum Kind {
     Influencers,
     #[value(name = "model_plots", alias = "model-plots")]
     ModelPlots,
+    /// Of the engine random_cut_forest
+    Forests,
 }
 
 impl Detect {
@@ -143,12 +148,15 @@ impl Detect {
                         detector[name] = value.as_str().into();
                     }
                 }
-                let body = json!({
+                let mut body = json!({
                     "analysis_config": {
                         "bucket_span": self.bucket_span, "detectors": [detector], "influencers": self.influencers
                     },
                     "data_description": {}
                 });
+                if let Some(engine) = &self.engine {
+                    body["custom_settings"] = json!({"engine": engine});
+                }
                 ("detect".to_owned(), body)
             }
         };
@@ -171,7 +179,7 @@ impl Detect {
 
     async fn analyse(&self, input: Input, job: &Job) -> anyhow::Result<()> {
         let (mut pages, span) = input.read(job, &self.reading).await?;
-        let mut engine = Engine::new(job.analysis_config.clone(), job.engine_options());
+        let mut engine = Engine::new(job.analysis(), job.engine_options());
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         engine.employ(Arc::new(Pool::new(cores)?));
         // What is printed can't be rescored later: scores are what they are by themselves.

@@ -70,6 +70,12 @@ impl<'a> Output<'a> {
                     .iter()
                     .try_for_each(|plot| self.line("model_plot", plot))?;
             }
+            if self.wants(Kind::Forests) {
+                result
+                    .forests
+                    .iter()
+                    .try_for_each(|forest| self.line("forest", forest))?;
+            }
         }
         Ok(())
     }

@@ -140,6 +140,7 @@ impl Actor {
             Command::Rules(rules) => self.engine()?.set_rules(rules),
             Command::Renormalise(window) => self.engine()?.renormalise(window),
             Command::Annotate(changes) => self.engine()?.annotate(changes),
+            Command::Forest(config) => self.engine()?.configure_forests(config),
             Command::Forget { start, end } => self.engine()?.forget(start, end),
             Command::Records(batch) => {
                 self.engine()?.count_input(&batch);
@@ -500,6 +501,15 @@ fn rows(job_id: &str, results: &mut [BucketResults], took: Duration) -> Vec<Resu
                 result: plot,
             };
             add(ResultKind::ModelPlot, seq, 0.0, json(&document));
+        }
+        for (seq, forest) in result.forests.iter().enumerate() {
+            let document = Document {
+                job_id,
+                result_type: "forest",
+                result: forest,
+            };
+            let score = 100.0 * forest.anomaly_grade;
+            add(ResultKind::Forest, seq, score, json(&document));
         }
     }
     rows

@@ -139,6 +139,9 @@ impl Jobs {
             .apply(Command::Renormalise(job.renormalisation_window()))
             .await?;
         runner.apply(Command::Annotate(job.annotates())).await?;
+        if let Some(forest) = job.forest() {
+            runner.apply(Command::Forest(forest)).await?;
+        }
         Ok(())
     }
 
@@ -189,7 +192,7 @@ impl Jobs {
                 None => (0, None),
             },
         };
-        let (analysis, options) = (job.analysis_config.clone(), job.engine_options());
+        let (analysis, options) = (job.analysis(), job.engine_options());
         let engine = self.0.pool.run(move || match state {
             Some(state) => Engine::restore(analysis, &state),
             None => Ok(Engine::new(analysis, options)),

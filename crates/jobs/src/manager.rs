@@ -484,6 +484,9 @@ fn changes(old: &Job, new: &Job) -> Vec<Command> {
     if new.annotates() != old.annotates() {
         changes.push(Command::Annotate(new.annotates()));
     }
+    if new.forest() != old.forest() {
+        changes.extend(new.forest().map(Command::Forest));
+    }
     let categories = new.categorization_options();
     if categories != old.categorization_options() {
         changes.extend(categories.map(Command::Categorize));

@@ -226,7 +226,7 @@ impl Jobs {
         if state.is_empty() {
             return Ok(None);
         }
-        let analysis = job.analysis_config.clone();
+        let analysis = job.analysis();
         let learnt = self.0.pool.run(move || {
             Engine::restore(analysis, &state).map(|engine| {
                 (

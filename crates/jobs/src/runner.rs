@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_model::categorize::CategorizationOptions;
 use tidewatch_model::counts::DataCounts;
 use tidewatch_model::engine::{Engine, Flush, Options, PlotOptions};
+use tidewatch_model::forest::ForestConfig;
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::rules::RuleSet;
 use tidewatch_store::Store;
@@ -49,6 +50,8 @@ pub enum Command {
         start: i64,
         end: i64,
     },
+    /// The settings of forests, at the start of a run or when they change.
+    Forest(ForestConfig),
 }
 
 /// What applying a command gave.

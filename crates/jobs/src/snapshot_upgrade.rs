@@ -139,7 +139,7 @@ impl Jobs {
 
     async fn upgrade(&self, job: &Job, snapshot_id: &str, bytes: Vec<u8>) -> Result<()> {
         let job_id = &job.job_id;
-        let analysis = job.analysis_config.clone();
+        let analysis = job.analysis();
         let saved = self
             .0
             .pool

@@ -121,6 +121,11 @@ impl JobUpdate {
             model_prune_window => new.analysis_config.model_prune_window,
         }
         new.check()?;
+        if new.forest().is_some() != job.forest().is_some() {
+            return Err(JobError::bad_request(
+                "custom_settings.engine cannot be updated",
+            ));
+        }
         changed.sort_unstable();
         Ok((new, changed))
     }

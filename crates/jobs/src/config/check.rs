@@ -61,6 +61,7 @@ impl Job {
             ));
         }
         self.check_retention()?;
+        self.check_forest()?;
         for group in &self.groups {
             check_group(group)?;
             if *group == self.job_id {

@@ -2,6 +2,7 @@
 
 mod check;
 mod data;
+mod forest;
 mod ids;
 mod limits;
 mod new;
@@ -19,6 +20,7 @@ use tidewatch_model::units::TimeSpan;
 use crate::entry::{BlockReason, Blocked};
 
 pub use data::DataDescription;
+pub use forest::RANDOM_CUT_FOREST;
 pub use ids::{is_valid_id, same_name};
 pub use limits::{AnalysisLimits, NewLimits};
 pub use new::NewJob;

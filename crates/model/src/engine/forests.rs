@@ -8,6 +8,7 @@ use crate::detector::{Closed, Closing, Judged, Key, LaneState, NO_SPLIT, Point, 
 use crate::forest::{Entity, EntityField, Finding, ForestConfig, ForestResult, Rule, Scratch};
 use crate::gather::Gathered;
 use crate::intern::Interner;
+use crate::normalise::BUCKET_TIME;
 use crate::results::BucketResults;
 use crate::score::probability_of;
 use crate::series::Side;
@@ -381,11 +382,13 @@ pub(super) fn tell(results: &mut BucketResults, forests: Vec<ForestResult>) {
         record.record_score = digits(record.record_score);
         record.initial_record_score = record.record_score;
     }
+    // A bucket is as odd as the oddest entity in it.
+    let scores = results.records.iter().map(|record| record.record_score);
+    let most = scores.fold(0.0, f64::max);
     let bucket = &mut results.bucket;
-    for of in &mut bucket.bucket_influencers {
-        of.anomaly_score = digits(of.anomaly_score);
-        of.initial_anomaly_score = of.anomaly_score;
+    let mut whole = bucket.bucket_influencers.iter_mut();
+    if let Some(of) = whole.find(|of| of.influencer_field_name == BUCKET_TIME) {
+        (of.anomaly_score, of.initial_anomaly_score) = (most, most);
     }
-    bucket.anomaly_score = digits(bucket.anomaly_score);
-    bucket.initial_anomaly_score = bucket.anomaly_score;
+    (bucket.anomaly_score, bucket.initial_anomaly_score) = (most, most);
 }

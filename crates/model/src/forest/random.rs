@@ -8,7 +8,8 @@ impl Random {
     /// The sequence of one tree's step.
     pub fn of(seed: u64, tree: usize, step: u64) -> Self {
         let tree = (tree as u64 + 1).wrapping_mul(0xd1b5_4a32_d192_ed03);
-        Self(mix(seed ^ tree).wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        // Mixed once more, so that the sequences of steps are no pieces of one.
+        Self(mix(mix(seed ^ tree) ^ mix(step)))
     }
 
     /// From 0 on and below 1.

@@ -104,7 +104,7 @@ impl Trees {
     /// Adds an entry, and the point that it completes to some of the samples if that `is_sampled`.
     pub fn add(&mut self, entry: &[f32], is_sampled: bool, scratch: &mut Scratch) {
         let place = self.points.push(entry);
-        self.purge();
+        self.purge(scratch);
         let Some(place) = place.filter(|_| is_sampled) else {
             return;
         };
@@ -120,7 +120,7 @@ impl Trees {
                 continue;
             };
             if !is_first {
-                tree.evict();
+                tree.evict(&self.points, scratch);
             }
             tree.insert(&self.points, place, weight, &mut random, scratch);
             tree.keep_boxes(&self.points, sample);
@@ -128,7 +128,7 @@ impl Trees {
     }
 
     /// Takes out of the samples what is about to be written over.
-    fn purge(&mut self) {
+    fn purge(&mut self, scratch: &mut Scratch) {
         let points = &self.points;
         let stride = (points.window() as u64 / PURGES).max(1);
         if !points.added().is_multiple_of(stride) {
@@ -137,7 +137,7 @@ impl Trees {
         let shingle = points.dimensions() / points.features();
         let oldest = points.window().saturating_sub(stride as usize + shingle);
         for tree in &mut self.trees {
-            tree.purge(|place| points.age(place) > oldest);
+            tree.purge(points, |place| points.age(place) > oldest, scratch);
             tree.keep_boxes(points, self.sample.into());
         }
     }

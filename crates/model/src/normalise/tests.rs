@@ -50,6 +50,7 @@ fn bucket(start: i64, score: f64) -> BucketResults {
         model_plots: Vec::new(),
         annotations: Vec::new(),
         renormalisation: None,
+        forests: Vec::new(),
     }
 }
 

@@ -108,7 +108,19 @@ impl Tree {
     }
 
     /// Follows the cuts down to a leaf: its first place in the list, and how often it is there.
-    fn descend(&self, query: &[f32], path: &mut Vec<Step>) -> Option<(u16, u16)> {
+    fn seek(&self, query: &[f32], path: &mut Vec<Step>) -> Option<(u16, u16)> {
+        self.descend(path, |node, _, _| {
+            query[usize::from(node.dimension)] <= node.cut
+        })
+    }
+
+    /// Goes down to a leaf, left where `is_left` of a node, its first leaf, and how many are on the left.
+    #[inline(always)]
+    fn descend(
+        &self,
+        path: &mut Vec<Step>,
+        is_left: impl Fn(Node, u16, u16) -> bool,
+    ) -> Option<(u16, u16)> {
         path.clear();
         let (mut node, mut first, mut mass) = (0_u16, 0_u16, self.mass() as u16);
         let (mut place, large) = (0, self.boxes.large);
@@ -117,14 +129,12 @@ impl Tree {
         }
         while mass > 1 {
             let Node {
-                cut,
-                dimension,
-                left,
+                dimension, left, ..
             } = self.nodes[usize::from(node)];
             if dimension == SAME {
                 break;
             }
-            let goes_left = query[usize::from(dimension)] <= cut;
+            let goes_left = is_left(self.nodes[usize::from(node)], first, left);
             path.push(Step {
                 node,
                 first,
@@ -150,8 +160,8 @@ impl Tree {
 
     /// Goes back up the path from a leaf, as long as `visit` wants to: the level, the node, and the box of all that is
     /// under it.
-    #[inline]
-    fn climb(
+    #[inline(always)]
+    fn climb<const N: usize>(
         &self,
         points: &Points,
         leaf: &[f32],
@@ -167,10 +177,8 @@ impl Tree {
         high.extend_from_slice(leaf);
         for (level, step) in path.iter().enumerate().rev() {
             if step.place != NO_BOX {
-                let dimensions = leaf.len();
-                let kept = &self.boxes.values[usize::from(step.place) * 2 * dimensions..];
-                let (low, high) = kept[..2 * dimensions].split_at(dimensions);
-                if !visit(level, step, low, high) {
+                let (low, high) = self.boxes.at(step.place, span::known::<N>(leaf).len());
+                if !visit(level, step, span::known::<N>(low), span::known::<N>(high)) {
                     return;
                 }
                 continue;
@@ -181,10 +189,9 @@ impl Tree {
                 true => first + left..first + usize::from(step.mass),
                 false => first..first + left,
             };
-            for &place in &self.leaves[beside] {
-                span::stretch(low, high, points.at(place));
-            }
-            if !visit(level, step, low, high) {
+            let beside = self.leaves[beside].iter();
+            span::cover::<N>(low, high, beside.map(|&place| points.at(place)));
+            if !visit(level, step, span::known::<N>(low), span::known::<N>(high)) {
                 return;
             }
         }

@@ -1,6 +1,6 @@
 //! Points come into the sample and leave it.
 
-use super::{Node, SAME, Scratch, Tree};
+use super::{Node, SAME, Scratch, Step, Tree};
 use crate::forest::points::Points;
 use crate::forest::random::Random;
 use crate::forest::span;
@@ -16,10 +16,19 @@ impl Tree {
         scratch: &mut Scratch,
     ) {
         let query = points.at(place);
-        let (at, leaf, node) = match self.descend(query, &mut scratch.path) {
+        let found = self.seek(query, &mut scratch.path);
+        let (at, leaf, node) = match found {
             None => (0, 0, None),
-            Some((leaf, mass)) => self.place(points, query, leaf, mass, random, scratch),
+            Some(leaf) if query.len() == 8 => self.place::<8>(points, query, leaf, random, scratch),
+            Some(leaf) => self.place::<0>(points, query, leaf, random, scratch),
         };
+        let parted = node
+            .filter(|(_, node)| node.dimension != SAME)
+            .map_or(0, |_| {
+                let under = scratch.path.get(at).map(|step| step.mass);
+                under.unwrap_or(found.map_or(0, |(_, mass)| mass))
+            });
+        self.widen_boxes(&scratch.path[..at], parted, query);
         for step in &scratch.path[..at] {
             self.nodes[usize::from(step.node)].left += u16::from(step.goes_left);
         }
@@ -29,29 +38,20 @@ impl Tree {
         self.leaves.insert(leaf, place);
         self.weights.insert(leaf, weight);
         self.heaviest = self.heaviest.max(weight);
-        self.boxes.large = 0;
     }
 
     /// Where a point comes to be: how many steps down, its leaf, and the node that parts it from what is there.
-    fn place(
+    fn place<const N: usize>(
         &self,
         points: &Points,
         query: &[f32],
-        leaf: u16,
-        mass: u16,
+        (leaf, mass): (u16, u16),
         random: &mut Random,
         scratch: &mut Scratch,
     ) -> (usize, usize, Option<(usize, Node)>) {
+        let query = span::known::<N>(query);
         let depth = scratch.path.len();
-        // Nodes of what is under the last step.
-        let under = match scratch.path.last() {
-            None => 0,
-            Some(step) if step.goes_left => usize::from(step.node) + 1,
-            Some(step) => {
-                let node = usize::from(step.node);
-                node + usize::from(self.nodes[node].left)
-            }
-        };
+        let under = self.under(scratch.path.last());
         let point = points.at(self.leaves[usize::from(leaf)]);
         if point == query {
             let same = Node {
@@ -64,7 +64,7 @@ impl Tree {
         let cut = draw(point, point, query, random);
         // The highest node at which a cut parts the point from all others.
         let mut found = (depth, under, leaf, mass, cut);
-        self.climb(points, point, scratch, |level, step, low, high| {
+        self.climb::<N>(points, point, scratch, |level, step, low, high| {
             let (outside, width) = span::measure(low, high, query);
             if outside <= 0.0 {
                 return false;
@@ -95,53 +95,59 @@ impl Tree {
         (level, leaf, Some((index, node)))
     }
 
+    /// The first node of what is under the last step.
+    fn under(&self, last: Option<&Step>) -> usize {
+        last.map_or(0, |step| {
+            let node = usize::from(step.node);
+            match step.goes_left {
+                true => node + 1,
+                false => node + usize::from(self.nodes[node].left),
+            }
+        })
+    }
+
     /// Removes the heaviest point.
-    pub fn evict(&mut self) {
+    pub fn evict(&mut self, points: &Points, scratch: &mut Scratch) {
         let heaviest = self.heaviest;
         let weights = self.weights.iter();
         if let Some(leaf) = weights.into_iter().position(|&weight| weight == heaviest) {
-            self.remove(leaf);
+            self.remove(points, leaf, scratch);
         }
     }
 
     /// Removes the points of which `goes` holds.
-    pub fn purge(&mut self, goes: impl Fn(u16) -> bool) {
+    pub fn purge(&mut self, points: &Points, goes: impl Fn(u16) -> bool, scratch: &mut Scratch) {
         for leaf in (0..self.leaves.len()).rev() {
             if goes(self.leaves[leaf]) {
-                self.remove(leaf);
+                self.remove(points, leaf, scratch);
             }
         }
     }
 
-    fn remove(&mut self, leaf: usize) {
-        let (mut node, mut first, mut mass) = (0, 0, self.mass());
-        let mut parent = None;
-        while mass > 1 {
-            let Node {
-                dimension, left, ..
-            } = self.nodes[node];
-            parent = Some(node);
-            if dimension == SAME {
-                break;
-            }
-            let left = usize::from(left);
-            if leaf < first + left {
-                self.nodes[node].left -= 1;
-                (node, mass) = (node + 1, left);
-            } else {
-                (node, first, mass) = (node + left, first + left, mass - left);
-            }
+    fn remove(&mut self, points: &Points, leaf: usize, scratch: &mut Scratch) {
+        let path = &mut scratch.path;
+        let last = self.descend(path, |_, first, left| leaf < usize::from(first + left));
+        // With a leaf goes the node that parted it from others, or one of those that are the same.
+        let goes = match last {
+            Some((_, mass)) if mass > 1 => self.under(path.last()),
+            _ => path.pop().map_or(0, |step| {
+                self.boxes.lose(&step);
+                usize::from(step.node)
+            }),
+        };
+        for step in &*path {
+            self.nodes[usize::from(step.node)].left -= u16::from(step.goes_left);
         }
-        if let Some(parent) = parent {
-            self.nodes.remove(parent);
+        if !self.nodes.is_empty() {
+            self.nodes.remove(goes);
         }
-        self.leaves.remove(leaf);
+        let place = self.leaves.remove(leaf);
+        self.narrow_boxes(path, points, points.at(place));
         let weight = self.weights.remove(leaf);
         if weight >= self.heaviest {
             let weights = self.weights.iter().copied();
             self.heaviest = weights.fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
         }
-        self.boxes.large = 0;
     }
 }
 

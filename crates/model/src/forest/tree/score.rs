@@ -15,7 +15,21 @@ impl Tree {
     /// The anomaly score of a point, before it is scaled by the mass: the expected inverse of the depth at which it
     /// would be cut off.
     pub fn score(&self, points: &Points, query: &[f32], scratch: &mut Scratch) -> f64 {
-        let Some((leaf, mass)) = self.descend(query, &mut scratch.path) else {
+        match query.len() {
+            8 => self.score_of::<8>(points, query, scratch),
+            16 => self.score_of::<16>(points, query, scratch),
+            _ => self.score_of::<0>(points, query, scratch),
+        }
+    }
+
+    fn score_of<const N: usize>(
+        &self,
+        points: &Points,
+        query: &[f32],
+        scratch: &mut Scratch,
+    ) -> f64 {
+        let query = span::known::<N>(query);
+        let Some((leaf, mass)) = self.seek(query, &mut scratch.path) else {
             return 0.0;
         };
         let depth = scratch.path.len() as f32;
@@ -24,7 +38,7 @@ impl Tree {
             return self.seen(depth, mass);
         }
         let mut score = 1.0 / (depth + 1.0);
-        self.climb(points, point, scratch, |level, _, low, high| {
+        self.climb::<N>(points, point, scratch, |level, _, low, high| {
             let (outside, width) = span::measure(low, high, query);
             if outside <= 0.0 {
                 return false;
@@ -51,7 +65,7 @@ impl Tree {
         shares: &mut Vec<[f64; 2]>,
         scaled: f64,
     ) {
-        let Some((leaf, mass)) = self.descend(query, &mut scratch.path) else {
+        let Some((leaf, mass)) = self.seek(query, &mut scratch.path) else {
             return;
         };
         let depth = scratch.path.len() as f32;
@@ -82,7 +96,7 @@ impl Tree {
                 .for_each(|own| *own = [at_leaf / (2 * query.len()) as f64; 2]);
         } else {
             take(point, point, at_leaf);
-            self.climb(points, point, scratch, |level, _, low, high| {
+            self.climb::<0>(points, point, scratch, |level, _, low, high| {
                 take(low, high, 1.0 / (level as f64 + 1.0))
             });
         }

@@ -88,7 +88,7 @@ proptest! {
         for (step, &place) in places.iter().enumerate() {
             let mut random = Random::of(seed, 1, step as u64);
             if tree.mass() == SAMPLE {
-                tree.evict();
+                tree.evict(&points, &mut scratch);
             }
             let weight = random.unit() as f32;
             tree.insert(&points, place, weight, &mut random, &mut scratch);
@@ -115,11 +115,11 @@ proptest! {
             prop_assert_eq!(tree.heaviest, heaviest);
             prop_assert_eq!(tree.nodes.len(), tree.mass() - 1);
         }
-        tree.purge(|place| place % 3 == 0);
+        tree.purge(&points, |place| place % 3 == 0, &mut scratch);
         if tree.mass() > 0 {
             check(&tree, &points, (0, 0, tree.mass()), points.at(places[0]), 0);
         }
-        tree.purge(|_| true);
+        tree.purge(&points, |_| true, &mut scratch);
         prop_assert_eq!((tree.mass(), tree.nodes.len()), (0, 0));
     }
 }
