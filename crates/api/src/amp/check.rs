@@ -13,6 +13,7 @@ const MAX_LABELS: usize = 140;
 const MAX_TAGS: usize = 50;
 const LONGEST_QUERY: usize = 8_192;
 const LONGEST_LABEL: usize = 7_168;
+const LONGEST_SHINGLE: u32 = 128;
 const NULL: &str = "Member must not be null";
 
 /// Collects what is wrong in one request.
@@ -310,6 +311,15 @@ impl Check {
             self.integer((forest, name, &path(name)), limits, default)
         };
         let shingle_size = size("shingleSize", (2, 1_024), DEFAULT_SHINGLE);
+        // A forest remembers of so many points whether they were there.
+        if (LONGEST_SHINGLE + 1..=1_024).contains(&shingle_size) {
+            let told =
+                format!("Shingles of more than {LONGEST_SHINGLE} points are not supported here");
+            self.wrong(&path("shingleSize"), told);
+        }
+        let mut size = |name: &str, limits, default| {
+            self.integer((forest, name, &path(name)), limits, default)
+        };
         let sample_size = size("sampleSize", (256, 1_024), DEFAULT_SAMPLE);
         let mut near = |name: &str| self.near(forest.get(name), &path(name));
         RandomCutForest {

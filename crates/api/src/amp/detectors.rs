@@ -64,7 +64,8 @@ async fn create_one(
     token: Option<String>,
 ) -> Result<Detector> {
     let _changing = state.amp.changing().await;
-    let others = of_workspace(&state.jobs, workspace_id);
+    let mut others = of_workspace(&state.jobs, workspace_id);
+    others.retain(|found| !found.is_going());
     let same = |found: &&Found| token.is_some() && found.detector.create_token == token;
     if let Some(Found { detector, .. }) = others.iter().find(same) {
         if detector.alias == alias && detector.created_as.as_ref() == Some(&made) {

@@ -13,6 +13,7 @@ mod job;
 mod preview;
 mod promql;
 mod query;
+mod remote_write;
 mod series;
 mod settings;
 mod shapes;
@@ -27,7 +28,6 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 
 pub use settings::{Amp, AmpSettings, InvalidAmp, Key};
-pub use training::run;
 
 use crate::ApiState;
 
@@ -66,6 +66,14 @@ fn prometheus(at: &str) -> Router<ApiState> {
         .route(&path("series"), get(query::series).post(query::series))
         .route(&path("labels"), get(query::labels).post(query::labels))
         .route(&path("label/{label}/values"), get(query::values))
+}
+
+/// What goes on by itself, until the server ends.
+pub async fn run(state: ApiState) {
+    training::go_on(&state);
+    if let Some(to) = state.amp.remote_write() {
+        remote_write::run(state.clone(), to).await;
+    }
 }
 
 /// Each answer has an id of its own.

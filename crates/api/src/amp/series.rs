@@ -146,6 +146,31 @@ pub async fn load(
     Ok(all)
 }
 
+/// When the first evaluation after a time was, epoch milliseconds.
+///
+/// # Errors
+/// 404 where the detector is gone.
+pub async fn first_after(jobs: &Jobs, found: &Found, time: i64) -> Result<Option<i64>, JobError> {
+    let span = found.detector.wanted.interval();
+    let query = ForestQuery {
+        job_id: found.job.job_id.clone(),
+        start: Some(time.saturating_add(1).saturating_sub(span)),
+        exclude_interim: true,
+        size: 1,
+        ..ForestQuery::default()
+    };
+    first(jobs, &query)
+        .await
+        .map(|first| first.map(|start| start + span))
+}
+
+/// Where the first bucket of a query begins.
+async fn first(jobs: &Jobs, query: &ForestQuery) -> Result<Option<i64>, JobError> {
+    let page = jobs.forest_results(query).await?;
+    let first = page.docs.first().and_then(|document| Point::read(document));
+    Ok(first.map(|point| point.timestamp))
+}
+
 /// One detector of a query.
 struct OfOne<'a> {
     jobs: &'a Jobs,
@@ -181,7 +206,9 @@ impl OfOne<'_> {
         // Nothing is older than the first of them: there is no use in looking for it in empty years.
         let mut from = match count {
             0 => return Ok(series),
-            _ => self.first(query(start, end, 1)).await?.unwrap_or(start),
+            _ => first(self.jobs, &query(start, end, 1))
+                .await?
+                .unwrap_or(start),
         };
         let buckets = (end - from).div_euclid(span.max(1)).max(1);
         let step = (buckets * CHUNK / count).max(1).saturating_mul(span);
@@ -211,12 +238,6 @@ impl OfOne<'_> {
         }
         series.retain(|series| !series.samples.is_empty());
         Ok(series)
-    }
-
-    async fn first(&self, query: ForestQuery) -> Result<Option<i64>, JobError> {
-        let page = self.jobs.forest_results(&query).await?;
-        let first = page.docs.first().and_then(|document| Point::read(document));
-        Ok(first.map(|point| point.timestamp))
     }
 
     /// Makes the series of an entity that fit.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidewatch_datafeed::source::{Secret, SourceSettings};
+use tidewatch_datafeed::source::{Endpoint, RemoteWrite, Secret, SourceSettings};
 use tidewatch_model::units::{Memory, TimeSpan};
 use tokio::sync::Mutex;
 
@@ -30,6 +30,9 @@ pub struct AmpSettings {
     /// How much of the past a detector learns from at first [default: 14d]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<String>,
+    /// Where what is found is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_write: Option<Endpoint>,
 }
 
 /// One who may sign requests.
@@ -62,6 +65,7 @@ struct Inner {
     workspaces: BTreeMap<String, String>,
     /// The source of all other workspaces.
     other: Option<String>,
+    remote_write: Option<RemoteWrite>,
     changing: Mutex<Changing>,
 }
 
@@ -112,6 +116,10 @@ impl Amp {
         let Some(parsed) = parsed.filter(|span| span.as_secs() > 0) else {
             return invalid(format!("history: [{history}] is no time"));
         };
+        let remote_write = settings.remote_write.as_ref().map(RemoteWrite::new);
+        let remote_write = remote_write
+            .transpose()
+            .map_err(|told| InvalidAmp(format!("remote_write.{told}")))?;
         let mut workspaces = BTreeMap::new();
         let mut others = Vec::new();
         for (name, source) in sources {
@@ -137,6 +145,7 @@ impl Amp {
             workspaces,
             // Of several nobody could say which is meant.
             other: others.pop().filter(|_| others.is_empty()),
+            remote_write,
             changing: Mutex::default(),
         })))
     }
@@ -169,6 +178,10 @@ impl Amp {
     /// Milliseconds.
     pub fn history(&self) -> i64 {
         self.0.history
+    }
+
+    pub fn remote_write(&self) -> Option<&RemoteWrite> {
+        self.0.remote_write.as_ref()
     }
 
     pub async fn changing(&self) -> tokio::sync::MutexGuard<'_, Changing> {

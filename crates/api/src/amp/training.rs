@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const TO_START: Duration = Duration::from_secs(60);
 
 /// Goes on with what a stop of the server cut short.
-pub async fn run(state: ApiState) {
+pub fn go_on(state: &ApiState) {
     let jobs = state.jobs.find("_all", true).unwrap_or_default();
     let mut found: Vec<Found> = jobs.into_iter().filter_map(Found::of).collect();
     found.retain(|found| !found.is_going());

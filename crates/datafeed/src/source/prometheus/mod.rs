@@ -6,6 +6,7 @@
 
 mod answer;
 mod samples;
+mod write;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,6 +22,7 @@ use super::{Pages, Result, Source, SourceError, Summary, Wanted, Window};
 use crate::config::PROMQL;
 use answer::Matrix;
 use samples::Samples;
+pub use write::{RemoteWrite, Written};
 
 /// Points of a series that Prometheus gives in one answer.
 const MAX_POINTS: i64 = 11_000;
