@@ -10,6 +10,7 @@ mod detector;
 mod detectors;
 mod error;
 mod job;
+mod labels;
 mod preview;
 mod promql;
 mod query;
@@ -63,9 +64,9 @@ fn prometheus(at: &str) -> Router<ApiState> {
     Router::new()
         .route(&path("query"), get(query::instant).post(query::instant))
         .route(&path("query_range"), get(query::range).post(query::range))
-        .route(&path("series"), get(query::series).post(query::series))
-        .route(&path("labels"), get(query::labels).post(query::labels))
-        .route(&path("label/{label}/values"), get(query::values))
+        .route(&path("series"), get(labels::series).post(labels::series))
+        .route(&path("labels"), get(labels::labels).post(labels::labels))
+        .route(&path("label/{label}/values"), get(labels::values))
 }
 
 /// What goes on by itself, until the server ends.

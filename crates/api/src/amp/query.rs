@@ -11,7 +11,7 @@ use super::detector::{Found, all, of_workspace};
 use super::detectors::{check_workspace, parameters, read};
 use super::error::AmpError;
 use super::promql::{
-    Expression, Labels, Selector, Series, Value as Evaluated, at, duration, parse, selector,
+    Expression, Labels, Selector, Series, Value as Evaluated, at, duration, parse,
 };
 use super::series::{NoSeries, load};
 use crate::error::json_response;
@@ -19,8 +19,6 @@ use crate::{ApiState, escape};
 
 /// Points of a series in one answer, as Prometheus has it.
 const MAX_POINTS: i64 = 11_000;
-/// What labels and series are looked for in, where nothing is said.
-const LABELS_WINDOW: i64 = 86_400_000;
 
 /// A refusal in Prometheus' own envelope.
 #[derive(Debug)]
@@ -104,6 +102,12 @@ impl Asked {
 
     fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The values of a parameter that may be given several times.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let found = self.0.iter().filter(move |(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
     }
 
@@ -191,7 +195,7 @@ impl Range {
 /// The detectors of the workspace that a path names, or all.
 pub type Workspace = Option<Path<String>>;
 
-fn detectors(state: &ApiState, workspace: Workspace) -> Outcome<Vec<Found>> {
+pub fn detectors(state: &ApiState, workspace: Workspace) -> Outcome<Vec<Found>> {
     match workspace {
         None => Ok(all(&state.jobs)),
         Some(Path(workspace_id)) => {
@@ -330,80 +334,6 @@ fn sample((time, number): (i64, f64)) -> Value {
         0 => json!([time / 1_000, text]),
         _ => json!([time as f64 / 1_000.0, text]),
     }
-}
-
-/// The series that the parameters `match[]` select in a window of time.
-async fn selected(
-    state: &ApiState,
-    workspace: Workspace,
-    asked: &Asked,
-    is_needed: bool,
-) -> Outcome<Vec<Series>> {
-    let matches = asked.0.iter().filter(|(name, _)| name == "match[]");
-    let mut selectors = Vec::new();
-    for (name, text) in matches {
-        selectors.push(selector(text).map_err(|told| Refused::parameter(name, told))?);
-    }
-    if selectors.is_empty() {
-        if is_needed {
-            return Err(Refused::bad("no match[] parameter provided".to_owned()));
-        }
-        selectors.push(Selector {
-            matchers: Vec::new(),
-            range: None,
-        });
-    }
-    let end = asked.time("end")?.unwrap_or_else(|| state.jobs.now());
-    let start = asked.time("start")?.unwrap_or(end - LABELS_WINDOW);
-    let detectors = detectors(state, workspace)?;
-    let selectors: Vec<&Selector> = selectors.iter().collect();
-    Ok(load(&state.jobs, &detectors, &selectors, start - 1, end).await?)
-}
-
-pub async fn series(
-    State(state): State<ApiState>,
-    workspace: Workspace,
-    request: Request,
-) -> Outcome<Response> {
-    let asked = Asked::read(request).await?;
-    let found = selected(&state, workspace, &asked, true).await?;
-    let labels: Vec<&Labels> = found.iter().map(|series| &series.labels).collect();
-    Ok(success(&json!(labels)))
-}
-
-pub async fn labels(
-    State(state): State<ApiState>,
-    workspace: Workspace,
-    request: Request,
-) -> Outcome<Response> {
-    let asked = Asked::read(request).await?;
-    let found = selected(&state, workspace, &asked, false).await?;
-    let names = found.iter().flat_map(|series| series.labels.keys());
-    let mut names: Vec<&String> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    Ok(success(&json!(names)))
-}
-
-/// Of a label, in a workspace or in all.
-pub async fn values(
-    State(state): State<ApiState>,
-    Path(path): Path<Vec<(String, String)>>,
-    request: Request,
-) -> Outcome<Response> {
-    let part = |name: &str| {
-        let found = path.iter().find(|(other, _)| other == name);
-        found.map(|(_, value)| value.clone())
-    };
-    let workspace = part("workspace_id").map(Path);
-    let label = part("label").unwrap_or_default();
-    let asked = Asked::read(request).await?;
-    let found = selected(&state, workspace, &asked, false).await?;
-    let values = found.iter().filter_map(|series| series.labels.get(&label));
-    let mut values: Vec<&String> = values.collect();
-    values.sort_unstable();
-    values.dedup();
-    Ok(success(&json!(values)))
 }
 
 #[cfg(test)]

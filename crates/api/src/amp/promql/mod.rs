@@ -101,13 +101,11 @@ impl Selector {
 
     /// Whether anything with this value of a label can fit.
     pub fn admits(&self, label: &str, value: &str) -> bool {
-        let of_label = self
+        let mut of_label = self
             .matchers
             .iter()
             .filter(|matcher| matcher.label == label);
-        of_label
-            .into_iter()
-            .all(|matcher| matcher.test.holds(value))
+        of_label.all(|matcher| matcher.test.holds(value))
     }
 }
 
