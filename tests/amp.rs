@@ -147,8 +147,10 @@ fn a_detector_is_a_job_and_outlasts_a_kill_while_it_learns() {
     assert_eq!(query["at"], "end", "{job}");
 
     // What is asked in the dialect is not in the way of an index of that name.
-    set.server
-        .ok("PUT", "/tags/_doc/1?refresh=true", &json!({"a": 1}));
+    let document = set
+        .server
+        .put("/tags/_doc/1?refresh=true", &json!({"a": 1}));
+    assert_eq!(document.0, 201, "{}", document.1);
     let found = set.server.ok("GET", "/tags/_search", &Value::Null);
     assert_eq!(found["hits"]["total"]["value"], 1);
 
