@@ -45,11 +45,14 @@ impl Server {
         )
         .await?;
         let identity = Arc::new(Identity::load(&jobs, address.to_string()).await?);
-        let router = tidewatch_api::router(ApiState {
+        let state = ApiState {
             jobs: jobs.clone(),
             feeds: feeds.clone(),
             identity,
-        });
+            amp: settings.amp,
+        };
+        let router = tidewatch_api::router(state.clone());
+        tokio::spawn(tidewatch_api::amp::run(state));
         tokio::spawn(maintenance::run(jobs.clone()));
         Ok(Self {
             jobs,

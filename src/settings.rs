@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use tidewatch_api::amp::{Amp, AmpSettings};
 use tidewatch_datafeed::source::{SourceSettings, Sources};
 use tidewatch_jobs::Clock;
 use tidewatch_model::units::Memory;
@@ -58,10 +59,13 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, SourceSettings>,
+    /// Of the anomaly detectors of Amazon Managed Prometheus. In the file alone: `[amp]`
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amp: Option<AmpSettings>,
 }
 
 /// Settings with every gap filled.
-#[derive(Debug)]
 pub struct InForce {
     pub listen: String,
     pub data_dir: PathBuf,
@@ -69,6 +73,7 @@ pub struct InForce {
     pub jobs: tidewatch_jobs::Settings,
     pub reprocess_late_data: bool,
     pub sources: BTreeMap<String, SourceSettings>,
+    pub amp: Amp,
 }
 
 impl Settings {
@@ -103,6 +108,7 @@ impl Settings {
                 true => other.sources,
                 false => self.sources,
             },
+            amp: self.amp.or(other.amp),
         }
     }
 
@@ -121,6 +127,7 @@ impl Settings {
             log: Some("info".to_owned()),
             reprocess_late_data: Some(false),
             sources: BTreeMap::new(),
+            amp: None,
         };
         self.or(default)
     }
@@ -154,6 +161,7 @@ impl Settings {
         };
         // What is wrong is told before anything is begun.
         Sources::new(&all.sources, None)?;
+        let amp = Amp::new(&all.amp.unwrap_or_default(), &all.sources)?;
         Ok(InForce {
             listen: all.listen.context(set)?,
             data_dir: all.data_dir.context(set)?,
@@ -161,6 +169,7 @@ impl Settings {
             jobs,
             reprocess_late_data: all.reprocess_late_data.context(set)?,
             sources: all.sources,
+            amp,
         })
     }
 }

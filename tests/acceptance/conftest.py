@@ -1,5 +1,6 @@
 """Starts the tidewatch binary that TIDEWATCH_BIN names and hands out an unmodified Elasticsearch client."""
 
+import contextlib
 import os
 import select
 import subprocess
@@ -16,15 +17,15 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore::elasticsearch.ElasticsearchWarning")
 
 
-@pytest.fixture(scope="session")
-def url(tmp_path_factory):
+@contextlib.contextmanager
+def serving(folder, *flags):
+    """A server of one's own with these flags: its URL."""
     binary = os.environ.get("TIDEWATCH_BIN")
     if not binary:
         pytest.exit("TIDEWATCH_BIN must name the tidewatch binary to test", returncode=2)
-    folder = tmp_path_factory.mktemp("tidewatch")
     with open(folder / "log", "wb") as log:
         server = subprocess.Popen(
-            [binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(folder / "data")],
+            [binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(folder / "data"), *flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -40,6 +41,12 @@ def url(tmp_path_factory):
     finally:
         server.kill()
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("tidewatch")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ use tidewatch_jobs::{Jobs, Settings};
 use tidewatch_model::units::Memory;
 use tidewatch_store::Store;
 
+use crate::amp::{Amp, AmpSettings};
 use crate::{ApiState, Identity, jobs};
 
 pub async fn state(directory: &std::path::Path) -> ApiState {
@@ -37,6 +38,7 @@ pub async fn state(directory: &std::path::Path) -> ApiState {
         feeds: feeds.await.expect("datafeeds start"),
         jobs,
         identity: Arc::new(identity.expect("an identity")),
+        amp: Amp::new(&AmpSettings::default(), &BTreeMap::new()).expect("the defaults"),
     }
 }
 

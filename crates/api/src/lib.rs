@@ -1,6 +1,7 @@
 //! The wire: Elasticsearch's machine-learning API, with what its clients ask beside it. One file a resource; nothing
 //! here decides anything about jobs.
 
+pub mod amp;
 mod annotations;
 mod answer;
 mod body;
@@ -67,6 +68,7 @@ pub struct ApiState {
     pub jobs: Jobs,
     pub feeds: Feeds,
     pub identity: Arc<Identity>,
+    pub amp: amp::Amp,
 }
 
 /// How the server names itself; the same after a restart.
@@ -108,6 +110,16 @@ impl Identity {
 
 /// All routes.
 pub fn router(state: ApiState) -> Router {
+    let elasticsearch = elasticsearch(state.clone());
+    // Other dialects have their own manners; what they don't know is Elasticsearch's.
+    Router::new()
+        .merge(amp::routes(&state))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(state)
+        .fallback_service(elasticsearch)
+}
+
+fn elasticsearch(state: ApiState) -> Router {
     const JOB: &str = "/_ml/anomaly_detectors/{job_id}";
     let job = |rest: &str| format!("{JOB}{rest}");
     let routes = Router::new()

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
 use tidewatch_store::query::{self, Context, Nothing, QueryError};
 
-/// Of a Prometheus source: `{"promql": {"query": .., "step": ..}}` stands in the place of a query.
+/// Of a Prometheus source: `{"promql": {"query": .., "step": .., "at": ..}}` stands in the place of a query.
 pub const PROMQL: &str = "promql";
 
 /// Kinds of queries that Elasticsearch has and the embedded index has not: another cluster may be asked them.
@@ -100,6 +100,10 @@ fn check_promql(given: &Map<String, Value>) -> Result<(), JobError> {
     for (name, value) in said {
         match (name.as_str(), value) {
             ("query" | "step", Value::String(text)) if !text.is_empty() => {}
+            ("at", Value::String(text)) if matches!(text.as_str(), "start" | "end") => {}
+            ("at", _) => {
+                return Err(parsing(format!("[{PROMQL}] [at] must be [start] or [end]")));
+            }
             ("query" | "step", _) => {
                 return Err(parsing(format!("[{PROMQL}] [{name}] must be a text")));
             }

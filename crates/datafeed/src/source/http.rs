@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 
 use super::SourceError;
@@ -94,14 +94,30 @@ impl Http {
         kind: &'static str,
         body: Vec<u8>,
     ) -> Result<Answer, SourceError> {
+        let kind = [(CONTENT_TYPE, HeaderValue::from_static(kind))];
+        let headers = if body.is_empty() { &[][..] } else { &kind };
+        self.send_as(method, path, headers, body).await
+    }
+
+    /// Same, with headers that say what the body is.
+    pub async fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Vec<u8>,
+    ) -> Result<Answer, SourceError> {
         let first = self.current.load(Ordering::Relaxed);
         let mut failed = String::new();
         for attempt in 0..self.urls.len() {
             let at = (first + attempt) % self.urls.len();
             let url = format!("{}{path}", self.urls[at]);
             let mut request = self.client.request(method.clone(), url);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
             if !body.is_empty() {
-                request = request.header(CONTENT_TYPE, kind).body(body.clone());
+                request = request.body(body.clone());
             }
             let error = match request.send().await {
                 Ok(response) => {

@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use tidewatch_model::record::RecordBatch;
 
+pub use prometheus::{RemoteWrite, Written};
 pub use settings::{Directory, Endpoint, Secret, SourceSettings, Urls};
 pub use sources::{InvalidSource, Sources};
 pub use wanted::Wanted;

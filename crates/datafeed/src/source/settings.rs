@@ -42,6 +42,10 @@ pub struct Endpoint {
     /// For one request and its answer, such as `90s` [default: 300s].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
+    /// Of a Prometheus: the workspace that it is to clients of Amazon's service. The one source without stands for all
+    /// other workspaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     /// Read by scroll, also where the server has points in time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scroll: bool,
@@ -78,7 +82,7 @@ impl Secret {
         Self(text.into())
     }
 
-    pub(super) fn reveal(&self) -> &str {
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

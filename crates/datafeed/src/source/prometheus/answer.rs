@@ -33,11 +33,11 @@ struct Typed {
 #[derive(Deserialize)]
 pub(super) struct Matrix<'a> {
     #[serde(borrow)]
-    pub result: Vec<Series<'a>>,
+    pub result: Vec<Labelled<'a>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Series<'a> {
+pub(super) struct Labelled<'a> {
     #[serde(borrow)]
     pub metric: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     #[serde(borrow, default)]

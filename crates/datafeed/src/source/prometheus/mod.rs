@@ -1,10 +1,12 @@
 //! The samples of a PromQL query: each is a record with its labels and its `value`.
 //!
 //! The query is evaluated at the multiples of its step. Where it has no sample, or none that is a finite number, there
-//! is no record: a gap stays a gap.
+//! is no record: a gap stays a gap. A sample stands for the step that begins with it or, with `"at": "end"`, for the one
+//! that ends with it: then a bucket is known once its end has come, and not a step later.
 
 mod answer;
 mod samples;
+mod write;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +22,7 @@ use super::{Pages, Result, Source, SourceError, Summary, Wanted, Window};
 use crate::config::PROMQL;
 use answer::Matrix;
 use samples::Samples;
+pub use write::{RemoteWrite, Written};
 
 /// Points of a series that Prometheus gives in one answer.
 const MAX_POINTS: i64 = 11_000;
@@ -42,6 +45,8 @@ struct Inner {
     query: String,
     /// Milliseconds between the samples of a series.
     step: i64,
+    /// How many milliseconds before its evaluation a sample counts: what ends with it is before it.
+    ahead: i64,
 }
 
 /// Times at which a query is evaluated: multiples of the step, both ends included.
@@ -108,6 +113,7 @@ impl Prometheus {
         Ok(Series(Arc::new(Inner {
             query: said["query"].as_str().unwrap_or_default().to_owned(),
             server: self.clone(),
+            ahead: i64::from(said["at"] == "end"),
             wanted,
             step,
         })))
@@ -203,7 +209,9 @@ impl Inner {
 
     /// The times of a window that are worth asking for.
     async fn points(&self, mut window: Window) -> Result<Points> {
+        window.start = window.start.saturating_add(self.ahead);
         window.end = window.end.min(now().saturating_add(self.step));
+        window.end = window.end.saturating_add(self.ahead);
         let points = Points::within(window, self.step);
         if points.is_empty() || points.split(MAX_POINTS).1.is_empty() {
             return Ok(points);
@@ -230,7 +238,7 @@ impl Inner {
             for series in Matrix::read(&body)?.result {
                 for sample in &series.values {
                     if let Some(number) = sample.number() {
-                        take(sample.time(), number as u64);
+                        take(sample.time() - self.ahead, number as u64);
                     }
                 }
             }

@@ -188,6 +188,43 @@ async fn every_sample_is_a_record_and_gaps_stay() {
 }
 
 #[tokio::test]
+async fn a_sample_may_stand_for_the_step_that_ends_with_it() {
+    let server = StandIn::start(answer);
+    let mut wanted = wanted(json!({"query": "up", "step": "30s", "at": "end"}));
+    let mut schema = Schema::default();
+    schema.column("value", true, false);
+    schema.column("__labels__", false, true);
+    wanted.projection = Arc::new(Projection::new(schema, "time", TimeFormat::EpochMs));
+    let prometheus = Arc::new(Prometheus::new(&endpoint(&server.url)).unwrap());
+    let series = prometheus.source(wanted).unwrap();
+    let window = Window {
+        start: FIRST,
+        end: FIRST + 2 * STEP,
+    };
+    let mut pages = Source::read(&series, window).await.unwrap();
+    let page = pages.next().await.unwrap().unwrap();
+    let read: Vec<_> = page
+        .batch
+        .records()
+        .map(|record| {
+            let series = record.text(1).unwrap().to_owned();
+            (record.time - FIRST, record.number(0).unwrap(), series)
+        })
+        .collect();
+    let [a, b] = ["a", "b"].map(|name| format!("{{\"instance\":\"{name}\"}}"));
+    let expected = [
+        (STEP - 1, 1.0, a.clone()),
+        (STEP - 1, 2.0, b.clone()),
+        (2 * STEP - 1, 2.0, a),
+        (2 * STEP - 1, 3.0, b),
+    ];
+    assert_eq!(read, expected);
+    assert!(pages.next().await.unwrap().is_none());
+    let counts = Source::counts(&series, window, STEP).await.unwrap();
+    assert_eq!(counts, [(FIRST, 2), (FIRST + STEP, 2)]);
+}
+
+#[tokio::test]
 async fn where_there_is_nothing_nothing_is_asked_for() {
     let server = StandIn::start(answer);
     let window = Window {

@@ -67,6 +67,9 @@ impl Server {
     /// # Errors
     /// What is wrong in the settings.
     pub fn new(endpoint: &Endpoint) -> Result<Self, String> {
+        if endpoint.workspace.is_some() {
+            return Err("workspace is Prometheus's".to_owned());
+        }
         Ok(Self {
             http: Http::new(endpoint)?,
             version: OnceCell::new(),

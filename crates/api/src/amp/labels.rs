@@ -1,0 +1,87 @@
+//! Which series there are, and the names and values of their labels.
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use serde_json::json;
+
+use super::promql::{Labels, Selector, Series, selector};
+use super::query::{Asked, Outcome, Refused, Workspace, detectors, success};
+use super::series::load;
+use crate::ApiState;
+
+const MATCH: &str = "match[]";
+/// What is looked in where nothing is said, in milliseconds.
+const WINDOW: i64 = 86_400_000;
+
+/// The series that the parameters `match[]` select in a window of time.
+async fn selected(
+    state: &ApiState,
+    workspace: Workspace,
+    asked: &Asked,
+    is_needed: bool,
+) -> Outcome<Vec<Series>> {
+    let mut selectors = Vec::new();
+    for text in asked.all(MATCH) {
+        selectors.push(selector(text).map_err(|told| Refused::parameter(MATCH, told))?);
+    }
+    if selectors.is_empty() {
+        if is_needed {
+            return Err(Refused::bad("no match[] parameter provided".to_owned()));
+        }
+        selectors.push(Selector {
+            matchers: Vec::new(),
+            range: None,
+        });
+    }
+    let end = asked.time("end")?.unwrap_or_else(|| state.jobs.now());
+    let start = asked.time("start")?.unwrap_or(end - WINDOW);
+    let detectors = detectors(state, workspace)?;
+    let selectors: Vec<&Selector> = selectors.iter().collect();
+    Ok(load(&state.jobs, &detectors, &selectors, start - 1, end).await?)
+}
+
+pub async fn series(
+    State(state): State<ApiState>,
+    workspace: Workspace,
+    request: Request,
+) -> Outcome<Response> {
+    let asked = Asked::read(request).await?;
+    let found = selected(&state, workspace, &asked, true).await?;
+    let labels: Vec<&Labels> = found.iter().map(|series| &series.labels).collect();
+    Ok(success(&json!(labels)))
+}
+
+pub async fn labels(
+    State(state): State<ApiState>,
+    workspace: Workspace,
+    request: Request,
+) -> Outcome<Response> {
+    let asked = Asked::read(request).await?;
+    let found = selected(&state, workspace, &asked, false).await?;
+    let names = found.iter().flat_map(|series| series.labels.keys());
+    let mut names: Vec<&String> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(success(&json!(names)))
+}
+
+/// Of a label, in a workspace or in all.
+pub async fn values(
+    State(state): State<ApiState>,
+    Path(path): Path<Vec<(String, String)>>,
+    request: Request,
+) -> Outcome<Response> {
+    let part = |name: &str| {
+        let found = path.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let workspace = part("workspace_id").map(Path);
+    let label = part("label").unwrap_or_default();
+    let asked = Asked::read(request).await?;
+    let found = selected(&state, workspace, &asked, false).await?;
+    let values = found.iter().filter_map(|series| series.labels.get(&label));
+    let mut values: Vec<&String> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    Ok(success(&json!(values)))
+}
