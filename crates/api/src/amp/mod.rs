@@ -3,6 +3,8 @@
 //! A detector is a job with a datafeed that asks a source of kind `prometheus`; what only the service knows of it (its
 //! alias, labels, tags ..) stands in the job's `custom_settings.prometheus`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod aggregation;
 mod auth;
 mod check;

@@ -36,7 +36,8 @@ fn evaluated(query: &str, time: i64) -> Vec<(f64, bool)> {
 #[test]
 fn the_rules_of_alerts_are_evaluated() {
     const SCORE: &str = "anomaly_detector:score";
-    let cases: [(String, i64, &[(f64, bool)]); 14] = [
+    type Case = (String, i64, &'static [(f64, bool)]);
+    let cases: [Case; 14] = [
         (SCORE.to_owned(), 59_999, &[]),
         (SCORE.to_owned(), 60_000, &[(0.0, true)]),
         (SCORE.to_owned(), 200_000, &[(0.25, true), (1.0, true)]),
