@@ -194,6 +194,12 @@ fn default_node_memory() -> Memory {
 mod tests {
     use super::*;
 
+    /// Why settings are.
+    fn refused(settings: Settings) -> String {
+        let refused = settings.in_force().err();
+        refused.expect("refused").to_string()
+    }
+
     #[test]
     fn flags_win_over_the_file() {
         let file: Settings = toml::from_str("max_open_jobs = 3\nthreads = 7").expect("TOML");
@@ -234,7 +240,7 @@ mod tests {
             |kind: &str| format!("[sources.x]\nkind = \"{kind}\"\nurl = \"http://a\"\nkey = 1");
         let wrong: Settings =
             toml::from_str("[sources.x]\nkind = 'opensearch'\nurl = 'a:9200'").expect("TOML");
-        let told = wrong.in_force().expect_err("refused").to_string();
+        let told = refused(wrong);
         assert!(told.starts_with("sources.x: url: [a:9200]"), "{told}");
         for text in [unknown("elasticsearch"), unknown("splunk")] {
             assert!(toml::from_str::<Settings>(&text).is_err(), "{text}");
@@ -243,16 +249,15 @@ mod tests {
 
     #[test]
     fn wrong_values_are_told() {
-        let wrong = |settings: Settings| settings.in_force().expect_err("refused").to_string();
         let maintenance = Settings {
             maintenance: Some("at night".into()),
             ..Settings::default()
         };
-        assert!(wrong(maintenance).contains("[at night] is no cron expression"));
+        assert!(refused(maintenance).contains("[at night] is no cron expression"));
         let memory = Settings {
             node_memory: Some("much".into()),
             ..Settings::default()
         };
-        assert!(wrong(memory).contains("[much] is no size"));
+        assert!(refused(memory).contains("[much] is no size"));
     }
 }

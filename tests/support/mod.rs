@@ -7,6 +7,7 @@
 pub mod documents;
 pub mod opensearch;
 pub mod outcome;
+pub mod prometheus;
 pub mod traffic;
 
 use std::fs::File;
