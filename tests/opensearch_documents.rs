@@ -55,11 +55,11 @@ fn sent(indices: &str) -> Value {
 #[track_caller]
 fn has(value: &Value, paths: &[&str]) {
     for path in paths {
-        let found = path.split('.').fold(Some(value), |value, step| {
+        let found = path.split('.').try_fold(value, |value, step| {
             let step = step.trim_start_matches('?');
             match step.parse::<usize>() {
-                Ok(place) => value?.get(place),
-                Err(_) => value?.get(step),
+                Ok(place) => value.get(place),
+                Err(_) => value.get(step),
             }
         });
         let may_be_null = path.contains('?');
