@@ -155,6 +155,9 @@ fn wanted(query: &str, range: Range) -> Result<Wanted, String> {
     };
     let mut forest = json!({"query": inner});
     let near = |kind: &str, text: &str| number(text).map(|number| json!({kind: number}));
+    if numbers.len() > 6 {
+        return Err("RCF has seven arguments at most".to_owned());
+    }
     for (place, text) in numbers.iter().enumerate() {
         if text.is_empty() {
             continue;
@@ -166,8 +169,7 @@ fn wanted(query: &str, range: Range) -> Result<Wanted, String> {
             2 => (above, near("amount", text)?),
             3 => (below, near("amount", text)?),
             4 => (above, near("ratio", text)?),
-            5 => (below, near("ratio", text)?),
-            _ => return Err("RCF has seven arguments at most".to_owned()),
+            _ => (below, near("ratio", text)?),
         };
         if forest.get(name).is_some() {
             return Err(format!("[{name}] is an amount or a ratio, not both"));
