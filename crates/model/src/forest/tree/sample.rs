@@ -22,22 +22,31 @@ impl Tree {
             Some(leaf) if query.len() == 8 => self.place::<8>(points, query, leaf, random, scratch),
             Some(leaf) => self.place::<0>(points, query, leaf, random, scratch),
         };
-        let parted = node
-            .filter(|(_, node)| node.dimension != SAME)
-            .map_or(0, |_| {
-                let under = scratch.path.get(at).map(|step| step.mass);
-                under.unwrap_or(found.map_or(0, |(_, mass)| mass))
-            });
-        self.widen_boxes(&scratch.path[..at], parted, query);
-        for step in &scratch.path[..at] {
+        let (above, below) = scratch.path.split_at(at);
+        self.widen_boxes(above, query);
+        for step in above {
             self.nodes[usize::from(step.node)].left += u16::from(step.goes_left);
         }
+        // A node that was just too small for a box, or the new one.
+        let large = self.boxes.large;
+        let grown = above.iter().find(|step| step.mass + 1 == large);
+        let mut grown = grown.map(|step| (step.node, step.first, large));
         if let Some((index, node)) = node {
+            self.boxes.shift_up(index);
             self.nodes.insert(index, node);
+            let under = below.first().map(|step| (step.first, step.mass)).or(found);
+            let under = under.filter(|(_, mass)| large > 0 && mass + 1 >= large);
+            if let Some((first, mass)) = under.filter(|_| node.dimension != SAME) {
+                grown = Some((index as u16, first, mass + 1));
+            }
         }
         self.leaves.insert(leaf, place);
         self.weights.insert(leaf, weight);
         self.heaviest = self.heaviest.max(weight);
+        if let Some((node, first, mass)) = grown {
+            self.add_box(points, node, first, mass);
+        }
+        self.keep_boxes(points);
     }
 
     /// Where a point comes to be: how many steps down, its leaf, and the node that parts it from what is there.
@@ -64,11 +73,16 @@ impl Tree {
         let cut = draw(point, point, query, random);
         // The highest node at which a cut parts the point from all others.
         let mut found = (depth, under, leaf, mass, cut);
-        self.climb::<N>(points, point, scratch, |level, step, low, high| {
-            let (outside, width) = span::measure(low, high, query);
-            if outside <= 0.0 {
+        let Scratch {
+            path, low, high, ..
+        } = scratch;
+        let mut level = path.len();
+        let up = path.iter().rev().copied();
+        self.climb::<N>(points, point, up, (low, high), |step, low, high| {
+            level -= 1;
+            let Some((outside, width)) = span::measure(low, high, query) else {
                 return false;
-            }
+            };
             if random.unit() * f64::from(outside + width) < f64::from(outside) {
                 let cut = draw(low, high, query, random);
                 found = (level, step.node.into(), step.first, step.mass, cut);
@@ -108,9 +122,7 @@ impl Tree {
 
     /// Removes the heaviest point.
     pub fn evict(&mut self, points: &Points, scratch: &mut Scratch) {
-        let heaviest = self.heaviest;
-        let weights = self.weights.iter();
-        if let Some(leaf) = weights.into_iter().position(|&weight| weight == heaviest) {
+        if let Some(leaf) = span::find(&self.weights, self.heaviest) {
             self.remove(points, leaf, scratch);
         }
     }
@@ -126,27 +138,33 @@ impl Tree {
 
     fn remove(&mut self, points: &Points, leaf: usize, scratch: &mut Scratch) {
         let path = &mut scratch.path;
-        let last = self.descend(path, |_, first, left| leaf < usize::from(first + left));
+        let last = self.descend(path, |_, parted| leaf < usize::from(parted));
         // With a leaf goes the node that parted it from others, or one of those that are the same.
         let goes = match last {
             Some((_, mass)) if mass > 1 => self.under(path.last()),
             _ => path.pop().map_or(0, |step| {
-                self.boxes.lose(&step);
+                if self.boxes.has(step.mass) {
+                    self.boxes.remove(step.node);
+                }
                 usize::from(step.node)
             }),
         };
+        let large = self.boxes.large;
+        if let Some(step) = path.iter().find(|step| large > 0 && step.mass == large) {
+            self.boxes.remove(step.node);
+        }
         for step in &*path {
             self.nodes[usize::from(step.node)].left -= u16::from(step.goes_left);
         }
         if !self.nodes.is_empty() {
+            self.boxes.shift_down(goes);
             self.nodes.remove(goes);
         }
         let place = self.leaves.remove(leaf);
         self.narrow_boxes(path, points, points.at(place));
         let weight = self.weights.remove(leaf);
         if weight >= self.heaviest {
-            let weights = self.weights.iter().copied();
-            self.heaviest = weights.fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+            self.heaviest = span::greatest_of(&self.weights);
         }
     }
 }
