@@ -17,11 +17,10 @@ pub fn stretch(low: &mut [f32], high: &mut [f32], point: &[f32]) {
     let (lows, low) = low.as_chunks_mut::<WIDE>();
     let (highs, high) = high.as_chunks_mut::<WIDE>();
     let (points, point) = point.as_chunks::<WIDE>();
-    for ((low, high), point) in lows.iter_mut().zip(highs).zip(points) {
-        for i in 0..WIDE {
-            low[i] = least(low[i], point[i]);
-            high[i] = greatest(high[i], point[i]);
-        }
+    for ((low, high), &x) in lows.iter_mut().zip(highs).zip(points) {
+        let x = f32x4::new(x);
+        *low = f32x4::new(*low).fast_min(x).to_array();
+        *high = f32x4::new(*high).fast_max(x).to_array();
     }
     for ((low, high), &x) in low.iter_mut().zip(high).zip(point) {
         *low = least(*low, x);

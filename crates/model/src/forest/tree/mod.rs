@@ -63,6 +63,8 @@ pub struct Scratch {
     turns: Vec<[Turn; ABREAST]>,
     low: Vec<f32>,
     high: Vec<f32>,
+    /// The lows and highs of one more.
+    parted: Vec<f32>,
     /// Nodes still to be seen: node, first leaf, mass.
     open: Vec<(u16, u16, u16)>,
 }

@@ -70,12 +70,22 @@ impl Tree {
             };
             return (depth, usize::from(leaf), Some((under, same)));
         }
-        let cut = draw(point, point, query, random);
-        // The highest node at which a cut parts the point from all others.
-        let mut found = (depth, under, leaf, mass, cut);
         let Scratch {
-            path, low, high, ..
+            path,
+            low,
+            high,
+            parted,
+            ..
         } = scratch;
+        let mut keep = |low: &[f32], high: &[f32]| {
+            parted.clear();
+            parted.extend_from_slice(low);
+            parted.extend_from_slice(high);
+        };
+        // The highest node at which a cut parts the point from all others, and where in the way between them it is.
+        let apart = span::measure(point, point, query).map_or(0.0, |(apart, _)| f64::from(apart));
+        let mut found = (depth, under, leaf, mass, random.unit() * apart);
+        keep(point, point);
         let mut level = path.len();
         let up = path.iter().rev().copied();
         self.climb::<N>(points, point, up, (low, high), |step, low, high| {
@@ -83,13 +93,16 @@ impl Tree {
             let Some((outside, width)) = span::measure(low, high, query) else {
                 return false;
             };
-            if random.unit() * f64::from(outside + width) < f64::from(outside) {
-                let cut = draw(low, high, query, random);
-                found = (level, step.node.into(), step.first, step.mass, cut);
+            let at = random.unit() * f64::from(outside + width);
+            if at < f64::from(outside) {
+                found = (level, step.node.into(), step.first, step.mass, at);
+                keep(low, high);
             }
             true
         });
-        let (level, index, first, mass, cut) = found;
+        let (level, index, first, mass, at) = found;
+        let (low, high) = parted.split_at(query.len());
+        let cut = cut(low, high, query, at);
         let Some((dimension, cut)) = cut else {
             // They differ by less than numbers can tell.
             let same = Node {
@@ -169,31 +182,23 @@ impl Tree {
     }
 }
 
-/// A cut between a box and a point outside of it, uniform over what is between them: the dimension, and the value up
-/// to which points are on the left.
-fn draw(low: &[f32], high: &[f32], query: &[f32], random: &mut Random) -> Option<(usize, f32)> {
-    let each = |(dimension, ((&low, &high), &x)): (usize, ((&f32, &f32), &f32))| {
-        let beyond = span::beyond(low, high, x);
-        (beyond > 0.0).then_some((dimension, low, x, beyond))
-    };
-    let sides = || low.iter().zip(high).zip(query).enumerate().filter_map(each);
-    let all: f64 = sides().map(|(.., beyond)| f64::from(beyond)).sum();
-    let mut at = random.unit() * all;
+/// A cut between a box and a point outside of it, `at` on the way between them, dimension by dimension: the dimension,
+/// and the value up to which points are on the left.
+fn cut(low: &[f32], high: &[f32], query: &[f32], mut at: f64) -> Option<(usize, f32)> {
     let mut last = None;
-    for (dimension, low, x, beyond) in sides() {
+    for (dimension, ((&low, &high), &x)) in low.iter().zip(high).zip(query).enumerate() {
+        let beyond = f64::from(span::beyond(low, high, x));
+        if beyond <= 0.0 {
+            continue;
+        }
         // Between the near edges: from the lower one on, but never on the upper.
-        let (lower, upper) = if x < low {
-            (x, low)
-        } else {
-            (high[dimension], x)
-        };
-        let cut = lower + at.min(f64::from(beyond)) as f32;
-        let cut = if cut < upper { cut } else { lower };
-        last = Some((dimension, cut));
-        if at < f64::from(beyond) {
+        let (lower, upper) = if x < low { (x, low) } else { (high, x) };
+        let cut = lower + at.min(beyond) as f32;
+        last = Some((dimension, if cut < upper { cut } else { lower }));
+        if at < beyond {
             break;
         }
-        at -= f64::from(beyond);
+        at -= beyond;
     }
     last
 }
