@@ -26,7 +26,7 @@ pub(super) struct Boxes {
 
 /// Boxes that a tree keeps at most.
 pub(super) fn most_boxes(sample: usize) -> usize {
-    (sample / 11).max(8)
+    (sample / 13).max(8)
 }
 
 impl Boxes {

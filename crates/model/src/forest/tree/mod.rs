@@ -14,7 +14,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::points::Points;
-use super::span;
+
 use boxes::{Boxes, most_boxes};
 
 use score::Turn;
@@ -147,6 +147,17 @@ impl Tree {
         (mass > 0).then_some((first, mass))
     }
 
+    /// The leaves on the other side of a node.
+    #[inline(always)]
+    fn beside(&self, step: &Step) -> &[u16] {
+        let left = usize::from(self.nodes[usize::from(step.node)].left);
+        let first = usize::from(step.first);
+        match step.goes_left {
+            true => &self.leaves[first + left..first + usize::from(step.mass)],
+            false => &self.leaves[first..first + left],
+        }
+    }
+
     /// Goes back up a path from a leaf, as long as `visit` wants to: the node, and the box of all that is under it.
     #[inline(always)]
     fn climb<const N: usize>(
@@ -157,25 +168,27 @@ impl Tree {
         (low, high): (&mut Vec<f32>, &mut Vec<f32>),
         mut visit: impl FnMut(&Step, &[f32], &[f32]) -> bool,
     ) {
-        low.clear();
-        low.extend_from_slice(leaf);
-        high.clear();
-        high.extend_from_slice(leaf);
+        // Where the length is known, the box is kept out of memory.
+        let (mut own_low, mut own_high) = ([0.0; N], [0.0; N]);
+        let (low, high) = if N > 0 {
+            (&mut own_low[..], &mut own_high[..])
+        } else {
+            low.resize(leaf.len(), 0.0);
+            high.resize(leaf.len(), 0.0);
+            (&mut low[..], &mut high[..])
+        };
+        low.copy_from_slice(leaf);
+        high.copy_from_slice(leaf);
         for step in path {
-            let (low, high) = if self.boxes.has(step.mass) {
-                self.boxes.of(step.node, leaf.len())
+            if self.boxes.has(step.mass) {
+                let (its_low, its_high) = self.boxes.of(step.node, low.len());
+                low.copy_from_slice(its_low);
+                high.copy_from_slice(its_high);
             } else {
-                let left = usize::from(self.nodes[usize::from(step.node)].left);
-                let first = usize::from(step.first);
-                let beside = match step.goes_left {
-                    true => first + left..first + usize::from(step.mass),
-                    false => first..first + left,
-                };
-                points.cover::<N>(low, high, &self.leaves[beside]);
-                (&low[..], &high[..])
-            };
+                points.cover::<N>(low, high, self.beside(&step));
+            }
             // Called at one place, so that it is compiled into the loop.
-            if !visit(&step, span::known::<N>(low), span::known::<N>(high)) {
+            if !visit(&step, low, high) {
                 return;
             }
         }
