@@ -79,9 +79,11 @@ impl Points {
     /// Widens a box so that it holds the points at some places.
     #[inline(always)]
     pub fn cover<const N: usize>(&self, low: &mut [f32], high: &mut [f32], places: &[u16]) {
-        let (Some(&last), Some(lows), Some(highs)) =
-            (places.last(), low.first_chunk_mut::<N>(), high.first_chunk_mut::<N>())
-        else {
+        let (Some(&last), Some(lows), Some(highs)) = (
+            places.last(),
+            low.first_chunk_mut::<N>(),
+            high.first_chunk_mut::<N>(),
+        ) else {
             return;
         };
         if N == 0 {
@@ -127,7 +129,11 @@ impl Points {
     /// How many points ago the one at a place was complete.
     pub fn age(&self, place: u16) -> usize {
         let newest = self.added.saturating_sub(self.shingle.into()) % u64::from(self.window);
-        (newest as usize + self.window() - usize::from(place)) % self.window()
+        let (newest, place) = (newest as usize, usize::from(place));
+        match newest.checked_sub(place) {
+            Some(age) => age,
+            None => newest + self.window() - place,
+        }
     }
 }
 

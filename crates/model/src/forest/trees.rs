@@ -19,6 +19,9 @@ pub struct Trees {
     decay: f64,
     points: Points,
     trees: Vec<Tree>,
+    /// For each tree when it takes a point next.
+    #[serde(skip)]
+    due: Vec<Due>,
 }
 
 impl Trees {
@@ -27,13 +30,16 @@ impl Trees {
         let points = Points::new(config.window(), features, shingle);
         let sample = usize::from(config.sample_size);
         let tree = || Tree::new(sample, points.dimensions());
-        Self {
+        let mut trees = Self {
             seed,
             sample: config.sample_size,
             decay: config.decay(),
             trees: (0..config.trees).map(|_| tree()).collect(),
             points,
-        }
+            due: Vec::new(),
+        };
+        trees.find_due();
+        trees
     }
 
     /// After it was read from a state: finds what isn't part of that.
@@ -43,6 +49,7 @@ impl Trees {
             tree.reserve(sample, dimensions);
             tree.keep_boxes(&self.points);
         }
+        self.find_due();
     }
 
     /// Bytes of a forest, which it has from the start.
@@ -50,7 +57,7 @@ impl Trees {
         let shingle = usize::from(config.shingle_size);
         let tree = Tree::bytes(config.sample_size.into(), shingle * features);
         size_of::<Self>()
-            + usize::from(config.trees) * tree
+            + usize::from(config.trees) * (tree + size_of::<Due>())
             + Points::bytes(config.window(), features, shingle)
     }
 
@@ -125,27 +132,53 @@ impl Trees {
             return;
         };
         let step = self.points.added();
-        let aged = self.decay * step as f64;
-        let sample = usize::from(self.sample);
-        for (number, tree) in self.trees.iter_mut().enumerate() {
-            let mut random = Random::of(self.seed, number, step);
-            let is_first = tree.mass() < sample
-                && random.unit() < first_chance(tree.mass() as f64 / sample as f64);
-            let Some(weight) = drawn(&mut random, aged, (!is_first).then(|| tree.heaviest()))
-            else {
+        for (number, (tree, due)) in self.trees.iter_mut().zip(&mut self.due).enumerate() {
+            if step < due.fill.min(due.exchange) {
                 continue;
-            };
-            if !is_first {
+            }
+            let mut random = Random::of(self.seed, number, step);
+            let aged = self.decay * step as f64;
+            let most = (step < due.fill).then(|| f64::from(tree.heaviest()) + aged);
+            let weight = (drawn(&mut random, most) - aged) as f32;
+            if most.is_some() {
                 tree.evict(&self.points, scratch);
             }
             tree.insert(&self.points, place, weight, &mut random, scratch);
+            *due = Due::after(
+                step,
+                tree,
+                self.sample.into(),
+                self.decay,
+                &mut ahead(self.seed, number, step),
+            );
         }
+    }
+
+    /// Finds when the trees take points: it follows from what they have and since when.
+    fn find_due(&mut self) {
+        let points = &self.points;
+        let purged = points.added() - points.added() % stride(points);
+        let purged = purged.saturating_sub(1);
+        let due = |(number, tree): (usize, &Tree)| {
+            let newest = tree
+                .newest(points)
+                .map_or(0, |age| points.added() - age as u64);
+            let since = newest.max(purged);
+            Due::after(
+                since,
+                tree,
+                self.sample.into(),
+                self.decay,
+                &mut ahead(self.seed, number, since),
+            )
+        };
+        self.due = self.trees.iter().enumerate().map(due).collect();
     }
 
     /// Takes out of the samples what is about to be written over.
     fn purge(&mut self, scratch: &mut Scratch) {
         let points = &self.points;
-        let stride = (points.window() as u64 / PURGES).max(1);
+        let stride = stride(points);
         if !points.added().is_multiple_of(stride) {
             return;
         }
@@ -155,6 +188,47 @@ impl Trees {
             tree.purge(points, |place| points.age(place) > oldest, scratch);
             tree.keep_boxes(points);
         }
+        self.find_due();
+    }
+}
+
+/// What is drawn ahead at a tree's step.
+fn ahead(seed: u64, tree: usize, step: u64) -> Random {
+    Random::of(!seed, tree, step)
+}
+
+/// Entries from one purge to the next.
+fn stride(points: &Points) -> u64 {
+    (points.window() as u64 / PURGES).max(1)
+}
+
+/// The steps from which on a point is taken into a sample: they are drawn ahead, as most points are not (the jumps of
+/// Efraimidis and Spirakis 2006, Information Processing Letters 97).
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Due {
+    /// Into one that has room.
+    fill: u64,
+    /// In the place of the heaviest.
+    exchange: u64,
+}
+
+impl Due {
+    /// After a tree was changed at a step.
+    fn after(step: u64, tree: &Tree, sample: usize, decay: f64, random: &mut Random) -> Self {
+        let [fill, exchange] = [(); 2].map(|()| -random.unit().max(1e-18).ln());
+        // One of all points that a sample has room for, and so on by chance.
+        let chance = first_chance(tree.mass() as f64 / sample as f64);
+        let fill = fill / -(-chance).ln_1p();
+        // Each step's weight is below the heaviest with a hazard that grows by the decay.
+        let hazard = (f64::from(tree.heaviest()) + decay * (step + 1) as f64).exp();
+        let exchange = match decay > 0.0 {
+            true => (exchange * decay.exp_m1() / hazard).ln_1p() / decay,
+            false => exchange / hazard,
+        };
+        // As floats they never pass the last step.
+        let [fill, exchange] =
+            [fill, exchange].map(|wait| step.saturating_add(wait.ceil().max(1.0) as u64));
+        Self { fill, exchange }
     }
 }
 
@@ -168,20 +242,11 @@ fn first_chance(filled: f64) -> f64 {
     ((1.0 - filled) / (1.0 - ALL_TAKEN)).min(1.0)
 }
 
-/// The weight of a new point in a sample: those with the least are kept, and a later one has less (Efraimidis and
-/// Spirakis 2006, Information Processing Letters 97). None if it isn't below `most`.
-fn drawn(random: &mut Random, aged: f64, most: Option<f32>) -> Option<f32> {
-    let unit = random.unit();
-    if let Some(most) = most {
-        // Most points are not taken. With `y` the most that ln(-ln(unit)) may be, `unit` has to be above
-        // exp(-exp(y)), which is above 1 - exp(y); with z = -y above 0, exp(z) is above its series' first terms.
-        let y = f64::from(most) + aged;
-        let z = -y;
-        if z > 0.0 && (1.0 - unit) * (1.0 + z * (1.0 + z / 2.0 * (1.0 + z / 3.0))) >= 1.0 {
-            return None;
-        }
-    }
+/// The weight of a new point in a sample, before it ages: those with the least are kept, and a later one has less (see
+/// [`Due`]). Below `most`, if there is one.
+fn drawn(random: &mut Random, most: Option<f64>) -> f64 {
+    let least = most.map_or(0.0, |most| (-most.exp()).exp());
     // From 0 on: the logarithm of nothing is kept out.
-    let weight = ((-(unit.max(1e-18)).ln()).max(1e-18).ln() - aged) as f32;
-    most.is_none_or(|most| weight < most).then_some(weight)
+    let unit = least + (1.0 - least) * random.unit();
+    (-unit.max(1e-18).ln()).max(1e-18).ln()
 }

@@ -133,6 +133,12 @@ impl Tree {
         })
     }
 
+    /// How many points ago the newest one in the sample was complete.
+    pub fn newest(&self, points: &Points) -> Option<usize> {
+        let ages = self.leaves.iter().map(|&place| points.age(place));
+        ages.min()
+    }
+
     /// Removes the heaviest point.
     pub fn evict(&mut self, points: &Points, scratch: &mut Scratch) {
         if let Some(leaf) = span::find(&self.weights, self.heaviest) {

@@ -14,21 +14,23 @@ pub struct Near {
 /// Trees that are gone down together: each waits for its memory, so they wait at the same time.
 pub const ABREAST: usize = 5;
 
-/// A node on the way down: twice its mass, and one more where it goes right.
+/// A node on the way down, and its mass, with the sign bit set where it goes right.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Turn {
     node: u32,
     mass: u32,
 }
 
+const SIGN: u32 = 1 << 31;
+
 /// Where one is on the way down.
 #[derive(Debug, Clone, Copy, Default)]
 struct Walk {
     node: u32,
     mass: u32,
-    /// Turns, and those of them to the left: as many nodes are no leaf's place.
+    /// Turns, and those of them to the right. A node's place is its first leaf's, and one more for each turn to the left.
     depth: u32,
-    lefts: u32,
+    rights: u32,
 }
 
 impl Walk {
@@ -41,17 +43,18 @@ impl Walk {
         let at = tree.nodes.get(self.node as usize)?;
         // None where all are the same point.
         let x = query.get(usize::from(at.dimension))?;
-        // 1 above the cut, and 0 up to it: the sign of a difference.
-        let right = (at.cut - x).to_bits() >> 31;
+        // The sign of a difference: set above the cut, and not up to it.
+        let right = (at.cut - x).to_bits() & SIGN;
         let turn = Turn {
             node: self.node,
-            mass: 2 * self.mass + right,
+            mass: self.mass | right,
         };
-        let (left, goes) = (u32::from(at.left), right.wrapping_neg());
+        let (left, right) = (u32::from(at.left), right >> 31);
+        let goes = right.wrapping_neg();
         self.node += 1 + ((left - 1) & goes);
         self.mass = left ^ ((left ^ (self.mass - left)) & goes);
         self.depth += 1;
-        self.lefts += 1 - right;
+        self.rights += right;
         Some(turn)
     }
 }
@@ -118,21 +121,22 @@ impl Tree {
             let Walk {
                 node,
                 mass,
-                mut lefts,
                 depth,
+                rights,
             } = walks[lane];
             if mass == 0 {
                 continue;
             }
+            let mut lefts = depth - rights;
             let first = (node - lefts) as u16;
             let up = turns[..depth as usize].iter().rev().map(|turns| {
                 let Turn { node, mass } = turns[lane];
-                let goes_left = mass & 1 == 0;
+                let goes_left = mass & SIGN == 0;
                 lefts -= u32::from(goes_left);
                 Step {
                     node: node as u16,
                     first: (node - lefts) as u16,
-                    mass: (mass >> 1) as u16,
+                    mass: (mass & !SIGN) as u16,
                     goes_left,
                 }
             });

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forest::random::Random;
+use crate::forest::span;
 
 const SAMPLE: usize = 64;
 
