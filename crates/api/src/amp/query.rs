@@ -12,7 +12,7 @@ use super::error::AmpError;
 use super::promql::{Expression, Kind, Labels, Metric, Selector, Series, Sight, Value, parse};
 use super::refused::{Outcome, Refused};
 use super::series::load;
-use super::shown::{Shown, success};
+use super::shown::{Matrix, Shown, success};
 use crate::ApiState;
 
 /// The detectors of the workspace that a path names, or all.
@@ -61,7 +61,7 @@ pub async fn instant(
 }
 
 /// The samples of series themselves, after `from` up to and with `to`.
-fn raw(series: Vec<Series>, from: i64, to: i64) -> Vec<(Labels, Vec<(i64, f64)>)> {
+fn raw(series: Vec<Series>, from: i64, to: i64) -> Matrix {
     let within = |mut samples: Vec<(i64, f64)>| {
         samples.retain(|(time, _)| (from + 1..=to).contains(time));
         samples
@@ -101,11 +101,7 @@ async fn elsewhere(work: impl FnOnce() -> Outcome<Response> + Send + 'static) ->
 }
 
 /// A matrix of the values at all times of a range.
-fn evaluated(
-    expression: &Expression,
-    series: &[Series],
-    range: Range,
-) -> Outcome<Vec<(Labels, Vec<(i64, f64)>)>> {
+fn evaluated(expression: &Expression, series: &[Series], range: Range) -> Outcome<Matrix> {
     let mut sight = Sight::new(expression, series);
     let mut found: BTreeMap<Metric, Vec<(i64, f64)>> = BTreeMap::new();
     for time in range.times() {

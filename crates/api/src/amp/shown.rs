@@ -11,12 +11,15 @@ use crate::error::json_response;
 /// Epoch milliseconds and a value.
 type Sample = (i64, f64);
 
+/// Series with their samples.
+pub type Matrix = Vec<(Labels, Vec<Sample>)>;
+
 /// What a query came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shown {
     Scalar(Sample),
     Vector(Vec<(Labels, Sample)>),
-    Matrix(Vec<(Labels, Vec<Sample>)>),
+    Matrix(Matrix),
 }
 
 #[derive(Serialize)]

@@ -86,7 +86,7 @@ mod tests {
         for n in 0..count {
             let value = next(n, &mut random);
             let found = entity.observe(&rule, &[Some(value)], |_| true, &mut scratch);
-            let found = found.unwrap();
+            let found = found.expect("a finding");
             if let (Some(lower), Some(upper)) = (found.lower.first(), found.upper.first()) {
                 all += 1;
                 within += usize::from((*lower..=*upper).contains(&value));

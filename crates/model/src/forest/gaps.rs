@@ -78,14 +78,14 @@ mod tests {
                 let count = latest.filter(|&&is_gap| is_gap).count();
                 assert_eq!(gaps.share(shingle), count as f64 / shingle as f64);
                 let older = gaps.older().to_vec();
-                let saved = postcard::to_stdvec(&gaps).unwrap();
-                let mut read: Gaps = postcard::from_bytes(&saved).unwrap();
+                let saved = postcard::to_stdvec(&gaps).expect("bytes");
+                let mut read: Gaps = postcard::from_bytes(&saved).expect("gaps");
                 read.restore(older, shingle);
                 assert_eq!(read, gaps);
             }
             // As it was saved once: a number.
-            let saved = postcard::to_stdvec(&gaps.newest).unwrap();
-            assert_eq!(saved, postcard::to_stdvec(&gaps).unwrap());
+            let saved = postcard::to_stdvec(&gaps.newest).expect("bytes");
+            assert_eq!(saved, postcard::to_stdvec(&gaps).expect("bytes"));
         }
     }
 }

@@ -32,10 +32,13 @@ impl Value {
     }
 }
 
+/// Series with their samples.
+type Selected<'a> = Vec<(Metric, &'a [(i64, f64)])>;
+
 /// The series that a query's selectors select.
 pub struct Sight<'a> {
     /// By the numbers of the selectors.
-    selected: Vec<Vec<(Metric, &'a [(i64, f64)])>>,
+    selected: Vec<Selected<'a>>,
     /// Values that there were.
     count: usize,
 }
