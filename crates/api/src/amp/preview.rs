@@ -9,6 +9,7 @@ use tidewatch_datafeed::config::NewDatafeed;
 use tidewatch_datafeed::source::{Source, SourceError, Window};
 use tidewatch_jobs::JobError;
 use tidewatch_jobs::config::{Job, NewJob};
+use tidewatch_model::counts::MemoryStatus;
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::results::BucketResults;
@@ -22,7 +23,7 @@ use super::promql::{Labels, TOO_MANY};
 use super::refused::{Outcome, Refused};
 use super::series::Point;
 use super::shapes::Wanted;
-use super::shown::{Shown, success};
+use super::shown::{Matrix, Shown, success};
 use crate::ApiState;
 
 /// Samples that one preview may take from its source.
@@ -50,11 +51,11 @@ pub async fn preview(
     job.analysis_limits.model_memory_limit = job::memory(&state, &wanted);
     let batches = read(&*source, range).await?;
     // Trees are work for a thread that has time.
-    let grown = tokio::task::spawn_blocking(move || Shown::Matrix(judged(&job, &batches)));
-    let shown = grown
+    let grown = tokio::task::spawn_blocking(move || judged(&job, &batches));
+    let grown = grown
         .await
         .map_err(|error| AmpError::internal(error.to_string()))?;
-    Ok(success(&shown))
+    Ok(success(&Shown::Matrix(grown?)))
 }
 
 fn of_job(error: JobError) -> Refused {
@@ -87,7 +88,7 @@ async fn read(source: &dyn Source, range: Range) -> Outcome<Vec<RecordBatch>> {
 }
 
 /// What a detector would have found, in the order of the series' labels: each with its bands and scores.
-fn judged(job: &Job, batches: &[RecordBatch]) -> Vec<(Labels, Samples)> {
+fn judged(job: &Job, batches: &[RecordBatch]) -> Outcome<Matrix> {
     let mut engine = Engine::new(job.analysis(), job.engine_options());
     let (mut results, mut found) = (Vec::new(), BTreeMap::new());
     for batch in batches {
@@ -108,6 +109,11 @@ fn judged(job: &Job, batches: &[RecordBatch]) -> Vec<(Labels, Samples)> {
         }
         take(&mut results, &mut found);
     }
+    if engine.size().memory_status == MemoryStatus::HardLimit {
+        return Err(Refused::execution(
+            "the query has more series than there is memory for: [amp] model_memory_limit",
+        ));
+    }
     let shown = found.into_iter().flat_map(|(series, samples)| {
         let own: Labels = serde_json::from_str(&series).unwrap_or_default();
         let [value, score, upper, lower] = samples;
@@ -123,7 +129,7 @@ fn judged(job: &Job, batches: &[RecordBatch]) -> Vec<(Labels, Samples)> {
             (labels, samples)
         })
     });
-    shown.filter(|(_, samples)| !samples.is_empty()).collect()
+    Ok(shown.filter(|(_, samples)| !samples.is_empty()).collect())
 }
 
 /// Adds what forests said to the samples of its series, by the metrics.

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::error::AmpError;
-use super::promql::TOO_MANY;
+use super::promql::{TIMED_OUT, TOO_MANY};
 use super::series::NoSeries;
 use crate::error::json_response;
 
@@ -28,7 +28,11 @@ impl Refused {
     }
 
     pub fn execution(told: impl Into<String>) -> Self {
-        Self::Told(StatusCode::UNPROCESSABLE_ENTITY, "execution", told.into())
+        let told = told.into();
+        match told == TIMED_OUT {
+            true => Self::Told(StatusCode::SERVICE_UNAVAILABLE, "timeout", told),
+            false => Self::Told(StatusCode::UNPROCESSABLE_ENTITY, "execution", told),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidewatch_datafeed::source::{RemoteWrite, SourceError, Written};
 
 use super::detector::{Found, StatusCode, all};
-use super::promql::{STALENESS, Selector, Series};
+use super::promql::{STALENESS, Selector, Series, within};
 use super::series::{NoSeries, first_after, load};
 use crate::ApiState;
 
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Milliseconds of one detector that are read at once.
 const WINDOW: i64 = 3_600_000;
-/// Samples of one request: receivers bound what they take.
+/// Samples of one request, unless one evaluation has more; and then series: receivers bound what they take.
 const REQUEST: usize = 10_000;
 /// Where is kept how far each detector's results were sent.
 const SENT: &str = "amp_remote_write";
@@ -95,19 +95,68 @@ async fn send_of(
         return Ok(());
     };
     let series = read(state, found, from, first).await?;
-    let times = series.iter().flat_map(|series| series.samples.last());
-    let last = times.map(|(time, _)| *time).max();
-    for request in requests(series) {
-        match to.send(&request).await {
-            Ok(()) => {}
-            // No other time will do better.
-            Err(SourceError::Refused { reason, .. }) => {
-                tracing::warn!(arn, reason, "results were refused and are not sent again");
-            }
-            Err(SourceError::Unavailable(reason)) => return Err(reason),
-        }
+    let slices = slices(&series);
+    if slices.is_empty() {
+        sent.insert(arn.clone(), first);
     }
-    sent.insert(arn.clone(), last.unwrap_or(first));
+    for times in slices {
+        send_slice(to, arn, &series, &times).await?;
+        // Nothing that has arrived is sent once more.
+        sent.extend(times.last().map(|last| (arn.clone(), *last)));
+    }
+    Ok(())
+}
+
+/// Sends what was found at some times that follow each other.
+async fn send_slice(
+    to: &RemoteWrite,
+    arn: &str,
+    series: &[Series],
+    times: &[i64],
+) -> Result<(), String> {
+    match send_times(to, series, times).await {
+        Err(SourceError::Refused { .. }) if times.len() > 1 => {
+            // What one of them is refused for isn't to take the others along.
+            for time in times.chunks(1) {
+                tell(arn, send_times(to, series, time).await)?;
+            }
+            Ok(())
+        }
+        outcome => tell(arn, outcome),
+    }
+}
+
+/// What is refused no other time will do better.
+fn tell(arn: &str, outcome: Result<(), SourceError>) -> Result<(), String> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(SourceError::Refused { reason, .. }) => {
+            tracing::warn!(arn, reason, "results were refused and are not sent again");
+            Ok(())
+        }
+        Err(SourceError::Unavailable(reason)) => Err(reason),
+    }
+}
+
+async fn send_times(to: &RemoteWrite, series: &[Series], times: &[i64]) -> Result<(), SourceError> {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else {
+        return Ok(());
+    };
+    let written = series.iter().filter_map(|one| {
+        let samples = within(&one.samples, first - 1, *last);
+        let labels = one.labels.iter();
+        (!samples.is_empty()).then(|| Written {
+            labels: labels
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            samples: samples.to_vec(),
+        })
+    });
+    let written: Vec<Written> = written.collect();
+    // Only where one evaluation has so many series is there more than one request.
+    for request in written.chunks(REQUEST) {
+        to.send(request).await?;
+    }
     Ok(())
 }
 
@@ -133,28 +182,25 @@ async fn read(
     }
 }
 
-/// Cut where one has enough samples. Those of one series stay in their order.
-fn requests(series: Vec<Series>) -> Vec<Vec<Written>> {
-    let mut requests = vec![Vec::new()];
-    let mut count = 0;
-    for one in series {
-        let labels: Vec<(String, String)> = one.labels.into_iter().collect();
-        for samples in one.samples.chunks(REQUEST) {
-            if count + samples.len() > REQUEST {
-                requests.push(Vec::new());
-                count = 0;
-            }
-            count += samples.len();
-            if let Some(last) = requests.last_mut() {
-                last.push(Written {
-                    labels: labels.clone(),
-                    samples: samples.to_vec(),
-                });
+/// The times of evaluations, cut where there are samples enough for a request.
+fn slices(series: &[Series]) -> Vec<Vec<i64>> {
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for (time, _) in series.iter().flat_map(|one| &one.samples) {
+        *counts.entry(*time).or_default() += 1;
+    }
+    let mut slices: Vec<Vec<i64>> = Vec::new();
+    let mut sum = 0;
+    for (time, count) in counts {
+        sum += count;
+        match slices.last_mut() {
+            Some(last) if sum <= REQUEST => last.push(time),
+            _ => {
+                slices.push(vec![time]);
+                sum = count;
             }
         }
     }
-    requests.retain(|request| !request.is_empty());
-    requests
+    slices
 }
 
 #[cfg(test)]
@@ -162,20 +208,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_bounded_and_keep_the_order() {
+    fn what_is_sent_at_once_is_bounded_and_keeps_the_order() {
         let series = |name: &str, count: i64| Series {
             labels: [("a".to_owned(), name.to_owned())].into(),
             samples: (0..count).map(|n| (n, 0.0)).collect(),
         };
-        let all = vec![series("x", 6_000), series("y", 5_000), series("z", 25_000)];
-        let cut = requests(all);
-        let counts = cut.iter().map(|request| {
-            let counts = request.iter().map(|one| one.samples.len());
-            counts.collect::<Vec<_>>()
-        });
-        let expected: [&[usize]; 5] = [&[6_000], &[5_000], &[10_000], &[10_000], &[5_000]];
-        assert_eq!(counts.collect::<Vec<_>>(), expected);
-        assert_eq!(cut[3][0].samples[0].0, 10_000);
-        assert!(requests(Vec::new()).is_empty());
+        assert!(slices(&[]).is_empty());
+        let cut = slices(&[series("x", 6_000), series("y", 12_000)]);
+        let ends = cut.iter().map(|times| (times[0], times[times.len() - 1]));
+        assert_eq!(ends.collect::<Vec<_>>(), [(0, 4_999), (5_000, 11_999)]);
+        // An evaluation is never in two slices.
+        let many: Vec<Series> = (0..REQUEST + 1)
+            .map(|n| series(&n.to_string(), 2))
+            .collect();
+        assert_eq!(slices(&many), [[0], [1]]);
     }
 }

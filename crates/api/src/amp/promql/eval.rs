@@ -1,11 +1,17 @@
 //! The value of an expression at a time.
 
+use std::time::{Duration, Instant};
+
 use super::binary::binary;
 use super::{Expression, Metric, Selector, Series};
 
 /// Values that one query may come to on its way, over all times.
 const MOST_VALUES: usize = 20_000_000;
 
+/// How long one query may take.
+const LONGEST: Duration = Duration::from_secs(120);
+
+pub const TIMED_OUT: &str = "query timed out in expression evaluation";
 pub const TOO_MANY: &str =
     "query processing would load too many samples into memory in query execution";
 
@@ -41,6 +47,7 @@ pub struct Sight<'a> {
     selected: Vec<Selected<'a>>,
     /// Values that there were.
     count: usize,
+    begun: Instant,
 }
 
 impl<'a> Sight<'a> {
@@ -57,6 +64,7 @@ impl<'a> Sight<'a> {
         Self {
             selected: expression.selectors().into_iter().map(of).collect(),
             count: 0,
+            begun: Instant::now(),
         }
     }
 
@@ -65,6 +73,9 @@ impl<'a> Sight<'a> {
     /// # Errors
     /// In the words of Prometheus, where series don't fit together or there is too much of them.
     pub fn at(&mut self, expression: &Expression, time: i64) -> Result<Value, String> {
+        if self.begun.elapsed() > LONGEST {
+            return Err(TIMED_OUT.to_owned());
+        }
         let value = match expression {
             Expression::Number(number) => Value::Number(*number),
             Expression::Selector(selector) => Value::Vector(self.latest(selector, time)),
@@ -133,7 +144,7 @@ impl<'a> Sight<'a> {
 }
 
 /// The samples after `from` up to and with `to`.
-pub(super) fn within(samples: &[(i64, f64)], from: i64, to: i64) -> &[(i64, f64)] {
+pub fn within(samples: &[(i64, f64)], from: i64, to: i64) -> &[(i64, f64)] {
     let start = samples.partition_point(|(time, _)| *time <= from);
     let end = samples.partition_point(|(time, _)| *time <= to);
     samples.get(start..end).unwrap_or_default()

@@ -18,7 +18,7 @@ use regex::Regex;
 pub use aggregate::{Aggregation, Grouping};
 pub use binary::{Matching, Operator};
 pub use call::Function;
-pub use eval::{Sight, TOO_MANY, Value};
+pub use eval::{Sight, TIMED_OUT, TOO_MANY, Value, within};
 pub use lex::duration;
 pub use metric::Metric;
 pub use parse::{parse, selector};
