@@ -319,16 +319,16 @@ fn an_outage_of_the_receiver_loses_nothing() {
     let more = format!("[amp.remote_write]\nurl = \"{}/write\"\n", receiver.start());
     let mut set = set(&prometheus(noise), &more);
     let id = create(&set.server, "sent", json!({}));
-    wait_active(&set.server, &id);
+    let made = wait_active(&set.server, &id)["createdAt"].as_f64();
+    let first = (made.expect("seconds") as i64 / INTERVAL + 1) * INTERVAL;
     let known = |server: &Client| {
         let now = chrono::Utc::now().timestamp();
         let found = raw(server, "anomaly_detector:value", now);
         *only(found).keys().last().expect("a value")
     };
     // Some evaluations while it is away, and a restart.
-    let begun = known(&set.server);
     wait_until("an evaluation that can't be sent", || {
-        (known(&set.server) > begun).then_some(())
+        (known(&set.server) >= first).then_some(())
     });
     set.server.kill_and_restart();
     wait_active(&set.server, &id);
@@ -340,7 +340,7 @@ fn an_outage_of_the_receiver_loses_nothing() {
             .filter_map(|samples| samples.last())
             .map(|(at, _)| *at)
             .max();
-        last.filter(|last| *last > begun * 1_000)?;
+        last.filter(|last| *last >= first * 1_000)?;
         Some(kept)
     });
     assert_eq!(sent.len(), 4, "{sent:?}");
@@ -353,7 +353,7 @@ fn an_outage_of_the_receiver_loses_nothing() {
             times.windows(2).all(|pair| pair[1] == pair[0] + INTERVAL),
             "{times:?}"
         );
-        assert!(times[0] <= begun + INTERVAL);
+        assert_eq!(times[0], first);
         let own = only(range(
             &set.server,
             &format!("{{__name__='{}'}}", labels["__name__"]),

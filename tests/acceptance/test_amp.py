@@ -290,7 +290,6 @@ WRONG = [
         {"configuration": forest(shingleSize=1025, sampleSize=1025)},
         ["configuration.randomCutForest.shingleSize", "configuration.randomCutForest.sampleSize"],
     ),
-    ({"labels": {"a": ""}}, ["labels.a"]),
     ({"labels": {"a" * 7169: "1"}}, ["labels." + "a" * 7169]),
     ({"labels": {"a": "1" * 7169}}, ["labels.a"]),
     ({"evaluationIntervalInSeconds": 90000}, ["evaluationIntervalInSeconds"]),
