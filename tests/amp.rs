@@ -160,7 +160,10 @@ fn what_is_wrong_is_refused_as_the_service_does() {
         "configuration.randomCutForest.query"
     );
     // Clients check some of this themselves, and others don't.
-    for (labels, name) in [(json!({"a": ""}), "labels.a"), (json!({"": "a"}), "labels.")] {
+    for (labels, name) in [
+        (json!({"a": ""}), "labels.a"),
+        (json!({"": "a"}), "labels."),
+    ] {
         let mut wrong = body("a");
         wrong["labels"] = labels;
         let refused = server.call("POST", DETECTORS, &wrong);

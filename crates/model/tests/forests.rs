@@ -351,8 +351,8 @@ fn a_state_of_before_goes_on() {
     let mut engine = Engine::new(analysis.clone(), Options::default());
     process(&mut engine, &batch(0..200));
     let saved = engine.save();
-    // It ended with the entities. Beside them stand: how many, and of the one no older gaps and the errors of one feature.
-    let beside = 1 + 1 + 1 + (3 * size_of::<f64>() + 1);
+    // It ended with the entities. Beside them stand: how many, and of the one no older gaps and the reach of one feature.
+    let beside = 1 + 1 + 1 + size_of::<f64>();
     let old = &saved[..saved.len() - beside];
     let mut engines =
         [old, &saved].map(|state| Engine::restore(analysis.clone(), state).expect("restored"));

@@ -1,51 +1,44 @@
-//! Where the next value is expected: wide enough for what usually comes, by how far off forecasts were.
+//! Where the next value is expected: as far from the forecast as nearly all values were.
 
 use serde::{Deserialize, Serialize};
 
 use super::config::NearExpected;
-use super::running::Running;
 use super::scale::{FARTHEST, Scale};
 
-/// Deviations from the expected value to the end of a band: of errors like those of a bell curve, 99 of 100 are less.
-const WIDTH: f64 = 2.5;
-/// Errors further out are learnt as this many deviations: an anomaly is not to widen the bands for long.
-const CLIP: f64 = 4.0;
+/// Share of the values that may lie outside.
+const OUTSIDE: f64 = 0.03;
+/// By how much a value outside widens a band, in the logarithm; those within make it narrower in proportion, so that in
+/// the long run the share is right, whatever comes (Gibbs and Candès 2021, NeurIPS).
+const STEP: f64 = 0.05;
+/// Noises that a band begins with, to each side, and the least of them that it comes down to.
+const NOISES: (f64, f64) = (2.5, 0.25);
 
-/// How far off forecasts of a feature were.
+/// How far from their forecasts nearly all values of a feature were; 0 before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Errors {
-    errors: Running,
-    is_begun: bool,
-}
+pub struct Reach(f64);
 
-impl Errors {
-    /// Learns an error. `noise`: what values differ by without anything being meant by it, which is what is known of
-    /// errors at first.
-    pub fn learn(&mut self, error: f64, noise: f64, decay: f64) {
-        if !self.is_begun {
-            self.is_begun = true;
-            self.errors.add(noise, decay);
-            self.errors.add(-noise, decay);
-        }
-        let most = CLIP * self.usual(noise);
-        self.errors.add(error.clamp(-most, most), decay);
+impl Reach {
+    /// Learns how far off a forecast was. `noise`: what values differ by without anything being meant by it.
+    pub fn learn(&mut self, error: f64, noise: f64) {
+        let now = self.of(noise);
+        let is_outside = if error.abs() > now { 1.0 } else { 0.0 };
+        let next = now * (STEP * (is_outside - OUTSIDE)).exp();
+        self.0 = next.max(NOISES.1 * noise).min(FARTHEST);
     }
 
-    /// The root of the mean square.
-    fn usual(&self, noise: f64) -> f64 {
-        match self.is_begun {
-            true => self.errors.mean().hypot(self.errors.deviation()),
-            false => noise,
+    fn of(self, noise: f64) -> f64 {
+        match self.0 > 0.0 {
+            true => self.0,
+            false => NOISES.0 * noise,
         }
-        .max(f64::MIN_POSITIVE)
     }
 }
 
 /// Lower and upper end about an expected value, both finite. What is ignored on purpose widens it, as far as that is
 /// an amount at all.
-pub fn band(scale: &Scale, errors: &Errors, near: NearExpected, expected: f64) -> (f64, f64) {
+pub fn band(scale: &Scale, usual: Reach, near: NearExpected, expected: f64) -> (f64, f64) {
     let noise = scale.noise();
-    let width = noise.max(WIDTH * errors.usual(noise));
+    let width = noise.max(usual.of(noise));
     let reach = |amount: f64, ratio: f64| {
         let told = [amount, ratio * expected.abs()].into_iter();
         // Of one that is without end nothing can be shown.
@@ -135,6 +128,13 @@ mod tests {
                 Box::new(|_, random| random.unit().max(1e-9).ln() - random.unit().max(1e-9).ln()),
             ),
             (
+                "bends",
+                3.0,
+                Box::new(move |n, _| {
+                    10.0 + (n as f64 * 0.0046).sin() + 0.2 * ((n * 41) % 101) as f64 / 101.0
+                }),
+            ),
+            (
                 "walk",
                 8.0,
                 Box::new(move |_, random| {
@@ -172,19 +172,19 @@ mod tests {
         for n in 0..100 {
             scale.learn(f64::from(n % 2), false, 0.01);
         }
-        let errors = Errors::default();
+        let reach = Reach::default();
         let near = |above: f64, above_ratio: f64| NearExpected {
             above,
             above_ratio,
             ..NearExpected::default()
         };
-        let (lower, usual) = band(&scale, &errors, near(0.0, 0.0), 10.0);
+        let (lower, usual) = band(&scale, reach, near(0.0, 0.0), 10.0);
         assert!(lower < 10.0 && usual > 10.0 && usual < 20.0);
-        assert_eq!(band(&scale, &errors, near(50.0, 0.0), 10.0), (lower, 60.0));
-        assert_eq!(band(&scale, &errors, near(0.0, 5.0), -10.0).1, 40.0);
+        assert_eq!(band(&scale, reach, near(50.0, 0.0), 10.0), (lower, 60.0));
+        assert_eq!(band(&scale, reach, near(0.0, 5.0), -10.0).1, 40.0);
         for (amount, ratio) in [(f64::MAX, 0.0), (0.0, f64::MAX), (f64::INFINITY, 1e200)] {
             assert_eq!(
-                band(&scale, &errors, near(amount, ratio), 10.0),
+                band(&scale, reach, near(amount, ratio), 10.0),
                 (lower, usual)
             );
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::band::{Errors, band};
+use super::band::{Reach, band};
 use super::config::{ForestConfig, Method};
 use super::correct::{Anomaly, Run};
 use super::gaps::Gaps;
@@ -43,16 +43,16 @@ pub struct Entity {
     imputed: Gaps,
     pub(super) anomaly: Option<Box<Anomaly>>,
     pub(super) run: Run,
-    /// Of the forecasts, a feature.
+    /// How far from its forecasts each feature was.
     #[serde(skip)]
-    errors: Vec<Errors>,
+    reaches: Vec<Reach>,
 }
 
 /// What is saved beside an entity, since states of before don't have it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Beside {
     older_gaps: Vec<u128>,
-    errors: Vec<Errors>,
+    reaches: Vec<Reach>,
 }
 
 /// What a bucket's values come to.
@@ -105,7 +105,7 @@ impl Entity {
             imputed: Gaps::new(config.shingle_size.into()),
             anomaly: None,
             run: Run::new(features),
-            errors: vec![Errors::default(); features],
+            reaches: vec![Reach::default(); features],
         }
     }
 
@@ -113,7 +113,7 @@ impl Entity {
     pub fn bytes(config: &ForestConfig, features: usize) -> u64 {
         let dimensions = usize::from(config.shingle_size) * features;
         let beside = features
-            * (size_of::<Scale>() + FIRST * size_of::<f64>() + size_of::<Errors>())
+            * (size_of::<Scale>() + FIRST * size_of::<f64>() + size_of::<Reach>())
             + Gaps::bytes(config.shingle_size.into())
             + dimensions * size_of::<f64>()
             + Anomaly::bytes(dimensions)
@@ -125,18 +125,18 @@ impl Entity {
     pub fn beside(&self) -> Beside {
         Beside {
             older_gaps: self.imputed.older().to_vec(),
-            errors: self.errors.clone(),
+            reaches: self.reaches.clone(),
         }
     }
 
     /// After it was read from a state: finds what isn't part of that. `beside`: none in states of before.
     pub fn restore(&mut self, beside: Option<Beside>) {
         self.trees.restore();
-        let (older, mut errors) = beside.map_or_else(Default::default, |beside| {
-            (beside.older_gaps, beside.errors)
+        let (older, mut reaches) = beside.map_or_else(Default::default, |beside| {
+            (beside.older_gaps, beside.reaches)
         });
-        errors.resize(self.features(), Errors::default());
-        self.errors = errors;
+        reaches.resize(self.features(), Reach::default());
+        self.reaches = reaches;
         let shingle = self.shingle();
         self.imputed.restore(older, shingle);
     }
@@ -223,9 +223,9 @@ impl Entity {
         (finding.threshold, finding.grade) = (threshold, grade);
         judged.corrected = finding.score;
         for (feature, &expected) in forecast.iter().enumerate() {
-            let (scale, errors) = (&self.scales[feature], &self.errors[feature]);
+            let (scale, reach) = (&self.scales[feature], self.reaches[feature]);
             let near = config.near_expected(feature);
-            let (lower, upper) = band(scale, errors, near, expected);
+            let (lower, upper) = band(scale, reach, near, expected);
             finding.expected.push(expected);
             finding.lower.push(lower);
             finding.upper.push(upper);
@@ -349,7 +349,7 @@ impl Entity {
         self.recent.copy_within(features.., 0);
         let last = self.recent.len() - features;
         self.recent[last..].copy_from_slice(&finding.values);
-        self.learn_errors(finding, &judged.forecast, decay);
+        self.learn_reaches(finding, &judged.forecast);
         if !judged.point.is_empty() {
             if missing == 0 && finding.score > 0.0 {
                 let is_split = self.shingle() > 1;
@@ -374,12 +374,12 @@ impl Entity {
         }
     }
 
-    fn learn_errors(&mut self, finding: &Finding, forecast: &[f64], decay: f64) {
+    fn learn_reaches(&mut self, finding: &Finding, forecast: &[f64]) {
         for (feature, &expected) in forecast.iter().enumerate() {
             if !finding.imputed[feature] {
                 let error = finding.values[feature] - expected;
                 let noise = self.scales[feature].noise();
-                self.errors[feature].learn(error, noise, decay);
+                self.reaches[feature].learn(error, noise);
             }
         }
     }
