@@ -236,7 +236,7 @@ fn what_is_not_understood_is_told_with_its_place() {
         ("x[5m] + 1", "must contain only scalar and instant vector"),
         (
             "max_over_time(x[5m:1m])",
-            "1:18: parse error: subqueries are not supported",
+            "1:19: parse error: subqueries are not supported",
         ),
         ("x @ 5", "1:3: parse error: \"@\" is not supported"),
         ("-x[5m]", "1:1: parse error: unary expression only allowed"),
