@@ -86,17 +86,19 @@ async fn start(state: &ApiState, job_id: &str) -> Result<(), JobError> {
         end: None,
         timeout: TO_START,
     };
-    for _ in 1..TRIES {
+    let mut tries = 1;
+    loop {
         match feeds.start_feed(&feed.datafeed_id, request).await {
-            Err(error) if error.status == 503 => tokio::time::sleep(PAUSE).await,
+            // The end of upgrade mode is waited for.
+            Err(error) if error.status == 429 => {}
+            Err(error) if error.status == 503 && tries < TRIES => tries += 1,
             outcome => return outcome.map(drop),
         }
         if is_going(jobs, job_id) {
             return Err(JobError::no_such_job(job_id));
         }
+        tokio::time::sleep(PAUSE).await;
     }
-    let outcome = feeds.start_feed(&feed.datafeed_id, request).await;
-    outcome.map(drop)
 }
 
 /// Waits until the past is read; or says why it isn't.
