@@ -159,6 +159,17 @@ fn what_is_wrong_is_refused_as_the_service_does() {
         refused.body["fieldList"][0]["name"],
         "configuration.randomCutForest.query"
     );
+    // Clients check some of this themselves, and others don't.
+    for (labels, name) in [
+        (json!({"a": ""}), "labels.a"),
+        (json!({"": "a"}), "labels."),
+    ] {
+        let mut wrong = body("a");
+        wrong["labels"] = labels;
+        let refused = server.call("POST", DETECTORS, &wrong);
+        assert_refused(&refused, 400, "ValidationException");
+        assert_eq!(refused.body["fieldList"][0]["name"], name);
+    }
     let cut = server.send("POST", DETECTORS, &[], Some(b"{\"alias\": "));
     assert_refused(&cut, 400, "ValidationException");
     assert_eq!(cut.body["reason"], "CANNOT_PARSE");

@@ -1,6 +1,9 @@
 """What a user of boto3's `amp` does with anomaly detectors, against a server whose source is a Prometheus of the test's
 own, which has a wave with a spike in each series."""
 
+import datetime
+import hashlib
+import hmac
 import http.server
 import json
 import math
@@ -98,13 +101,14 @@ history = "5h"
     return ["--config", str(path)]
 
 
-def client_of(url, key=KEY, secret=SECRET, **config):
+def client_of(url, key=KEY, secret=SECRET, token=None, **config):
     return boto3.client(
         "amp",
         endpoint_url=url,
         region_name="us-east-1",
         aws_access_key_id=key,
         aws_secret_access_key=secret,
+        aws_session_token=token,
         config=botocore.config.Config(retries={"total_max_attempts": 1}, **config),
     )
 
@@ -119,6 +123,28 @@ def server(prometheus, tmp_path_factory):
 @pytest.fixture(scope="module")
 def amp(server):
     return client_of(server)
+
+
+def signed_at(url, minutes):
+    """The status and body of a list that was signed by a clock that is so many minutes ahead."""
+    path = f"/workspaces/{WORKSPACE}/anomalydetectors"
+    at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=minutes)
+    time_text, host = at.strftime("%Y%m%dT%H%M%SZ"), url.removeprefix("http://")
+    scope = f"{time_text[:8]}/us-east-1/aps/aws4_request"
+    empty = hashlib.sha256(b"").hexdigest()
+    request = f"GET\n{path}\n\nhost:{host}\nx-amz-date:{time_text}\n\nhost;x-amz-date\n{empty}"
+    text = f"AWS4-HMAC-SHA256\n{time_text}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    key = f"AWS4{SECRET}".encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    authorization = f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}"
+    headers = {"X-Amz-Date": time_text, "Authorization": authorization}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers)) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
 
 
 def forest(query=QUERY, **more):
@@ -264,8 +290,8 @@ WRONG = [
         {"configuration": forest(shingleSize=1025, sampleSize=1025)},
         ["configuration.randomCutForest.shingleSize", "configuration.randomCutForest.sampleSize"],
     ),
-    # The service takes up to 1024; this is told, not silently made smaller.
-    ({"configuration": forest(shingleSize=129)}, ["configuration.randomCutForest.shingleSize"]),
+    ({"labels": {"a" * 7169: "1"}}, ["labels." + "a" * 7169]),
+    ({"labels": {"a": "1" * 7169}}, ["labels.a"]),
     ({"evaluationIntervalInSeconds": 90000}, ["evaluationIntervalInSeconds"]),
     ({"labels": {"__a": "1"}}, ["labels.__a"]),
     ({"labels": {"a-b": "1"}}, ["labels.a-b"]),
@@ -324,6 +350,10 @@ secret_access_key = "{SECRET}"
 access_key_id = "AKIDOTHER"
 secret_access_key = "other"
 workspaces = ["{OTHER}"]
+[[amp.keys]]
+access_key_id = "ASIALENT"
+secret_access_key = "lent"
+session_token = "lent-token"
 """
     with serving(tmp_path, *configured(tmp_path, prometheus, keys)) as url:
         amp = client_of(url)
@@ -352,6 +382,41 @@ workspaces = ["{OTHER}"]
             with pytest.raises(botocore.exceptions.ClientError) as raised:
                 client.list_anomaly_detectors(workspaceId=WORKSPACE)
             assert raised.value.response["Error"]["Code"] == code
+
+        # A URL that was signed, and is handed on.
+        listing = "list_anomaly_detectors", {"workspaceId": WORKSPACE, "maxResults": 5}
+        signed = amp.generate_presigned_url(*listing, ExpiresIn=60)
+        with urllib.request.urlopen(signed) as answer:
+            assert [one["alias"] for one in json.load(answer)["anomalyDetectors"]] == ["only"]
+        other_url = amp.generate_presigned_url("list_anomaly_detectors", {"workspaceId": OTHER})
+        for wrong, code in (
+            (signed.replace("maxResults=5", "maxResults=6"), "InvalidSignatureException"),
+            (signed.replace("X-Amz-Expires=60", "X-Amz-Expires=0"), "IncompleteSignatureException"),
+            (signed.split("&X-Amz-Signature")[0], "IncompleteSignatureException"),
+            (other_url.replace(OTHER, WORKSPACE), "InvalidSignatureException"),
+        ):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(wrong)
+            assert refused.value.headers["x-amzn-errortype"] == code, wrong
+
+        # A key that is lent has a token.
+        lent = client_of(url, "ASIALENT", "lent", token="lent-token")
+        assert lent.list_anomaly_detectors(workspaceId=WORKSPACE)["anomalyDetectors"]
+        with urllib.request.urlopen(lent.generate_presigned_url(*listing)) as answer:
+            assert answer.status == 200
+        for wrong in (
+            client_of(url, "ASIALENT", "lent"),
+            client_of(url, "ASIALENT", "lent", token="another"),
+            client_of(url, token="lent-token"),
+        ):
+            with pytest.raises(botocore.exceptions.ClientError) as raised:
+                wrong.list_anomaly_detectors(workspaceId=WORKSPACE)
+            assert raised.value.response["Error"]["Code"] == "UnrecognizedClientException"
+
+        # Clocks that are wrong, by signatures that are right.
+        for minutes, told in ((-6, "Signature expired"), (6, "Signature not yet current"), (4, None)):
+            status, body = signed_at(url, minutes)
+            assert (status == 200) if told is None else (status == 403 and told in body["message"]), body
             assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
         urllib.request.urlopen(urllib.request.Request(f"{url}/_ml/set_upgrade_mode?enabled=true", method="POST"))
@@ -454,7 +519,7 @@ def test_the_detector_is_a_job_with_a_datafeed(server, amp, found):
 
 
 def test_what_is_no_part_of_the_api_is_refused_as_prometheus_does(server):
-    for query in ("rate(x[5m])", "x{", "", "sum(x)", "x > y"):
+    for query in ("rate(x[5m])", "x{", "", "sum(x, y)", "x[5m:1m]", "x @ 5", "x + on (a) group_left y"):
         status, body = ask(server, "/api/v1/query", query=query)
         assert status == 400 and body["status"] == "error" and body["errorType"] == "bad_data", body
         assert body["error"].startswith('invalid parameter "query": '), body
@@ -462,6 +527,32 @@ def test_what_is_no_part_of_the_api_is_refused_as_prometheus_does(server):
     assert status == 400 and "exceeded maximum resolution" in body["error"]
     status, body = ask(server, "/workspaces/ws-unknown/api/v1/query", query="x")
     assert status == 404 and body["resourceType"] == "Workspace"
+
+
+def test_panels_and_alerts_ask_in_promql(server, found):
+    def values(query, at=None):
+        status, body = ask(server, f"/workspaces/{WORKSPACE}/api/v1/query", query=query, time=at or time.time())
+        assert status == 200, body
+        return {one["metric"].get("instance"): float(one["value"][1]) for one in body["data"]["result"]}
+
+    alias = '{alias="series"}'
+    assert values(f"count(anomaly_detector:score{alias})") == {None: 2.0}
+    assert values(f"max by (instance) (max_over_time(anomaly_detector:score{alias}[1h])) > 0.1").keys() >= {"a"}
+    late = time.time() + 1200
+    assert values(f"anomaly_detector:value{alias} offset 20m", late).keys() == {"a", "b"}
+    assert values(f"anomaly_detector:value{alias}", late) == {}
+    within = (
+        f"anomaly_detector:value{alias} > anomaly_detector:lower_band{alias} "
+        f"and anomaly_detector:value{alias} < anomaly_detector:upper_band{alias}"
+    )
+    status, body = ask(
+        server, "/api/v1/query_range", query=within, start=time.time() - 3600, end=time.time(), step=INTERVAL
+    )
+    assert status == 200
+    # Of a stationary series nearly all values lie within their bands.
+    assert all(len(one["values"]) > 105 for one in body["data"]["result"]), body
+    share = values(f"avg_over_time(anomaly_detector:score{alias}[1h]) * 100 / 100 - 0")
+    assert all(0 <= value <= 1 for value in share.values()) and len(share) == 2
 
 
 def test_a_preview_needs_no_detector(server):
@@ -483,6 +574,63 @@ def test_a_preview_needs_no_detector(server):
     assert min(series["a", "upper_band"]) >= times["start"] + 64 * INTERVAL
     status, body = ask(server, path, query="RCF(up)", **times)
     assert status == 400 and "aggregation" in body["error"]
+
+
+def test_workspaces_are_sources(server, amp):
+    pages = amp.get_paginator("list_workspaces").paginate(PaginationConfig={"PageSize": 1})
+    listed = {one["workspaceId"]: one for page in pages for one in page["workspaces"]}
+    assert set(listed) == {WORKSPACE, OTHER}
+    amp.get_waiter("workspace_active").wait(workspaceId=WORKSPACE)
+    shown = amp.describe_workspace(workspaceId=WORKSPACE)["workspace"]
+    assert shown["prometheusEndpoint"] == f"{server}/workspaces/{WORKSPACE}/"
+    assert shown["createdAt"] == listed[WORKSPACE]["createdAt"] and shown["status"] == {"statusCode": "ACTIVE"}
+    amp.update_workspace_alias(workspaceId=WORKSPACE, alias=" production ")
+    amp.tag_resource(resourceArn=shown["arn"], tags={"a": "1", "b": "2"})
+    amp.untag_resource(resourceArn=shown["arn"], tagKeys=["a"])
+    (found,) = amp.list_workspaces(alias="prod")["workspaces"]
+    assert found["workspaceId"] == WORKSPACE and found["alias"] == "production" and found["tags"] == {"b": "2"}
+    assert amp.list_tags_for_resource(resourceArn=shown["arn"])["tags"] == {"b": "2"}
+    with pytest.raises(amp.exceptions.ConflictException):
+        amp.delete_workspace(workspaceId=WORKSPACE)
+    # No source stands for others here.
+    with pytest.raises(amp.exceptions.ValidationException) as raised:
+        amp.create_workspace(alias="new")
+    assert "settings" in raised.value.response["message"]
+    with pytest.raises(amp.exceptions.ResourceNotFoundException):
+        amp.describe_workspace(workspaceId="ws-unknown")
+    with pytest.raises(amp.exceptions.ResourceNotFoundException):
+        amp.describe_alert_manager_definition(workspaceId=WORKSPACE)
+    with pytest.raises(amp.exceptions.ValidationException) as raised:
+        amp.create_rule_groups_namespace(workspaceId=WORKSPACE, name="x", data=b"")
+    assert raised.value.response["reason"] == "UNKNOWN_OPERATION"
+
+
+def test_workspaces_can_be_made_where_a_source_stands_for_them(prometheus, tmp_path):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'[sources.prom]\nkind = "prometheus"\nurl = "{prometheus}"\n[amp]\nhistory = "1h"\n')
+    with serving(tmp_path, "--config", str(settings)) as url:
+        amp = client_of(url)
+        token = str(uuid.uuid4())
+        made = amp.create_workspace(alias="new", tags={"team": "x"}, clientToken=token)
+        assert made["ResponseMetadata"]["HTTPStatusCode"] == 202 and made["workspaceId"].startswith("ws-")
+        assert made["arn"].endswith(f":workspace/{made['workspaceId']}") and made["tags"] == {"team": "x"}
+        again = amp.create_workspace(alias="new", tags={"team": "x"}, clientToken=token)
+        assert again["workspaceId"] == made["workspaceId"]
+        with pytest.raises(amp.exceptions.ConflictException):
+            amp.create_workspace(alias="other", clientToken=token)
+        of_it = {"workspaceId": made["workspaceId"]}
+        amp.get_waiter("workspace_active").wait(**of_it)
+        create(amp, "within", **{"workspace": made["workspaceId"]})
+        assert amp.delete_workspace(**of_it)["ResponseMetadata"]["HTTPStatusCode"] == 202
+        amp.get_waiter("workspace_deleted").wait(**of_it)
+        assert amp.list_workspaces()["workspaces"] == []
+        assert amp.list_anomaly_detectors(**of_it)["anomalyDetectors"] == []
+        # An index of that name is in nobody's way.
+        index = urllib.request.Request(f"{url}/workspaces", method="PUT")
+        with urllib.request.urlopen(index) as answer:
+            assert json.load(answer)["acknowledged"]
+        with urllib.request.urlopen(f"{url}/workspaces/_search") as answer:
+            assert json.load(answer)["hits"]["total"]["value"] == 0
 
 
 @pytest.mark.skipif(not shutil.which("prometheus"), reason="there is no prometheus on the path")

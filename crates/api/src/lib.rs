@@ -114,7 +114,7 @@ pub fn router(state: ApiState) -> Router {
     let elasticsearch = elasticsearch(state.clone());
     // Other dialects have their own manners; what they don't know is Elasticsearch's.
     Router::new()
-        .merge(amp::routes(&state))
+        .merge(amp::routes(&state, elasticsearch.clone()))
         .layer(DefaultBodyLimit::disable())
         .with_state(state)
         .fallback_service(elasticsearch)

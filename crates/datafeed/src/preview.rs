@@ -1,5 +1,7 @@
 //! What a datafeed would give its job, without giving it.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use tidewatch_jobs::config::{Job, NewJob};
 use tidewatch_jobs::{JobError, Result};
@@ -7,7 +9,7 @@ use tidewatch_jobs::{JobError, Result};
 use crate::config::{DatafeedConfig, NewDatafeed};
 use crate::feeds::Feeds;
 use crate::run::refused;
-use crate::source::Window;
+use crate::source::{Source, Window};
 
 /// What is previewed is under these names where there are none.
 const PREVIEW_ID: &str = "preview_id";
@@ -40,6 +42,21 @@ impl Feeds {
         source.check().await.map_err(refused)?;
         let size = datafeed.scroll_size.max(1) as usize;
         source.preview(window, size).await.map_err(refused)
+    }
+
+    /// A job that isn't, and what its datafeed would read: the source has been asked whether it can be.
+    ///
+    /// # Errors
+    /// What is wrong with the job or its datafeed, and what the source refuses.
+    pub async fn trial(&self, job: NewJob<NewDatafeed>) -> Result<(Job, Arc<dyn Source>)> {
+        let request = PreviewRequest {
+            job: Some(job),
+            ..PreviewRequest::default()
+        };
+        let (datafeed, job) = self.previewed(request)?;
+        let source = self.source(&datafeed, &job)?;
+        source.check().await.map_err(refused)?;
+        Ok((job, source))
     }
 
     fn previewed(&self, request: PreviewRequest) -> Result<(DatafeedConfig, Job)> {

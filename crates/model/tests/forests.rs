@@ -314,6 +314,61 @@ fn neither_batches_nor_threads_nor_a_restart_change_anything() {
 }
 
 #[test]
+fn a_long_point_remembers_all_of_its_gaps_through_a_restart() {
+    let analysis = mean(json!({
+        "trees": 4, "sample_size": 32, "shingle_size": 200, "imputation": {"method": "previous"},
+    }));
+    // More than half of a point is missing until the gap is 200 minutes away, not 128.
+    let value = |minute: i64, _| [(!(300..410).contains(&minute)).then(|| wave(minute)), None];
+    let batch = |part: i64| records(&analysis, part * 50..(part + 1) * 50, &["a"], value);
+    let mut whole = Engine::new(analysis.clone(), Options::default());
+    let expected: Vec<_> = (0..16)
+        .flat_map(|part| process(&mut whole, &batch(part)))
+        .collect();
+    let mut engine = Engine::new(analysis.clone(), Options::default());
+    let mut results = Vec::new();
+    for part in 0..16 {
+        results.extend(process(&mut engine, &batch(part)));
+        let saved = engine.save();
+        engine = Engine::restore(analysis.clone(), &saved).expect("restored");
+    }
+    assert_eq!(results, expected);
+    assert_eq!(engine.save(), whole.save());
+    let judged = forests(&expected)
+        .into_iter()
+        .filter(|of| of.anomaly_score > 0.0);
+    assert!(judged.count() > 500);
+}
+
+#[test]
+fn a_state_of_before_goes_on() {
+    let analysis = mean(json!({"trees": 4, "sample_size": 32, "shingle_size": 4}));
+    let batch = |minutes| {
+        records(&analysis, minutes, &["a"], |minute, _| {
+            [Some(wave(minute)), None]
+        })
+    };
+    let mut engine = Engine::new(analysis.clone(), Options::default());
+    process(&mut engine, &batch(0..200));
+    let saved = engine.save();
+    // It ended with the entities. Beside them stand: how many, and of the one no older gaps and the reach of one feature.
+    let beside = 1 + 1 + 1 + size_of::<f64>();
+    let old = &saved[..saved.len() - beside];
+    let mut engines =
+        [old, &saved].map(|state| Engine::restore(analysis.clone(), state).expect("restored"));
+    let mut told = engines
+        .each_mut()
+        .map(|engine| forests(&process(engine, &batch(200..300))));
+    // Only the bands begin again.
+    for found in told.iter_mut().flatten() {
+        assert!(found.lower[0] < found.expected[0] && found.expected[0] < found.upper[0]);
+        (found.lower[0], found.upper[0]) = (0.0, 0.0);
+    }
+    assert_eq!(told[0], told[1]);
+    assert!(Engine::restore(analysis, &saved[..saved.len() - 1]).is_err());
+}
+
+#[test]
 fn memory_is_counted_and_its_limit_kept() {
     let analysis = two_of_hosts(json!({"trees": 20}));
     let sizes: Vec<u64> = [1, 3]
@@ -450,7 +505,7 @@ fn what_forests_cannot_do_is_refused() {
         (
             mean.clone(),
             json!({"shingle_size": 0}),
-            "shingle_size must be between 1 and 128",
+            "shingle_size must be between 1 and 1024",
         ),
         (mean.clone(), json!({"time_decay": 1.0}), "time_decay"),
         (

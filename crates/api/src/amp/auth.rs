@@ -5,7 +5,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Duration, NaiveDateTime, Utc};
+use tidewatch_datafeed::source::Secret;
 
 use super::detectors::read;
 use super::error::AmpError;
@@ -15,6 +16,8 @@ use crate::{ApiState, escape};
 
 /// How far a client's clock may be from ours.
 const SKEW_MINUTES: i64 = 5;
+/// How long a signed URL may be good for: a week.
+const LONGEST_SECONDS: i64 = 604_800;
 const SERVICE: &str = "aps";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
@@ -50,49 +53,57 @@ struct Incoming<'a> {
     body: &'a [u8],
 }
 
+/// What a request says of who it is from, and when.
+struct Claim<'a> {
+    authorization: Authorization,
+    /// `X-Amz-Date`.
+    time: &'a str,
+    /// How long it may be used.
+    lasts: Duration,
+    /// `X-Amz-Security-Token`.
+    session_token: Option<&'a str>,
+}
+
 fn refuse(kind: &'static str, message: impl Into<String>) -> AmpError {
     AmpError::new(StatusCode::FORBIDDEN, kind, message)
 }
 
+fn incomplete(told: String) -> AmpError {
+    AmpError::new(
+        StatusCode::BAD_REQUEST,
+        "IncompleteSignatureException",
+        told,
+    )
+}
+
 impl Incoming<'_> {
     fn check(&self, keys: &[Key], now: DateTime<Utc>) -> Result<(), AmpError> {
-        let text = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
-        let Some(header) = text(header::AUTHORIZATION.as_str()) else {
-            return Err(refuse(
-                "MissingAuthenticationTokenException",
-                "Missing Authentication Token",
-            ));
+        let pairs = escape::pairs(self.query).map_err(|error| incomplete(error.0.reason))?;
+        let claim = match self.text(header::AUTHORIZATION.as_str()) {
+            Some(header) => self.claim_of_header(header)?,
+            None if pairs.iter().any(|(name, _)| name == "X-Amz-Algorithm") => {
+                claim_of_parameters(&pairs)?
+            }
+            None => {
+                return Err(refuse(
+                    "MissingAuthenticationTokenException",
+                    "Missing Authentication Token",
+                ));
+            }
         };
-        let incomplete = |told: String| {
-            AmpError::new(
-                StatusCode::BAD_REQUEST,
-                "IncompleteSignatureException",
-                told,
-            )
-        };
-        let authorization = Authorization::parse(header).map_err(incomplete)?;
-        let Some(time) = text("x-amz-date") else {
-            return Err(incomplete(format!(
-                "Authorization header requires existence of 'X-Amz-Date' header. Authorization={header}"
-            )));
-        };
-        let signed = |name: &str| authorization.signed_headers.iter().any(|h| h == name);
-        if !signed("host") || !signed("x-amz-date") {
-            return Err(incomplete(format!(
-                "'Host' and 'X-Amz-Date' must be signed. Authorization={header}"
-            )));
-        }
+        let (authorization, time) = (&claim.authorization, claim.time);
         let invalid = |told: String| refuse("InvalidSignatureException", told);
-        check_time(time, &authorization.date, now).map_err(invalid)?;
+        check_time(&claim, now).map_err(invalid)?;
         if authorization.service != SERVICE {
             return Err(invalid(format!(
                 "Credential should be scoped to correct service: '{SERVICE}'."
             )));
         }
-        let key = keys
-            .iter()
-            .find(|key| key.access_key_id == authorization.access_key_id);
-        let Some(key) = key else {
+        let is_meant = |key: &&Key| {
+            let session_token = key.session_token.as_ref().map(Secret::reveal);
+            key.access_key_id == authorization.access_key_id && session_token == claim.session_token
+        };
+        let Some(key) = keys.iter().find(is_meant) else {
             return Err(refuse(
                 "UnrecognizedClientException",
                 "The security token included in the request is invalid.",
@@ -121,31 +132,95 @@ impl Incoming<'_> {
         self.check_workspace(key)
     }
 
+    /// The one header of this name that is text.
+    fn text(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn claim_of_header<'a>(&'a self, header: &str) -> Result<Claim<'a>, AmpError> {
+        let authorization = Authorization::parse(header).map_err(incomplete)?;
+        let Some(time) = self.text("x-amz-date") else {
+            return Err(incomplete(format!(
+                "Authorization header requires existence of 'X-Amz-Date' header. Authorization={header}"
+            )));
+        };
+        let signed = |name: &str| authorization.signed_headers.iter().any(|h| h == name);
+        if !signed("host") || !signed("x-amz-date") {
+            return Err(incomplete(format!(
+                "'Host' and 'X-Amz-Date' must be signed. Authorization={header}"
+            )));
+        }
+        Ok(Claim {
+            authorization,
+            time,
+            lasts: Duration::minutes(SKEW_MINUTES),
+            session_token: self.text("x-amz-security-token"),
+        })
+    }
+
     /// A key may be for some workspaces only.
     fn check_workspace(&self, key: &Key) -> Result<(), AmpError> {
         let Some(allowed) = &key.workspaces else {
             return Ok(());
         };
-        let path = escape::decode(self.path, false).unwrap_or_default();
-        let mut parts = path.split('/').skip(1);
-        // The path's, or the ARN's: `arn:..:anomalydetector/{workspace}/{detector}`.
-        let workspace = match parts.next() {
-            Some("workspaces") => parts.next(),
-            Some("tags") => parts.nth(1),
+        // What is escaped is within a part: a workspace's id may have a slash.
+        let mut parts = self.path.split('/').skip(1);
+        let mut next = || escape::decode(parts.next()?, false).ok();
+        let workspace = match next().as_deref() {
+            Some("workspaces") => next(),
+            // An ARN: `arn:..:anomalydetector/{workspace}/{detector}`, or `arn:..:workspace/{workspace}`.
+            Some("tags") => next().and_then(|arn| arn.split('/').nth(1).map(str::to_owned)),
             _ => None,
         };
-        match workspace {
+        match workspace.as_deref() {
             Some(workspace) if allowed.iter().any(|one| one == workspace) => Ok(()),
             _ => Err(AmpError::access_denied(format!(
                 "User: {} is not authorized to perform this action on resource: {}",
                 key.access_key_id,
-                workspace.unwrap_or("*")
+                workspace.as_deref().unwrap_or("*")
             ))),
         }
     }
 }
 
-fn check_time(time: &str, date: &str, now: DateTime<Utc>) -> Result<(), String> {
+/// Of a URL that was signed before it was handed on.
+fn claim_of_parameters(pairs: &[(String, String)]) -> Result<Claim<'_>, AmpError> {
+    let authorization = Authorization::of_parameters(pairs).map_err(incomplete)?;
+    let find = |name: &str| {
+        let found = pairs.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let missing = |name: &str| {
+        incomplete(format!(
+            "AWS query-string parameters must include '{name}'. Re-examine the query-string parameters."
+        ))
+    };
+    let (time, expires) = ("X-Amz-Date", "X-Amz-Expires");
+    let time = find(time).ok_or_else(|| missing(time))?;
+    let lasts = find(expires).ok_or_else(|| missing(expires))?;
+    let lasts = lasts.parse::<i64>().ok();
+    let Some(lasts) = lasts.filter(|lasts| (1..=LONGEST_SECONDS).contains(lasts)) else {
+        return Err(incomplete(format!(
+            "X-Amz-Expires must be between 1 and {LONGEST_SECONDS} seconds"
+        )));
+    };
+    if !authorization
+        .signed_headers
+        .iter()
+        .any(|name| name == "host")
+    {
+        return Err(incomplete("'Host' must be signed.".to_owned()));
+    }
+    Ok(Claim {
+        authorization,
+        time,
+        lasts: Duration::seconds(lasts),
+        session_token: find("X-Amz-Security-Token"),
+    })
+}
+
+fn check_time(claim: &Claim, now: DateTime<Utc>) -> Result<(), String> {
+    let (time, date) = (claim.time, &claim.authorization.date);
     let Ok(at) = NaiveDateTime::parse_from_str(time, TIME) else {
         return Err(format!(
             "Date must be in ISO-8601 'basic format'. Got '{time}'."
@@ -157,14 +232,15 @@ fn check_time(time: &str, date: &str, now: DateTime<Utc>) -> Result<(), String> 
              '{time}'."
         ));
     }
-    let skew = chrono::Duration::minutes(SKEW_MINUTES);
     let (at, shown) = (at.and_utc(), now.format(TIME));
-    if at < now - skew {
-        let earliest = (now - skew).format(TIME);
+    if at < now - claim.lasts {
+        let earliest = (now - claim.lasts).format(TIME);
         return Err(format!(
-            "Signature expired: {time} is now earlier than {earliest} ({shown} - {SKEW_MINUTES} min.)"
+            "Signature expired: {time} is now earlier than {earliest} ({shown} - {} sec.)",
+            claim.lasts.num_seconds()
         ));
     }
+    let skew = Duration::minutes(SKEW_MINUTES);
     if at > now + skew {
         let latest = (now + skew).format(TIME);
         return Err(format!(

@@ -13,7 +13,6 @@ const MAX_LABELS: usize = 140;
 const MAX_TAGS: usize = 50;
 const LONGEST_QUERY: usize = 8_192;
 const LONGEST_LABEL: usize = 7_168;
-const LONGEST_SHINGLE: u32 = 128;
 const NULL: &str = "Member must not be null";
 
 /// Collects what is wrong in one request.
@@ -58,7 +57,7 @@ impl Check {
             .get_or_insert_with(|| format!("Value at '{name}' must be {wanted}"));
     }
 
-    fn length(&mut self, name: &str, text: &str, least: usize, most: usize) {
+    pub fn length(&mut self, name: &str, text: &str, least: usize, most: usize) {
         let length = text.chars().count();
         if length < least {
             self.wrong(
@@ -84,15 +83,8 @@ impl Check {
 
     pub fn workspace_id(&mut self, id: &str) {
         self.length("workspaceId", id, 1, 64);
-        let fits = id
-            .bytes()
-            .zip(id.bytes().skip(1))
-            .any(|(first, second)| first.is_ascii_alphanumeric() && is_name_byte(second));
-        self.pattern(
-            "workspaceId",
-            fits || id.bytes().any(|b| b.is_ascii_alphanumeric()),
-            ".*[0-9A-Za-z][-.0-9A-Z_a-z]*.*",
-        );
+        let fits = id.bytes().any(|b| b.is_ascii_alphanumeric());
+        self.pattern("workspaceId", fits, ".*[0-9A-Za-z][-.0-9A-Z_a-z]*.*");
     }
 
     pub fn detector_id(&mut self, id: &str) {
@@ -311,15 +303,6 @@ impl Check {
             self.integer((forest, name, &path(name)), limits, default)
         };
         let shingle_size = size("shingleSize", (2, 1_024), DEFAULT_SHINGLE);
-        // A forest remembers of so many points whether they were there.
-        if (LONGEST_SHINGLE + 1..=1_024).contains(&shingle_size) {
-            let told =
-                format!("Shingles of more than {LONGEST_SHINGLE} points are not supported here");
-            self.wrong(&path("shingleSize"), told);
-        }
-        let mut size = |name: &str, limits, default| {
-            self.integer((forest, name, &path(name)), limits, default)
-        };
         let sample_size = size("sampleSize", (256, 1_024), DEFAULT_SAMPLE);
         let mut near = |name: &str| self.near(forest.get(name), &path(name));
         RandomCutForest {
@@ -378,8 +361,5 @@ pub fn is_label(text: &str) -> bool {
 }
 
 fn is_tag(c: char) -> bool {
-    c.is_alphanumeric()
-        || c == ' '
-        || c.is_whitespace() && !c.is_control()
-        || "_.:/=+-@".contains(c)
+    c.is_alphanumeric() || c.is_whitespace() && !c.is_control() || "_.:/=+-@".contains(c)
 }

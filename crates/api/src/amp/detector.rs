@@ -6,6 +6,7 @@ use tidewatch_jobs::config::Job;
 use tidewatch_jobs::{BlockReason, Jobs};
 
 use super::shapes::{Texts, Wanted};
+use super::tokens::Changes;
 
 /// Where it stands in a job's `custom_settings`.
 pub const SETTINGS: &str = "prometheus";
@@ -26,11 +27,12 @@ pub struct Detector {
     pub wanted: Wanted,
     #[serde(default)]
     pub tags: Texts,
-    /// What came with the request that made it, and with the last one that changed it.
+    /// What came with the request that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_token: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub put_token: Option<String>,
+    /// The last requests that changed it.
+    #[serde(default, skip_serializing_if = "Changes::is_empty")]
+    pub puts: Changes,
     /// As it was made: what a request with the same token must ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_as: Option<Made>,
@@ -110,10 +112,15 @@ impl Found {
     }
 }
 
+/// The jobs of all detectors: of one that is just being made anew there are two.
+pub fn jobs_of_all(jobs: &Jobs) -> Vec<Found> {
+    let jobs = jobs.find("_all", true).unwrap_or_default();
+    jobs.into_iter().filter_map(Found::of).collect()
+}
+
 /// All detectors, the oldest first. Where one is just being made anew it is the new job that counts.
 pub fn all(jobs: &Jobs) -> Vec<Found> {
-    let jobs = jobs.find("_all", true).unwrap_or_default();
-    let mut found: Vec<Found> = jobs.into_iter().filter_map(Found::of).collect();
+    let mut found = jobs_of_all(jobs);
     let newest_first = |one: &Found, other: &Found| {
         let of = |found: &Found| {
             let age = -found.detector.modified_at;

@@ -1,11 +1,9 @@
 //! The detectors of a workspace: creation to deletion.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode as HttpStatus, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::{JobError, Opening};
@@ -14,16 +12,13 @@ use tidewatch_store::Annotations;
 use super::check::{Check, object};
 use super::detector::{Detector, Found, Made, StatusCode, find, of_workspace};
 use super::error::{AmpError, DETECTOR, Result, WORKSPACE};
-use super::settings::Changing;
 use super::shapes::{Texts, Wanted};
-use super::{job, training};
+use super::tokens::Changes;
+use super::{deletion, job, training};
 use crate::error::json_response;
 use crate::{ApiState, body, escape};
 
-/// How long a deletion may take until it is answered; it goes on after that.
-const TO_DELETE: Duration = Duration::from_secs(5);
 const MAX_BODY: usize = 1 << 20;
-const DEFAULT_PAGE: usize = 100;
 
 pub async fn create(
     State(state): State<ApiState>,
@@ -71,10 +66,7 @@ async fn create_one(
         if detector.alias == alias && detector.created_as.as_ref() == Some(&made) {
             return Ok(detector.clone());
         }
-        return Err(AmpError::conflict(
-            &detector.anomaly_detector_id,
-            "The client token was used for a request with other parameters",
-        ));
+        return Err(AmpError::token(&detector.anomaly_detector_id));
     }
     if let Some(other) = others.iter().find(|found| found.detector.alias == alias) {
         return Err(AmpError::conflict(
@@ -96,7 +88,7 @@ async fn create_one(
         wanted: made.wanted.clone(),
         tags: made.tags.clone(),
         create_token: token,
-        put_token: None,
+        puts: Changes::default(),
         created_as: Some(made),
     };
     begin(state, &id, &detector).await?;
@@ -125,11 +117,7 @@ async fn begin(state: &ApiState, job_id: &str, detector: &Detector) -> Result<()
             "Nothing is changed while upgrade mode is enabled",
         ));
     }
-    let memory = match jobs.max_model_memory_limit() {
-        Some(most) if most.bytes < state.amp.memory().bytes => most,
-        _ => state.amp.memory(),
-    };
-    let new = job::new(detector, source, memory)?;
+    let new = job::new(state, detector, source)?;
     let refused = |error: JobError| AmpError::of_job(error, id);
     state.feeds.create_job(job_id, new).await.map_err(refused)?;
     let opened = jobs.open(job_id).await;
@@ -176,30 +164,27 @@ async fn put_one(
     let old = others
         .iter()
         .find(|found| found.detector.anomaly_detector_id == detector_id);
-    let detector = match old {
+    let mut detector = match old {
         Some(found) if found.is_going() => {
             return Err(AmpError::conflict(
                 &detector_id,
                 "The anomaly detector is being deleted",
             ));
         }
-        Some(Found { detector, .. }) if token.is_some() && detector.put_token == token => {
-            return match detector.wanted == wanted {
-                true => Ok(detector.clone()),
-                false => Err(AmpError::conflict(
-                    &detector_id,
-                    "The client token was used for a request with other parameters",
-                )),
-            };
+        Some(Found { detector, .. }) => {
+            match detector.puts.was_used_for(token.as_deref(), &wanted) {
+                Some(true) => return Ok(detector.clone()),
+                Some(false) => return Err(AmpError::token(&detector_id)),
+                None => {}
+            }
+            Detector {
+                status: StatusCode::Updating.into(),
+                // Two changes within a millisecond have an order all the same.
+                modified_at: now.max(detector.modified_at + 0.001),
+                wanted,
+                ..detector.clone()
+            }
         }
-        Some(Found { detector, .. }) => Detector {
-            status: StatusCode::Updating.into(),
-            // Two changes within a millisecond have an order all the same.
-            modified_at: now.max(detector.modified_at + 0.001),
-            wanted,
-            put_token: token,
-            ..detector.clone()
-        },
         None => {
             check_quota(state, workspace_id, others.len())?;
             let alias = detector_id.clone();
@@ -218,16 +203,18 @@ async fn put_one(
                 wanted,
                 tags: Texts::new(),
                 create_token: None,
-                put_token: token,
+                puts: Changes::default(),
                 created_as: None,
             }
         }
     };
+    let wanted = detector.wanted.clone();
+    detector.puts.remember(token.as_deref(), &wanted);
     let job_id = format!("ad-{}", uuid::Uuid::new_v4());
     begin(state, &job_id, &detector).await?;
     if let Some(old) = old {
-        // It goes on by itself.
-        state.jobs.delete(&old.job.job_id, true, Annotations::All);
+        // It goes on by itself once it has begun; until then a deletion of the detector would find only the new job.
+        deletion::begin(state, &old.job.job_id).await;
     }
     Ok(detector)
 }
@@ -241,7 +228,7 @@ pub async fn describe(
     Ok(json_response(HttpStatus::OK, told.to_string()))
 }
 
-fn known(state: &ApiState, workspace_id: &str, detector_id: &str) -> Result<Found> {
+pub fn known(state: &ApiState, workspace_id: &str, detector_id: &str) -> Result<Found> {
     let mut check = Check::default();
     check.workspace_id(workspace_id);
     check.detector_id(detector_id);
@@ -258,128 +245,6 @@ pub fn check_workspace(state: &ApiState, workspace_id: &str) -> Result<()> {
     }
 }
 
-/// What a list is asked for.
-struct Page {
-    alias: Option<String>,
-    size: usize,
-    /// The detector that the page before ended with.
-    after: Option<String>,
-}
-
-impl Page {
-    fn read(uri: &Uri, check: &mut Check) -> Result<Self> {
-        let mut page = Self {
-            alias: None,
-            size: DEFAULT_PAGE,
-            after: None,
-        };
-        for (name, value) in parameters(uri)? {
-            match name.as_str() {
-                "alias" => {
-                    check.alias(&value);
-                    page.alias = Some(value);
-                }
-                "maxResults" => match value.parse::<i64>() {
-                    Ok(size @ 1..=1_000) => page.size = size as usize,
-                    Ok(_) => check.wrong(&name, "Member must have value between 1 and 1000"),
-                    Err(_) => {
-                        let told = format!("Value at '{name}' must be an integer");
-                        return Err(AmpError::unparsable(told));
-                    }
-                },
-                "nextToken" if !value.is_empty() => page.after = Some(value),
-                _ => {}
-            }
-        }
-        Ok(page)
-    }
-}
-
-pub async fn list(
-    State(state): State<ApiState>,
-    Path(workspace_id): Path<String>,
-    uri: Uri,
-) -> Result<Response> {
-    let mut check = Check::default();
-    check.workspace_id(&workspace_id);
-    let page = Page::read(&uri, &mut check)?;
-    check.finish()?;
-    check_workspace(&state, &workspace_id)?;
-    let mut found = of_workspace(&state.jobs, &workspace_id);
-    // By id: a page goes on where the one before ended, whatever came or went between.
-    found.sort_by(|one, other| {
-        let id = |found: &Found| found.detector.anomaly_detector_id.clone();
-        id(one).cmp(&id(other))
-    });
-    if let Some(after) = &page.after {
-        if !after.starts_with("ad-") || after.len() > 64 {
-            return Err(AmpError::field("nextToken", "It was never given"));
-        }
-        found.retain(|found| found.detector.anomaly_detector_id > *after);
-    }
-    if let Some(alias) = &page.alias {
-        found.retain(|found| found.detector.alias == *alias);
-    }
-    let is_more = found.len() > page.size;
-    found.truncate(page.size);
-    let shown = found.iter().map(|found| found.detector.summary());
-    let mut told = json!({"anomalyDetectors": shown.collect::<Vec<_>>()});
-    if let Some(last) = found.last().filter(|_| is_more) {
-        told["nextToken"] = json!(last.detector.anomaly_detector_id);
-    }
-    Ok(json_response(HttpStatus::OK, told.to_string()))
-}
-
-pub async fn delete(
-    State(state): State<ApiState>,
-    Path((workspace_id, detector_id)): Path<(String, String)>,
-    uri: Uri,
-) -> Result<Response> {
-    let mut check = Check::default();
-    let token = parameters(&uri)?
-        .into_iter()
-        .find(|(name, _)| name == "clientToken");
-    let token = token.map(|(_, token)| token);
-    if let Some(token) = &token {
-        check.client_token(token);
-    }
-    check.finish()?;
-    let deletion = async move {
-        let mut changing = state.amp.changing().await;
-        delete_one(&state, &mut changing, workspace_id, detector_id, token).await
-    };
-    let done = tokio::spawn(deletion).await;
-    done.map_err(|error| AmpError::internal(error.to_string()))??;
-    Ok(HttpStatus::ACCEPTED.into_response())
-}
-
-async fn delete_one(
-    state: &ApiState,
-    changing: &mut Changing,
-    workspace_id: String,
-    detector_id: String,
-    token: Option<String>,
-) -> Result<()> {
-    let found = known(state, &workspace_id, &detector_id);
-    let of = token.map(|token| [workspace_id, detector_id, token]);
-    let found = match (found, &of) {
-        (Err(_), Some(of)) if changing.was_deleted_by(of) => return Ok(()),
-        (found, _) => found?,
-    };
-    if let Some(of) = of {
-        changing.remember_deletion(of);
-    }
-    let job_id = &found.job.job_id;
-    let task = state.jobs.delete(job_id, true, Annotations::All);
-    match tokio::time::timeout(TO_DELETE, task.ended()).await {
-        Ok(Err(error)) if error.status != 404 => {
-            Err(AmpError::of_job(error, &found.detector.anomaly_detector_id))
-        }
-        // What takes longer is told as going on.
-        _ => Ok(()),
-    }
-}
-
 pub async fn read(body: Body) -> Result<Bytes> {
     let read = body::read_up_to(body, MAX_BODY).await;
     read.map_err(|error| AmpError::unparsable(error.0.reason))
@@ -390,7 +255,7 @@ pub fn parameters(uri: &Uri) -> Result<Vec<(String, String)>> {
     pairs.map_err(|error| AmpError::unparsable(error.0.reason))
 }
 
-fn token(check: &mut Check, body: &Map<String, Value>) -> Option<String> {
+pub fn token(check: &mut Check, body: &Map<String, Value>) -> Option<String> {
     let token = check.text(body, "clientToken", "clientToken")?;
     check.client_token(&token);
     Some(token)

@@ -91,6 +91,18 @@ impl AmpError {
         Self::invalid("CANNOT_PARSE", message)
     }
 
+    /// What is no part of a request, and yet stands in its way.
+    pub fn other(message: impl Into<String>) -> Self {
+        Self::invalid("OTHER", message)
+    }
+
+    pub fn unknown_operation() -> Self {
+        Self::invalid(
+            "UNKNOWN_OPERATION",
+            "This operation of the service is not supported here",
+        )
+    }
+
     pub fn not_found(kind: &str, id: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -101,8 +113,20 @@ impl AmpError {
     }
 
     pub fn conflict(id: &str, message: impl Into<String>) -> Self {
+        Self::conflict_of(DETECTOR, id, message)
+    }
+
+    pub fn conflict_of(kind: &str, id: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "ConflictException", message)
-            .with(json!({"resourceId": id, "resourceType": DETECTOR}))
+            .with(json!({"resourceId": id, "resourceType": kind}))
+    }
+
+    /// A token of a client that was used before. `id`: for which detector.
+    pub fn token(id: &str) -> Self {
+        Self::conflict(
+            id,
+            "The client token was used for a request with other parameters",
+        )
     }
 
     /// `id`: of the workspace whose quota it is.
@@ -149,9 +173,15 @@ impl AmpError {
             404 => Self::not_found(DETECTOR, detector_id),
             409 => Self::conflict(detector_id, reason),
             408 | 429 | 503 => Self::throttled(reason),
-            400..500 => Self::invalid("OTHER", reason),
+            400..500 => Self::other(reason),
             _ => Self::internal(reason),
         }
+    }
+}
+
+impl From<tidewatch_store::StoreError> for AmpError {
+    fn from(error: tidewatch_store::StoreError) -> Self {
+        Self::internal(error.to_string())
     }
 }
 

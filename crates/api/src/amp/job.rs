@@ -3,18 +3,24 @@
 use serde_json::{Map, Value, json};
 use tidewatch_datafeed::config::NewDatafeed;
 use tidewatch_jobs::config::NewJob;
+use tidewatch_model::forest::{Entity, ForestConfig};
 use tidewatch_model::units::Memory;
 
 use super::detector::{Detector, SETTINGS};
 use super::error::{AmpError, Result};
 use super::shapes::{Near, RandomCutForest, Wanted};
+use crate::ApiState;
+
+/// Series that a detector is to have room for, however large their forests are.
+const LEAST_SERIES: u64 = 4;
 
 /// Which series it is, as the Prometheus source gives it: all its labels.
 pub const SERIES: &str = "__labels__";
 
 /// # Errors
 /// What can't be written as a job; there is no such thing.
-pub fn new(detector: &Detector, source: &str, memory: Memory) -> Result<NewJob<NewDatafeed>> {
+pub fn new(state: &ApiState, detector: &Detector, source: &str) -> Result<NewJob<NewDatafeed>> {
+    let memory = memory(state, &detector.wanted);
     let mut body = analysis(&detector.wanted, source);
     let more = json!({
         "description": format!("Anomaly detector of Amazon Managed Prometheus: {}", detector.alias),
@@ -25,6 +31,26 @@ pub fn new(detector: &Detector, source: &str, memory: Memory) -> Result<NewJob<N
     }
     body["custom_settings"][SETTINGS] = json!(detector);
     serde_json::from_value(body).map_err(|error| AmpError::internal(error.to_string()))
+}
+
+/// What a detector's job may take: what the settings say, or more where forests are so large that few would have room.
+/// No more than jobs may have at all.
+pub fn memory(state: &ApiState, wanted: &Wanted) -> Memory {
+    let config: Option<ForestConfig> = serde_json::from_value(options(wanted)).ok();
+    let each = config.map_or(0, |config| Entity::bytes(&config, 1));
+    // And a quarter for what is beside them.
+    let least = LEAST_SERIES * each / 4 * 5;
+    // In whole mebibytes, as limits are.
+    let wanted = state
+        .amp
+        .memory()
+        .bytes
+        .max(least)
+        .next_multiple_of(1 << 20);
+    let most = state.jobs.max_model_memory_limit();
+    Memory {
+        bytes: most.map_or(wanted, |most| most.bytes.min(wanted)),
+    }
 }
 
 /// The engine's part: what is evaluated, when, and by what.

@@ -2,11 +2,13 @@
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use serde_json::json;
 
+use super::asked::Asked;
 use super::promql::{Labels, Selector, Series, selector};
-use super::query::{Asked, Outcome, Refused, Workspace, detectors, success};
+use super::query::{Workspace, detectors};
+use super::refused::{Outcome, Refused};
 use super::series::load;
+use super::shown::success;
 use crate::ApiState;
 
 const MATCH: &str = "match[]";
@@ -28,10 +30,7 @@ async fn selected(
         if is_needed {
             return Err(Refused::bad("no match[] parameter provided".to_owned()));
         }
-        selectors.push(Selector {
-            matchers: Vec::new(),
-            range: None,
-        });
+        selectors.push(Selector::every());
     }
     let end = asked.time("end")?.unwrap_or_else(|| state.jobs.now());
     let start = asked.time("start")?.unwrap_or(end - WINDOW);
@@ -48,7 +47,7 @@ pub async fn series(
     let asked = Asked::read(request).await?;
     let found = selected(&state, workspace, &asked, true).await?;
     let labels: Vec<&Labels> = found.iter().map(|series| &series.labels).collect();
-    Ok(success(&json!(labels)))
+    Ok(success(&labels))
 }
 
 pub async fn labels(
@@ -62,7 +61,7 @@ pub async fn labels(
     let mut names: Vec<&String> = names.collect();
     names.sort_unstable();
     names.dedup();
-    Ok(success(&json!(names)))
+    Ok(success(&names))
 }
 
 /// Of a label, in a workspace or in all.
@@ -83,5 +82,5 @@ pub async fn values(
     let mut values: Vec<&String> = values.collect();
     values.sort_unstable();
     values.dedup();
-    Ok(success(&json!(values)))
+    Ok(success(&values))
 }

@@ -6,39 +6,60 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod aggregation;
+mod asked;
 mod auth;
 mod check;
+mod deletion;
 mod detector;
 mod detectors;
 mod error;
 mod job;
+mod kept;
 mod labels;
+mod list;
 mod preview;
 mod promql;
 mod query;
+mod refused;
 mod remote_write;
 mod series;
 mod settings;
 mod shapes;
+mod shown;
 mod sigv4;
 mod tags;
+mod tokens;
 mod training;
+mod workspaces;
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
+use tower::ServiceExt;
 
 pub use settings::{Amp, AmpSettings, InvalidAmp, Key};
 
 use crate::ApiState;
 
-/// All routes. Nothing of Elasticsearch's manners is theirs.
-pub fn routes(state: &ApiState) -> Router<ApiState> {
+/// All routes. Nothing of Elasticsearch's manners is theirs: what is no request of the service, an index `workspaces`
+/// and its documents, is left to `elasticsearch`.
+pub fn routes(state: &ApiState, elasticsearch: Router) -> Router<ApiState> {
+    const WORKSPACE: &str = "/workspaces/{workspace_id}";
     const DETECTORS: &str = "/workspaces/{workspace_id}/anomalydetectors";
-    Router::new()
-        .route(DETECTORS, post(detectors::create).get(detectors::list))
+    let mut routes = Router::new()
+        .route(
+            "/workspaces",
+            get(workspaces::list).post(workspaces::create),
+        )
+        .route(
+            WORKSPACE,
+            get(workspaces::describe).delete(workspaces::delete),
+        )
+        .route(&format!("{WORKSPACE}/alias"), post(workspaces::rename))
+        .route(DETECTORS, post(detectors::create).get(list::list))
         .route(
             &format!("{DETECTORS}/preview"),
             get(preview::preview).post(preview::preview),
@@ -47,17 +68,55 @@ pub fn routes(state: &ApiState) -> Router<ApiState> {
             &format!("{DETECTORS}/{{detector_id}}"),
             put(detectors::put)
                 .get(detectors::describe)
-                .delete(detectors::delete),
+                .delete(deletion::delete),
         )
         // Only so far: an index may have the name `tags`.
         .route(
             "/tags/arn{resource}",
             get(tags::list).post(tags::tag).delete(tags::untag),
-        )
-        .merge(prometheus("/workspaces/{workspace_id}"))
+        );
+    for other in MISSING {
+        routes = routes.route(&format!("{WORKSPACE}/{other}"), any(workspaces::missing));
+    }
+    routes
+        .merge(prometheus(WORKSPACE))
         .merge(prometheus(""))
         .route_layer(middleware::from_fn_with_state(state.clone(), auth::guard))
         .route_layer(middleware::map_response(identify))
+        .route_layer(middleware::from_fn_with_state(elasticsearch, leave))
+}
+
+/// Of a workspace, what the service has and this server hasn't.
+const MISSING: [&str; 7] = [
+    "alertmanager/definition",
+    "configuration",
+    "logging",
+    "logging/query",
+    "policy",
+    "rulegroupsnamespaces",
+    "rulegroupsnamespaces/{name}",
+];
+
+/// Leaves to Elasticsearch's dialect what is asked of an index of the name `workspaces`.
+async fn leave(State(elasticsearch): State<Router>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_index = match path.strip_prefix("/workspaces/") {
+        Some(rest) => rest.starts_with('_'),
+        None => path == "/workspaces" && !matches!(request.method().as_str(), "GET" | "POST"),
+    };
+    if !is_index {
+        return next.run(request).await;
+    }
+    // As it came: what was found out about it so far belongs to another path.
+    let (parts, body) = request.into_parts();
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = parts.uri;
+    *request.headers_mut() = parts.headers;
+    match elasticsearch.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }
 
 /// What Prometheus' own clients ask, below a workspace or of all of them.

@@ -1,27 +1,34 @@
 //! What a detector would have found: `RCF(<promql>, ..)` over a range of time, without a detector.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use serde_json::{Value, json};
-use tidewatch_datafeed::PreviewRequest;
 use tidewatch_datafeed::config::NewDatafeed;
-use tidewatch_jobs::config::NewJob;
-use tidewatch_model::forest::{Entity, ForestConfig, Rule, Scratch};
+use tidewatch_datafeed::source::{Source, SourceError, Window};
+use tidewatch_jobs::JobError;
+use tidewatch_jobs::config::{Job, NewJob};
+use tidewatch_model::counts::MemoryStatus;
+use tidewatch_model::engine::{Engine, Flush};
+use tidewatch_model::record::RecordBatch;
+use tidewatch_model::results::BucketResults;
 
+use super::asked::{Asked, Range};
 use super::check::Check;
 use super::detectors::check_workspace;
 use super::error::AmpError;
-use super::job::{SERIES, analysis, options};
-use super::promql::Labels;
-use super::query::{Asked, Outcome, Range, Refused, matrix_entry, success};
+use super::job::{self, analysis};
+use super::promql::{Labels, TOO_MANY};
+use super::refused::{Outcome, Refused};
+use super::series::Point;
 use super::shapes::Wanted;
+use super::shown::{Matrix, Shown, success};
 use crate::ApiState;
 
 /// Samples that one preview may take from its source.
-const MAX_SAMPLES: u32 = 200_000;
+const MAX_SAMPLES: usize = 200_000;
 const BAND: &str = "anomaly_detector_preview";
-/// Forests need no other luck from one preview to the next.
-const SEED: u64 = 0;
 
 /// Samples of a series, by time.
 type Samples = Vec<(i64, f64)>;
@@ -37,111 +44,106 @@ pub async fn preview(
     let refused = |told: String| Refused::parameter("query", told);
     let wanted = wanted(asked.query(), range).map_err(refused)?;
     let source = state.amp.source(&workspace_id).unwrap_or_default();
-    let series = samples(&state, &wanted, source, range).await?;
-    let config: ForestConfig =
-        serde_json::from_value(options(&wanted)).map_err(|error| refused(error.to_string()))?;
+    let body = analysis(&wanted, source);
+    let new: NewJob<NewDatafeed> =
+        serde_json::from_value(body).map_err(|error| AmpError::internal(error.to_string()))?;
+    let (mut job, source) = state.feeds.trial(new).await.map_err(of_job)?;
+    job.analysis_limits.model_memory_limit = job::memory(&state, &wanted);
+    let batches = read(&*source, range).await?;
     // Trees are work for a thread that has time.
-    let grown = tokio::task::spawn_blocking(move || {
-        let shown = series.iter().flat_map(|(labels, samples)| {
-            let bands = judged(&config, samples, range.step);
-            let all = [("", samples.clone())].into_iter().chain(bands);
-            all.filter(|(_, samples)| !samples.is_empty())
-                .map(|(band, samples)| {
-                    let mut labels = labels.clone();
-                    if !band.is_empty() {
-                        labels.insert(BAND.to_owned(), band.to_owned());
-                    }
-                    matrix_entry(&labels, &samples)
-                })
-        });
-        shown.collect::<Vec<Value>>()
-    });
-    let result = grown
+    let grown = tokio::task::spawn_blocking(move || judged(&job, &batches));
+    let grown = grown
         .await
         .map_err(|error| AmpError::internal(error.to_string()))?;
-    Ok(success(&json!({"resultType": "matrix", "result": result})))
+    Ok(success(&Shown::Matrix(grown?)))
 }
 
-/// What a forest says of the samples, whose step is in milliseconds.
-fn judged(
-    config: &ForestConfig,
-    samples: &[(i64, f64)],
-    step: i64,
-) -> [(&'static str, Samples); 3] {
-    let mut bands = [
-        ("upper_band", Samples::new()),
-        ("lower_band", Samples::new()),
-        ("score", Samples::new()),
-    ];
-    let rule = Rule {
-        config,
-        sides: &[[true; 2]],
-    };
-    let mut forest = Entity::new(config, 1, SEED);
-    let mut scratch = Scratch::default();
-    let mut due = samples.first().map_or(0, |(time, _)| *time);
-    for (time, value) in samples {
-        // A gap is one to the forest, too.
-        while due < *time {
-            forest.observe(&rule, &[None], |_| true, &mut scratch);
-            due += step;
-        }
-        let found = forest.observe(&rule, &[Some(*value)], |_| true, &mut scratch);
-        due += step;
-        let Some(found) = found else { continue };
-        let (Some(upper), Some(lower)) = (found.upper.first(), found.lower.first()) else {
-            continue;
-        };
-        for ((_, band), value) in bands.iter_mut().zip([*upper, *lower, found.grade]) {
-            band.push((*time, value));
-        }
-    }
-    bands
-}
-
-/// The values of the query's series. They are evaluated at multiples of the step.
-async fn samples(
-    state: &ApiState,
-    wanted: &Wanted,
-    source: &str,
-    range: Range,
-) -> Outcome<Vec<(Labels, Samples)>> {
-    let mut body = analysis(wanted, source);
-    // A preview shows a value where it was evaluated.
-    body["datafeed_config"]["query"]["promql"]["at"] = json!("start");
-    body["datafeed_config"]["scroll_size"] = json!(MAX_SAMPLES);
-    let job: NewJob<NewDatafeed> =
-        serde_json::from_value(body).map_err(|error| AmpError::internal(error.to_string()))?;
-    let request = PreviewRequest {
-        job: Some(job),
-        start: Some(range.start),
-        end: Some(range.end.saturating_add(1)),
-        ..PreviewRequest::default()
-    };
-    let refused = |error: tidewatch_jobs::JobError| match error.status {
+fn of_job(error: JobError) -> Refused {
+    match error.status {
         400..500 => Refused::parameter("query", error.reason),
         _ => Refused::execution(error.reason),
+    }
+}
+
+/// The values of the query's series, each in the step that its evaluation ends.
+async fn read(source: &dyn Source, range: Range) -> Outcome<Vec<RecordBatch>> {
+    let refused = |error: SourceError| match error {
+        SourceError::Unavailable(reason) => Refused::execution(reason),
+        SourceError::Refused { reason, .. } => Refused::parameter("query", reason),
     };
-    let records = state.feeds.preview(request).await.map_err(refused)?;
-    if records.len() >= MAX_SAMPLES as usize {
+    let window = Window {
+        start: range.start.saturating_sub(1),
+        end: range.end,
+    };
+    let mut pages = source.read(window).await.map_err(refused)?;
+    let (mut batches, mut count) = (Vec::new(), 0);
+    while let Some(page) = pages.next().await.map_err(refused)? {
+        count += page.batch.len();
+        if count > MAX_SAMPLES {
+            return Err(Refused::execution(TOO_MANY));
+        }
+        batches.push(page.batch);
+    }
+    Ok(batches)
+}
+
+/// What a detector would have found, in the order of the series' labels: each with its bands and scores.
+fn judged(job: &Job, batches: &[RecordBatch]) -> Outcome<Matrix> {
+    let mut engine = Engine::new(job.analysis(), job.engine_options());
+    let (mut results, mut found) = (Vec::new(), BTreeMap::new());
+    for batch in batches {
+        let mut row = 0;
+        while row < batch.len() {
+            row = engine.process(batch, row, &mut results);
+            take(&mut results, &mut found);
+        }
+    }
+    if let Some(latest) = engine.counts().latest_record_timestamp {
+        // The last step is one like the others.
+        let flush = Flush {
+            advance_time: Some(latest + job.analysis_config.span() * 1_000),
+            skip_time: None,
+        };
+        while !engine.flush(&flush, &mut results) {
+            take(&mut results, &mut found);
+        }
+        take(&mut results, &mut found);
+    }
+    if engine.size().memory_status == MemoryStatus::HardLimit {
         return Err(Refused::execution(
-            "query processing would load too many samples into memory in query execution",
+            "the query has more series than there is memory for: [amp] model_memory_limit",
         ));
     }
-    let mut series: Vec<(Labels, Samples)> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for record in &records {
-        let (Some(time), Some(value)) = (record["time"].as_i64(), record["value"].as_f64()) else {
+    let shown = found.into_iter().flat_map(|(series, samples)| {
+        let own: Labels = serde_json::from_str(&series).unwrap_or_default();
+        let [value, score, upper, lower] = samples;
+        let each = [
+            (None, value),
+            (Some("upper_band"), upper),
+            (Some("lower_band"), lower),
+            (Some("score"), score),
+        ];
+        each.map(|(band, samples)| {
+            let mut labels = own.clone();
+            labels.extend(band.map(|band| (BAND.to_owned(), band.to_owned())));
+            (labels, samples)
+        })
+    });
+    Ok(shown.filter(|(_, samples)| !samples.is_empty()).collect())
+}
+
+/// Adds what forests said to the samples of its series, by the metrics.
+fn take(results: &mut Vec<BucketResults>, found: &mut BTreeMap<String, [Samples; 4]>) {
+    for result in results.drain(..).flat_map(|bucket| bucket.forests) {
+        // As what is stored is read.
+        let Some(point) = Point::read(&json!(result).to_string()) else {
             continue;
         };
-        let name = record[SERIES].as_str().unwrap_or("{}");
-        let place = *places.entry(name.to_owned()).or_insert_with(|| {
-            series.push((serde_json::from_str(name).unwrap_or_default(), Vec::new()));
-            series.len() - 1
-        });
-        series[place].1.push((time, value));
+        let of = found.entry(point.series().to_owned()).or_default();
+        for (samples, number) in of.iter_mut().zip(point.numbers()) {
+            samples.extend(number.map(|number| (point.time(), number)));
+        }
     }
-    Ok(series)
 }
 
 /// The detector that a preview is of, evaluated at its step.
@@ -277,30 +279,5 @@ mod tests {
         ] {
             assert!(wanted(wrong, MINUTES).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_spike_is_scored_and_bands_begin_when_enough_was_seen() {
-        let wanted = wanted("RCF(avg(x))", MINUTES).unwrap();
-        let config: ForestConfig = serde_json::from_value(options(&wanted)).unwrap();
-        let value = |n: i64| {
-            let noise = (n * 7_919 % 101) as f64 / 100.0;
-            (n as f64 / 10.0).sin() * 5.0 + noise + if n == 350 { 60.0 } else { 0.0 }
-        };
-        let samples: Samples = (0..400).map(|n| (n * 60_000, value(n))).collect();
-        let [(_, upper), (_, lower), (_, score)] = judged(&config, &samples, 60_000);
-        let least = i64::from(config.output_after) * 60_000;
-        assert!(upper[0].0 >= least, "{:?}", upper[0]);
-        assert_eq!((upper.len(), lower.len()), (score.len(), score.len()));
-        let grade = |n: i64| {
-            score
-                .iter()
-                .find(|(time, _)| *time == n * 60_000)
-                .unwrap()
-                .1
-        };
-        assert!(grade(350) > 0.5, "{}", grade(350));
-        let others = score.iter().filter(|(time, _)| *time < 350 * 60_000);
-        assert!(others.filter(|(_, grade)| *grade > 0.0).count() < 10);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidewatch_datafeed::source::{RemoteWrite, SourceError, Written};
 
 use super::detector::{Found, StatusCode, all};
-use super::promql::{Matcher, NAME, STALENESS, Selector, Test};
+use super::promql::{STALENESS, Selector, Series, within};
 use super::series::{NoSeries, first_after, load};
 use crate::ApiState;
 
@@ -14,8 +14,10 @@ use crate::ApiState;
 const LOOK: Duration = Duration::from_secs(1);
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Milliseconds of one detector that are sent at once.
+/// Milliseconds of one detector that are read at once.
 const WINDOW: i64 = 3_600_000;
+/// Samples of one request, unless one evaluation has more; and then series: receivers bound what they take.
+const REQUEST: usize = 10_000;
 /// Where is kept how far each detector's results were sent.
 const SENT: &str = "amp_remote_write";
 
@@ -23,7 +25,7 @@ const SENT: &str = "amp_remote_write";
 /// refuse what is so old.
 pub async fn run(state: ApiState, to: &RemoteWrite) {
     let kept = state.jobs.store().meta(SENT).await.ok().flatten();
-    // By job: the time of the last evaluation that was sent.
+    // By ARN, so that a detector that learns anew goes on where it was: the time of the last evaluation that was sent.
     let mut sent: BTreeMap<String, i64> = kept
         .and_then(|kept| serde_json::from_str(&kept).ok())
         .unwrap_or_default();
@@ -45,12 +47,15 @@ async fn send_new(
     to: &RemoteWrite,
     sent: &mut BTreeMap<String, i64>,
 ) -> Result<(), String> {
-    let active = |found: &Found| found.detector.status.status_code == StatusCode::Active;
-    let detectors: Vec<Found> = all(&state.jobs).into_iter().filter(active).collect();
+    let detectors = all(&state.jobs);
     let before = sent.clone();
-    sent.retain(|job_id, _| detectors.iter().any(|found| found.job.job_id == *job_id));
+    sent.retain(|arn, _| detectors.iter().any(|found| found.detector.arn == *arn));
     let mut outcome = Ok(());
     for found in &detectors {
+        // One that learns has its results read once it has read the past.
+        if found.detector.status.status_code != StatusCode::Active {
+            continue;
+        }
         outcome = send_of(state, to, found, sent).await;
         if outcome.is_err() {
             break;
@@ -72,10 +77,10 @@ async fn send_of(
     found: &Found,
     sent: &mut BTreeMap<String, i64>,
 ) -> Result<(), String> {
-    let job_id = &found.job.job_id;
+    let arn = &found.detector.arn;
     let interval = found.detector.wanted.interval();
     let now = state.jobs.now();
-    let from = *sent.entry(job_id.clone()).or_insert_with(|| {
+    let from = *sent.entry(arn.clone()).or_insert_with(|| {
         let modified = (found.detector.modified_at * 1_000.0) as i64;
         modified.max(now - STALENESS - interval)
     });
@@ -89,45 +94,133 @@ async fn send_of(
     else {
         return Ok(());
     };
-    let until = first.saturating_add(WINDOW).min(now.max(first));
-    let every = Selector {
-        matchers: vec![Matcher {
-            label: NAME.to_owned(),
-            test: Test::IsNot(String::new()),
-        }],
-        range: None,
-    };
-    let one = std::slice::from_ref(found);
-    let series = match load(&state.jobs, one, &[&every], from, until).await {
-        Ok(series) => series,
-        Err(NoSeries::TooMany) => {
-            tracing::warn!(
-                job_id,
-                "too many results to be sent: an hour of them is left out"
-            );
-            sent.insert(job_id.clone(), until);
-            return Ok(());
-        }
-        Err(NoSeries::Job(error)) => return Err(error.reason),
-    };
-    let times = series.iter().flat_map(|series| series.samples.last());
-    let last = times.map(|(time, _)| *time).max().unwrap_or(first);
-    let written = series.into_iter().map(|series| Written {
-        labels: series.labels.into_iter().collect(),
-        samples: series.samples,
-    });
-    match to.send(&written.collect::<Vec<_>>()).await {
-        Ok(()) => {}
-        // No other time will do better.
-        Err(SourceError::Refused { reason, .. }) => {
-            tracing::warn!(
-                job_id,
-                reason,
-                "results were refused and are not sent again"
-            );
-        }
-        Err(SourceError::Unavailable(reason)) => return Err(reason),
+    let series = read(state, found, from, first).await?;
+    let slices = slices(&series);
+    if slices.is_empty() {
+        sent.insert(arn.clone(), first);
     }
-    sent.insert(job_id.clone(), last);
+    for times in slices {
+        send_slice(to, arn, &series, &times).await?;
+        // Nothing that has arrived is sent once more.
+        sent.extend(times.last().map(|last| (arn.clone(), *last)));
+    }
     Ok(())
+}
+
+/// Sends what was found at some times that follow each other.
+async fn send_slice(
+    to: &RemoteWrite,
+    arn: &str,
+    series: &[Series],
+    times: &[i64],
+) -> Result<(), String> {
+    match send_times(to, series, times).await {
+        Err(SourceError::Refused { .. }) if times.len() > 1 => {
+            // What one of them is refused for isn't to take the others along.
+            for time in times.chunks(1) {
+                tell(arn, send_times(to, series, time).await)?;
+            }
+            Ok(())
+        }
+        outcome => tell(arn, outcome),
+    }
+}
+
+/// What is refused no other time will do better.
+fn tell(arn: &str, outcome: Result<(), SourceError>) -> Result<(), String> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(SourceError::Refused { reason, .. }) => {
+            tracing::warn!(arn, reason, "results were refused and are not sent again");
+            Ok(())
+        }
+        Err(SourceError::Unavailable(reason)) => Err(reason),
+    }
+}
+
+async fn send_times(to: &RemoteWrite, series: &[Series], times: &[i64]) -> Result<(), SourceError> {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else {
+        return Ok(());
+    };
+    let written = series.iter().filter_map(|one| {
+        let samples = within(&one.samples, first - 1, *last);
+        let labels = one.labels.iter();
+        (!samples.is_empty()).then(|| Written {
+            labels: labels
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            samples: samples.to_vec(),
+        })
+    });
+    let written: Vec<Written> = written.collect();
+    // Only where one evaluation has so many series is there more than one request.
+    for request in written.chunks(REQUEST) {
+        to.send(request).await?;
+    }
+    Ok(())
+}
+
+/// The series of a detector with what it found after `from`, from the evaluation at `first` on: as long a time as can be
+/// read at once.
+async fn read(
+    state: &ApiState,
+    found: &Found,
+    from: i64,
+    first: i64,
+) -> Result<Vec<Series>, String> {
+    let every = Selector::every();
+    let mut window = WINDOW;
+    loop {
+        let until = first.saturating_add(window);
+        let one = std::slice::from_ref(found);
+        match load(&state.jobs, one, &[&every], from, until).await {
+            Ok(series) => return Ok(series),
+            Err(NoSeries::TooMany) if window > 0 => window /= 8,
+            Err(NoSeries::TooMany) => return Err("one evaluation has too many series".to_owned()),
+            Err(NoSeries::Job(error)) => return Err(error.reason),
+        }
+    }
+}
+
+/// The times of evaluations, cut where there are samples enough for a request.
+fn slices(series: &[Series]) -> Vec<Vec<i64>> {
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for (time, _) in series.iter().flat_map(|one| &one.samples) {
+        *counts.entry(*time).or_default() += 1;
+    }
+    let mut slices: Vec<Vec<i64>> = Vec::new();
+    let mut sum = 0;
+    for (time, count) in counts {
+        sum += count;
+        match slices.last_mut() {
+            Some(last) if sum <= REQUEST => last.push(time),
+            _ => {
+                slices.push(vec![time]);
+                sum = count;
+            }
+        }
+    }
+    slices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_at_once_is_bounded_and_keeps_the_order() {
+        let series = |name: &str, count: i64| Series {
+            labels: [("a".to_owned(), name.to_owned())].into(),
+            samples: (0..count).map(|n| (n, 0.0)).collect(),
+        };
+        assert!(slices(&[]).is_empty());
+        let cut = slices(&[series("x", 6_000), series("y", 12_000)]);
+        let ends = cut.iter().map(|times| (times[0], times[times.len() - 1]));
+        assert_eq!(ends.collect::<Vec<_>>(), [(0, 4_999), (5_000, 11_999)]);
+        // An evaluation is never in two slices.
+        let many: Vec<Series> = (0..REQUEST + 1)
+            .map(|n| series(&n.to_string(), 2))
+            .collect();
+        assert_eq!(slices(&many), [[0], [1]]);
+    }
 }

@@ -1,6 +1,6 @@
 //! `[amp]` of the settings, and the workspaces that there are.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,9 @@ pub struct AmpSettings {
 pub struct Key {
     pub access_key_id: String,
     pub secret_access_key: Secret,
+    /// Of a key that is lent for some time: requests must have it, and those of other keys none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<Secret>,
     /// The only workspaces that it is for; all where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspaces: Option<Vec<String>>,
@@ -66,28 +69,8 @@ struct Inner {
     /// The source of all other workspaces.
     other: Option<String>,
     remote_write: Option<RemoteWrite>,
-    changing: Mutex<Changing>,
-}
-
-/// What is known while detectors come, go or change: one at a time.
-#[derive(Debug, Default)]
-pub struct Changing {
-    /// Workspace, detector and token of the last deletions: a client that heard nothing asks again.
-    deleted: VecDeque<[String; 3]>,
-}
-
-impl Changing {
-    pub fn remember_deletion(&mut self, of: [String; 3]) {
-        const MOST: usize = 1_000;
-        if self.deleted.len() == MOST {
-            self.deleted.pop_front();
-        }
-        self.deleted.push_back(of);
-    }
-
-    pub fn was_deleted_by(&self, of: &[String; 3]) -> bool {
-        self.deleted.contains(of)
-    }
+    /// Held while detectors come, go or change: one at a time.
+    changing: Mutex<()>,
 }
 
 impl Amp {
@@ -156,11 +139,30 @@ impl Amp {
         named.or(self.0.other.as_ref()).map(String::as_str)
     }
 
+    /// The workspaces that sources are said to be.
+    pub fn configured(&self) -> impl Iterator<Item = &String> {
+        self.0.workspaces.keys()
+    }
+
+    /// Whether there is a source for workspaces that no source is said to be.
+    pub fn takes_others(&self) -> bool {
+        self.0.other.is_some()
+    }
+
+    /// Of a detector.
     pub fn arn(&self, workspace_id: &str, detector_id: &str) -> String {
+        self.arn_of(&format!("anomalydetector/{workspace_id}/{detector_id}"))
+    }
+
+    pub fn workspace_arn(&self, workspace_id: &str) -> String {
+        self.arn_of(&format!("workspace/{workspace_id}"))
+    }
+
+    fn arn_of(&self, resource: &str) -> String {
         let Inner {
             region, account, ..
         } = &*self.0;
-        format!("arn:aws:aps:{region}:{account}:anomalydetector/{workspace_id}/{detector_id}")
+        format!("arn:aws:aps:{region}:{account}:{resource}")
     }
 
     pub fn keys(&self) -> &[Key] {
@@ -184,7 +186,7 @@ impl Amp {
         self.0.remote_write.as_ref()
     }
 
-    pub async fn changing(&self) -> tokio::sync::MutexGuard<'_, Changing> {
+    pub async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.changing.lock().await
     }
 }

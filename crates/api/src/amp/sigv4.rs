@@ -6,6 +6,8 @@ use ring::hmac;
 use crate::escape;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// The parameter that signs the others.
+const SIGNATURE: &str = "X-Amz-Signature";
 
 /// What a request says of its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub struct Signed<'a> {
     pub query: &'a str,
     /// Lower-case names and values, in the order in which they came.
     pub headers: &'a [(&'a str, &'a str)],
-    /// `X-Amz-Date`, as `20261121T051518Z`.
+    /// The header or parameter `X-Amz-Date`, as `20261121T051518Z`.
     pub time: &'a str,
     pub body: &'a [u8],
 }
@@ -51,7 +53,35 @@ impl Authorization {
                 format!("Authorization header requires '{name}' parameter. Authorization={header}")
             })
         };
-        let credential = part("Credential")?;
+        Self::of(
+            part("Credential")?,
+            part("SignedHeaders")?,
+            part("Signature")?,
+        )
+    }
+
+    /// Reads the parameters of a URL that was signed before it was handed on.
+    ///
+    /// # Errors
+    /// What is missing or has no meaning.
+    pub fn of_parameters(pairs: &[(String, String)]) -> Result<Self, String> {
+        let part = |name: &str| {
+            let found = pairs.iter().find(|(other, _)| other == name);
+            let value = found.map(|(_, value)| value.as_str());
+            value.ok_or_else(|| {
+                format!("AWS query-string parameters must include '{name}'. Re-examine the query-string parameters.")
+            })
+        };
+        let algorithm = part("X-Amz-Algorithm")?;
+        if algorithm != ALGORITHM {
+            return Err(format!("Unsupported AWS 'algorithm': '{algorithm}'."));
+        }
+        let [credential, headers, signature] =
+            ["X-Amz-Credential", "X-Amz-SignedHeaders", SIGNATURE].map(part);
+        Self::of(credential?, headers?, signature?)
+    }
+
+    fn of(credential: &str, signed_headers: &str, signature: &str) -> Result<Self, String> {
         let mut scope = credential.rsplitn(5, '/');
         let mut next = || {
             let part = scope.next().filter(|part| !part.is_empty());
@@ -68,10 +98,9 @@ impl Authorization {
                 "Credential should be scoped with a valid terminator: 'aws4_request', not '{end}'."
             ));
         }
-        let signed_headers = part("SignedHeaders")?.split(';');
         Ok(Self {
-            signed_headers: signed_headers.map(str::to_owned).collect(),
-            signature: part("Signature")?.to_owned(),
+            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
+            signature: signature.to_owned(),
             access_key_id,
             date,
             region,
@@ -158,6 +187,7 @@ fn query(query: &str) -> Option<String> {
     let pairs = escape::pairs(query).ok()?;
     let mut pairs: Vec<(String, String)> = pairs
         .iter()
+        .filter(|(name, _)| name != SIGNATURE)
         .map(|(name, value)| (encoded(name, false), encoded(value, false)))
         .collect();
     pairs.sort();
@@ -182,7 +212,7 @@ fn encoded(text: &str, is_path: bool) -> String {
     to
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

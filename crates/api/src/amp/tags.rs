@@ -1,4 +1,4 @@
-//! The tags of detectors, by their ARNs.
+//! The tags of detectors and workspaces, by their ARNs.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -10,14 +10,18 @@ use super::check::{Check, object};
 use super::detector::{Found, all};
 use super::detectors::{parameters, read};
 use super::error::{AmpError, DETECTOR, Result};
+use super::kept::Workspaces;
 use super::shapes::Texts;
 use super::training::changed;
 use crate::ApiState;
 use crate::error::json_response;
 
 pub async fn list(State(state): State<ApiState>, Path(resource): Path<String>) -> Result<Response> {
-    let found = find(&state, &resource)?;
-    Ok(told(&json!({"tags": found.detector.tags})))
+    let tags = match find(&state, &resource)? {
+        Tagged::Detector(found) => found.detector.tags,
+        Tagged::Workspace(id) => Workspaces::read(&state).await?.get(&id)?.tags.clone(),
+    };
+    Ok(told(&json!({"tags": tags})))
 }
 
 pub async fn tag(
@@ -67,16 +71,26 @@ async fn change(
 ) -> Result<Response> {
     let changing = async move {
         let _changing = state.amp.changing().await;
-        let found = find(&state, &resource)?;
-        let mut tags = found.detector.tags;
-        change(&mut tags);
-        let mut check = Check::default();
-        check.tag_count(&tags);
-        check.finish()?;
-        let job_id = &found.job.job_id;
-        let id = &found.detector.anomaly_detector_id;
-        let changed = changed(&state, job_id, |detector| detector.tags = tags).await;
-        changed.map_err(|error| AmpError::of_job(error, id))
+        let change = |tags: &mut Texts| {
+            change(tags);
+            let mut check = Check::default();
+            check.tag_count(tags);
+            check.finish()
+        };
+        match find(&state, &resource)? {
+            Tagged::Detector(found) => {
+                let (job_id, mut tags) = (&found.job.job_id, found.detector.tags);
+                change(&mut tags)?;
+                let changed = changed(&state, job_id, |detector| detector.tags = tags).await;
+                let id = &found.detector.anomaly_detector_id;
+                changed.map_err(|error| AmpError::of_job(error, id))
+            }
+            Tagged::Workspace(id) => {
+                let mut known = Workspaces::load(&state).await?;
+                change(&mut known.get_mut(&id)?.tags)?;
+                known.keep(&state).await
+            }
+        }
     };
     // It is done as a whole, also when the client has gone.
     let done = tokio::spawn(changing).await;
@@ -84,12 +98,25 @@ async fn change(
     Ok(told(&json!({})))
 }
 
+/// What has tags.
+enum Tagged {
+    Detector(Box<Found>),
+    /// Its id; there may be no such workspace.
+    Workspace(String),
+}
+
 /// `resource` is an ARN without its first letters, `arn`.
-fn find(state: &ApiState, resource: &str) -> Result<Found> {
-    let found = all(&state.jobs)
-        .into_iter()
-        .find(|found| found.detector.arn.strip_prefix("arn") == Some(resource));
-    found.ok_or_else(|| AmpError::not_found(DETECTOR, &format!("arn{resource}")))
+fn find(state: &ApiState, resource: &str) -> Result<Tagged> {
+    let arn = format!("arn{resource}");
+    let id = arn.split_once(":workspace/").map(|(_, id)| id);
+    if let Some(id) = id.filter(|id| state.amp.workspace_arn(id) == arn) {
+        return Ok(Tagged::Workspace(id.to_owned()));
+    }
+    let mut all = all(&state.jobs).into_iter();
+    let found = all.find(|found| found.detector.arn == arn);
+    found
+        .map(|found| Tagged::Detector(Box::new(found)))
+        .ok_or_else(|| AmpError::not_found(DETECTOR, &arn))
 }
 
 fn told(answer: &Value) -> Response {

@@ -7,7 +7,7 @@ use tidewatch_jobs::update::JobUpdate;
 use tidewatch_jobs::{JobError, Jobs, State};
 use tidewatch_store::Annotations;
 
-use super::detector::{Detector, Found, SETTINGS, Status, StatusCode};
+use super::detector::{Detector, Found, SETTINGS, Status, StatusCode, jobs_of_all};
 use crate::ApiState;
 
 /// How often is looked whether the past is read.
@@ -19,8 +19,7 @@ const TO_START: Duration = Duration::from_secs(60);
 
 /// Goes on with what a stop of the server cut short.
 pub fn go_on(state: &ApiState) {
-    let jobs = state.jobs.find("_all", true).unwrap_or_default();
-    let mut found: Vec<Found> = jobs.into_iter().filter_map(Found::of).collect();
+    let mut found = jobs_of_all(&state.jobs);
     found.retain(|found| !found.is_going());
     for Found { job, detector } in &found {
         let is_followed = found.iter().any(|other| {
@@ -62,7 +61,8 @@ pub async fn train(state: ApiState, job_id: String) {
     }
 }
 
-fn is_going(jobs: &Jobs, job_id: &str) -> bool {
+/// Whether a job is being deleted, or is no more.
+pub fn is_going(jobs: &Jobs, job_id: &str) -> bool {
     let found = jobs.get(job_id).ok().and_then(Found::of);
     found.is_none_or(|found| found.is_going())
 }
@@ -86,17 +86,19 @@ async fn start(state: &ApiState, job_id: &str) -> Result<(), JobError> {
         end: None,
         timeout: TO_START,
     };
-    for _ in 1..TRIES {
+    let mut tries = 1;
+    loop {
         match feeds.start_feed(&feed.datafeed_id, request).await {
-            Err(error) if error.status == 503 => tokio::time::sleep(PAUSE).await,
+            // The end of upgrade mode is waited for.
+            Err(error) if error.status == 429 => {}
+            Err(error) if error.status == 503 && tries < TRIES => tries += 1,
             outcome => return outcome.map(drop),
         }
         if is_going(jobs, job_id) {
             return Err(JobError::no_such_job(job_id));
         }
+        tokio::time::sleep(PAUSE).await;
     }
-    let outcome = feeds.start_feed(&feed.datafeed_id, request).await;
-    outcome.map(drop)
 }
 
 /// Waits until the past is read; or says why it isn't.
@@ -113,9 +115,22 @@ async fn caught_up(state: &ApiState, job_id: &str) -> Result<(), String> {
         }
         match status.running_state {
             Some(running) if running.real_time_running => return Ok(()),
-            Some(_) => tokio::time::sleep(LOOK).await,
+            Some(_) => {}
+            None if is_started(state, &feed.datafeed_id).await => {}
             None => return Err("its datafeed was stopped".to_owned()),
         }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether a datafeed that doesn't run is to run all the same: the server is about to stop.
+async fn is_started(state: &ApiState, datafeed_id: &str) -> bool {
+    match state.jobs.store().datafeeds().await {
+        Ok(rows) => rows
+            .iter()
+            .any(|row| row.datafeed_id == datafeed_id && row.started.is_some()),
+        // Nothing can be kept then, either.
+        Err(_) => true,
     }
 }
 

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::config::AnalysisConfig;
 use crate::detector::{Closed, Closing, Judged, Key, LaneState, NO_SPLIT, Point, taken_on};
-use crate::forest::{Entity, EntityField, Finding, ForestConfig, ForestResult, Rule, Scratch};
+use crate::forest::{
+    Beside, Entity, EntityField, Finding, ForestConfig, ForestResult, Rule, Scratch,
+};
 use crate::gather::Gathered;
 use crate::intern::Interner;
 use crate::normalise::BUCKET_TIME;
@@ -60,11 +62,25 @@ impl Forests {
         })
     }
 
-    /// Reads those of a state.
+    /// Reads those of a state, at whose end they stand.
     pub fn restore(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        let mut forests: Self = postcard::from_bytes(bytes)?;
-        forests.entities.iter_mut().for_each(Entity::restore);
+        let (mut forests, rest) = postcard::take_from_bytes::<Self>(bytes)?;
+        let beside: Vec<Beside> = match rest {
+            // As it was once.
+            [] => Vec::new(),
+            rest => postcard::from_bytes(rest)?,
+        };
+        let mut beside = beside.into_iter();
+        for entity in &mut forests.entities {
+            entity.restore(beside.next());
+        }
         Ok(forests)
+    }
+
+    /// Writes them to the end of a state.
+    pub fn save(&self, to: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
+        let beside: Vec<Beside> = self.entities.iter().map(Entity::beside).collect();
+        postcard::to_extend(&beside, postcard::to_extend(self, to)?)
     }
 
     pub fn len(&self) -> usize {

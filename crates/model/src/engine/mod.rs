@@ -290,7 +290,7 @@ impl Engine {
                 postcard::to_extend(&categories.map(Categories::state), states)
             })
             .and_then(|states| match &self.forests {
-                Some(forests) => postcard::to_extend(forests, states),
+                Some(forests) => forests.save(states),
                 None => Ok(states),
             })
             .unwrap_or_else(|error| unreachable!("the state can't be written: {error}"))

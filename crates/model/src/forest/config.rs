@@ -86,7 +86,7 @@ impl ForestConfig {
     pub fn window(&self) -> usize {
         let sample = usize::from(self.sample_size);
         let lasting = 4.0 / self.decay().max(1e-9);
-        let least = 4 * sample.max(64);
+        let least = 4 * sample.max(64).max(self.shingle_size.into());
         (lasting.min(1e9) as usize).clamp(least, LONGEST_WINDOW)
     }
 
@@ -134,7 +134,7 @@ impl ForestConfig {
             }
             refuse!("random_cut_forest.{name} must be between {least} and {most}. Value = {value}");
         };
-        within("shingle_size", self.shingle_size.into(), 1, 128)?;
+        within("shingle_size", self.shingle_size.into(), 1, 1_024)?;
         within("sample_size", self.sample_size.into(), 16, 2_048)?;
         within("trees", self.trees.into(), 1, 200)?;
         within("output_after", self.output_after.into(), 1, 1_000_000)?;

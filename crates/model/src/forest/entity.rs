@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::band::{Reach, band};
 use super::config::{ForestConfig, Method};
 use super::correct::{Anomaly, Run};
-use super::range::Range;
+use super::gaps::Gaps;
 use super::running::Running;
 use super::scale::Scale;
 use super::threshold::Threshold;
@@ -38,10 +39,20 @@ pub struct Entity {
     first: Vec<f64>,
     /// The latest values, the newest last: as many buckets as a point has.
     recent: Vec<f64>,
-    /// Which of the latest buckets were filled in: the newest is the last bit.
-    imputed: u128,
+    /// Which of the latest buckets were filled in.
+    imputed: Gaps,
     pub(super) anomaly: Option<Box<Anomaly>>,
     pub(super) run: Run,
+    /// How far from its forecasts each feature was.
+    #[serde(skip)]
+    reaches: Vec<Reach>,
+}
+
+/// What is saved beside an entity, since states of before don't have it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Beside {
+    older_gaps: Vec<u128>,
+    reaches: Vec<Reach>,
 }
 
 /// What a bucket's values come to.
@@ -69,6 +80,8 @@ pub struct Finding {
 pub(super) struct Judged {
     /// In units.
     pub point: Vec<f32>,
+    /// Of the values, before they were known.
+    pub forecast: Vec<f64>,
     /// The score without what is odd.
     pub corrected: f64,
     /// The point as it should have been, if there is a grade.
@@ -89,25 +102,43 @@ impl Entity {
             updates: 0,
             first: Vec::new(),
             recent: vec![0.0; usize::from(config.shingle_size) * features],
-            imputed: 0,
+            imputed: Gaps::new(config.shingle_size.into()),
             anomaly: None,
             run: Run::new(features),
+            reaches: vec![Reach::default(); features],
         }
     }
 
     /// Bytes of an entity, which it has from the start.
     pub fn bytes(config: &ForestConfig, features: usize) -> u64 {
         let dimensions = usize::from(config.shingle_size) * features;
-        let beside = features * (size_of::<Scale>() + FIRST * size_of::<f64>())
+        let beside = features
+            * (size_of::<Scale>() + FIRST * size_of::<f64>() + size_of::<Reach>())
+            + Gaps::bytes(config.shingle_size.into())
             + dimensions * size_of::<f64>()
             + Anomaly::bytes(dimensions)
             + Run::bytes(features);
         (size_of::<Self>() + Trees::bytes(config, features) + beside) as u64
     }
 
-    /// After it was read from a state: finds what isn't part of that.
-    pub fn restore(&mut self) {
+    /// What is saved beside it.
+    pub fn beside(&self) -> Beside {
+        Beside {
+            older_gaps: self.imputed.older().to_vec(),
+            reaches: self.reaches.clone(),
+        }
+    }
+
+    /// After it was read from a state: finds what isn't part of that. `beside`: none in states of before.
+    pub fn restore(&mut self, beside: Option<Beside>) {
         self.trees.restore();
+        let (older, mut reaches) = beside.map_or_else(Default::default, |beside| {
+            (beside.older_gaps, beside.reaches)
+        });
+        reaches.resize(self.features(), Reach::default());
+        self.reaches = reaches;
+        let shingle = self.shingle();
+        self.imputed.restore(older, shingle);
     }
 
     pub fn updates(&self) -> u64 {
@@ -192,11 +223,14 @@ impl Entity {
         (finding.threshold, finding.grade) = (threshold, grade);
         judged.corrected = finding.score;
         for (feature, &expected) in forecast.iter().enumerate() {
-            let range = Range::of(self, rule, feature, expected, 0.0);
+            let (scale, reach) = (&self.scales[feature], self.reaches[feature]);
+            let near = config.near_expected(feature);
+            let (lower, upper) = band(scale, reach, near, expected);
             finding.expected.push(expected);
-            finding.lower.push(range.lower);
-            finding.upper.push(range.upper);
+            finding.lower.push(lower);
+            finding.upper.push(upper);
         }
+        judged.forecast = forecast;
         if finding.imputed.contains(&true) {
             finding.grade = 0.0;
             if config.imputation.method == Method::Anomaly {
@@ -311,10 +345,11 @@ impl Entity {
         self.quality
             .add(1.0 - missing as f64 / features as f64, decay);
         self.updates += 1;
-        self.imputed = self.imputed << 1 | u128::from(missing > 0);
+        self.imputed.push(missing > 0);
         self.recent.copy_within(features.., 0);
         let last = self.recent.len() - features;
         self.recent[last..].copy_from_slice(&finding.values);
+        self.learn_reaches(finding, &judged.forecast);
         if !judged.point.is_empty() {
             if missing == 0 && finding.score > 0.0 {
                 let is_split = self.shingle() > 1;
@@ -339,6 +374,16 @@ impl Entity {
         }
     }
 
+    fn learn_reaches(&mut self, finding: &Finding, forecast: &[f64]) {
+        for (feature, &expected) in forecast.iter().enumerate() {
+            if !finding.imputed[feature] {
+                let error = finding.values[feature] - expected;
+                let noise = self.scales[feature].noise();
+                self.reaches[feature].learn(error, noise);
+            }
+        }
+    }
+
     fn add(&mut self, values: &[f64], scratch: &mut Scratch) {
         let each = self.scales.iter().zip(values);
         let mut entry = [0.0; 8];
@@ -346,9 +391,7 @@ impl Entity {
         for (to, (scale, &value)) in entry.iter_mut().zip(each) {
             *to = scale.scaled(value);
         }
-        let shingle = self.shingle() as u32;
-        let of_point = self.imputed & (u128::MAX >> (128 - shingle));
-        let share = f64::from(of_point.count_ones()) / f64::from(shingle);
+        let share = self.imputed.share(self.shingle());
         self.trees.add(entry, share <= MOST_IMPUTED, scratch);
     }
 }

@@ -33,7 +33,7 @@ pub struct ForestResult {
     pub imputed: Vec<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<f64>,
-    /// A value from `lower` to `upper` gets no grade.
+    /// Where the value was expected: most values lie from `lower` to `upper`, whatever their grade.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lower: Vec<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -7,7 +7,7 @@ use super::running::Running;
 /// A value further out is taken for this far.
 const CLIP: f64 = 100.0;
 /// So that squares stay numbers.
-const FARTHEST: f64 = 1e150;
+pub(super) const FARTHEST: f64 = 1e150;
 /// Share of the unit, and of the level, that is no difference.
 const PRECISION: (f64, f64) = (1e-3, 1e-6);
 

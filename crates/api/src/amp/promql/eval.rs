@@ -1,110 +1,151 @@
 //! The value of an expression at a time.
 
-use super::{Comparison, Expression, Labels, NAME, OverTime, STALENESS, Selector, Series};
+use std::time::{Duration, Instant};
+
+use super::binary::binary;
+use super::{Expression, Metric, Selector, Series};
+
+/// Values that one query may come to on its way, over all times.
+const MOST_VALUES: usize = 20_000_000;
+
+/// How long one query may take.
+const LONGEST: Duration = Duration::from_secs(120);
+
+pub const TIMED_OUT: &str = "query timed out in expression evaluation";
+pub const TOO_MANY: &str =
+    "query processing would load too many samples into memory in query execution";
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Number(f64),
-    Vector(Vec<(Labels, f64)>),
+    Vector(Vec<(Metric, f64)>),
 }
 
-/// Evaluates an expression over the series that fit its selector. `time`: epoch milliseconds. A range selector alone has
-/// no value: it is for a function.
-pub fn at(expression: &Expression, series: &[Series], time: i64) -> Value {
-    match expression {
-        Expression::Number(number) => Value::Number(*number),
-        Expression::Selector(selector) => Value::Vector(latest(selector, series, time)),
-        Expression::OverTime(function, selector) => {
-            Value::Vector(over_time(*function, selector, series, time))
+impl Value {
+    /// Of an expression that is known to give one.
+    pub fn number(self) -> f64 {
+        match self {
+            Self::Number(number) => number,
+            Self::Vector(_) => f64::NAN,
         }
-        Expression::Compare {
-            left,
-            operator,
-            is_bool,
-            right,
-        } => {
-            let (left, right) = (at(left, series, time), at(right, series, time));
-            compare(left, *operator, *is_bool, right)
+    }
+
+    pub fn vector(self) -> Vec<(Metric, f64)> {
+        match self {
+            Self::Number(_) => Vec::new(),
+            Self::Vector(vector) => vector,
         }
+    }
+}
+
+/// Series with their samples.
+type Selected<'a> = Vec<(Metric, &'a [(i64, f64)])>;
+
+/// The series that a query's selectors select.
+pub struct Sight<'a> {
+    /// By the numbers of the selectors.
+    selected: Vec<Selected<'a>>,
+    /// Values that there were.
+    count: usize,
+    begun: Instant,
+}
+
+impl<'a> Sight<'a> {
+    pub fn new(expression: &Expression, series: &'a [Series]) -> Self {
+        let all = series.iter().map(|one| Metric::new(one.labels.clone()));
+        let all: Vec<Metric> = all.collect();
+        let of = |selector: &Selector| {
+            let fitting = series.iter().zip(&all);
+            let fitting = fitting.filter(|(series, _)| selector.fits(&series.labels));
+            fitting
+                .map(|(series, metric)| (metric.clone(), &series.samples[..]))
+                .collect()
+        };
+        Self {
+            selected: expression.selectors().into_iter().map(of).collect(),
+            count: 0,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Evaluates an expression. `time`: epoch milliseconds. A range selector alone has no value: it is for a function.
+    ///
+    /// # Errors
+    /// In the words of Prometheus, where series don't fit together or there is too much of them.
+    pub fn at(&mut self, expression: &Expression, time: i64) -> Result<Value, String> {
+        if self.begun.elapsed() > LONGEST {
+            return Err(TIMED_OUT.to_owned());
+        }
+        let value = match expression {
+            Expression::Number(number) => Value::Number(*number),
+            Expression::Selector(selector) => Value::Vector(self.latest(selector, time)),
+            Expression::Negative(inner) => match self.at(inner, time)? {
+                Value::Number(number) => Value::Number(-number),
+                Value::Vector(vector) => {
+                    let negative = vector
+                        .into_iter()
+                        .map(|(metric, value)| (metric.nameless(), -value));
+                    Value::Vector(negative.collect())
+                }
+            },
+            Expression::Call(function, arguments) => self.call(*function, arguments, time)?,
+            Expression::Aggregate {
+                aggregation,
+                grouping,
+                parameter,
+                of,
+            } => {
+                let parameter = match parameter {
+                    Some(parameter) => self.at(parameter, time)?.number(),
+                    None => f64::NAN,
+                };
+                let vector = self.at(of, time)?.vector();
+                Value::Vector(aggregation.of(grouping, parameter, vector))
+            }
+            Expression::Binary {
+                left,
+                operator,
+                is_bool,
+                matching,
+                right,
+            } => {
+                let (left, right) = (self.at(left, time)?, self.at(right, time)?);
+                binary(left, *operator, *is_bool, matching, right)?
+            }
+        };
+        if let Value::Vector(vector) = &value {
+            self.count += vector.len();
+            if self.count > MOST_VALUES {
+                return Err(TOO_MANY.to_owned());
+            }
+        }
+        Ok(value)
+    }
+
+    fn latest(&self, selector: &Selector, time: i64) -> Vec<(Metric, f64)> {
+        let seen = self.seen(selector, time);
+        seen.filter_map(|(metric, samples)| Some((metric.clone(), samples.last()?.1)))
+            .collect()
+    }
+
+    /// The series of a selector, with those of their samples that it sees; there may be none.
+    pub(super) fn seen(
+        &self,
+        selector: &Selector,
+        time: i64,
+    ) -> impl Iterator<Item = (&Metric, &'a [(i64, f64)])> {
+        let (from, to) = selector.window(time);
+        let selected = self.selected.get(selector.number);
+        selected
+            .into_iter()
+            .flatten()
+            .map(move |(metric, samples)| (metric, within(samples, from, to)))
     }
 }
 
 /// The samples after `from` up to and with `to`.
-pub fn within(series: &Series, from: i64, to: i64) -> &[(i64, f64)] {
-    let samples = &series.samples;
+pub fn within(samples: &[(i64, f64)], from: i64, to: i64) -> &[(i64, f64)] {
     let start = samples.partition_point(|(time, _)| *time <= from);
     let end = samples.partition_point(|(time, _)| *time <= to);
     samples.get(start..end).unwrap_or_default()
-}
-
-fn latest(selector: &Selector, series: &[Series], time: i64) -> Vec<(Labels, f64)> {
-    let from = time.saturating_sub(selector.range.unwrap_or(STALENESS));
-    let found = series.iter().filter_map(|series| {
-        let (_, value) = within(series, from, time).last()?;
-        Some((series.labels.clone(), *value))
-    });
-    found.collect()
-}
-
-fn over_time(
-    function: OverTime,
-    selector: &Selector,
-    series: &[Series],
-    time: i64,
-) -> Vec<(Labels, f64)> {
-    let from = time.saturating_sub(selector.range.unwrap_or(STALENESS));
-    let found = series.iter().filter_map(|series| {
-        let samples = within(series, from, time);
-        let values = || samples.iter().map(|(_, value)| *value);
-        let value = match function {
-            _ if samples.is_empty() => return None,
-            OverTime::Max => values().fold(f64::NAN, f64::max),
-            OverTime::Min => values().fold(f64::NAN, f64::min),
-            OverTime::Avg => values().sum::<f64>() / samples.len() as f64,
-        };
-        Some((without_name(series.labels.clone()), value))
-    });
-    found.collect()
-}
-
-fn without_name(mut labels: Labels) -> Labels {
-    labels.remove(NAME);
-    labels
-}
-
-fn compare(left: Value, operator: Comparison, is_bool: bool, right: Value) -> Value {
-    let flag = |holds: bool| if holds { 1.0 } else { 0.0 };
-    let (vector, number, is_left) = match (left, right) {
-        (Value::Number(left), Value::Number(right)) => {
-            return Value::Number(flag(operator.holds(left, right)));
-        }
-        (Value::Vector(vector), Value::Number(number)) => (vector, number, true),
-        (Value::Number(number), Value::Vector(vector)) => (vector, number, false),
-        // Refused when it was parsed.
-        (Value::Vector(_), Value::Vector(_)) => return Value::Vector(Vec::new()),
-    };
-    let holds = |value: f64| match is_left {
-        true => operator.holds(value, number),
-        false => operator.holds(number, value),
-    };
-    let compared = vector.into_iter().filter_map(|(labels, value)| {
-        if is_bool {
-            return Some((without_name(labels), flag(holds(value))));
-        }
-        holds(value).then_some((labels, value))
-    });
-    Value::Vector(compared.collect())
-}
-
-impl Comparison {
-    fn holds(self, left: f64, right: f64) -> bool {
-        match self {
-            Self::Equal => left == right,
-            Self::NotEqual => left != right,
-            Self::Greater => left > right,
-            Self::Less => left < right,
-            Self::GreaterOrEqual => left >= right,
-            Self::LessOrEqual => left <= right,
-        }
-    }
 }

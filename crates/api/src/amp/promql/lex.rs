@@ -15,9 +15,9 @@ pub enum Token {
 pub type Placed = (usize, Token);
 
 /// The longer ones first.
-const SIGNS: [&str; 22] = [
+const SIGNS: [&str; 24] = [
     "=~", "!~", "!=", "==", ">=", "<=", "=", ">", "<", "{", "}", "(", ")", "[", "]", ",", "+", "-",
-    "*", "/", ":", "@",
+    "*", "/", "%", "^", ":", "@",
 ];
 
 /// # Errors
