@@ -11,12 +11,12 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::detector::Detector;
 use super::dialect::{Dialect, status};
-use super::issue::Issue;
+use super::issue::{Issue, Wrong};
 use super::read::Sent;
 use super::stored::{self, Kept, SETTING, Stored};
 use super::{check, data, history, id, job, real_time};
 use crate::ApiState;
-use crate::error::{ApiError, Result};
+use crate::error::Result;
 use crate::jobs::lasting;
 
 /// Detectors of one series that there may be.
@@ -44,32 +44,42 @@ pub async fn check(
     detector: &Detector,
     dialect: Dialect,
     but: Option<&str>,
-) -> std::result::Result<(), Issue> {
+) -> std::result::Result<(), Wrong> {
     check::check_name(&detector.name, dialect)?;
-    let all = stored::all(state).map_err(|error| Issue::refused("general_settings", error))?;
+    let all = stored::all(state)?;
     let counts = || match but {
-        None => check_room(detector, &all),
+        None => check_room(detector, &all, dialect),
         Some(_) => Ok(()),
     };
     data::check(state, detector, dialect, counts).await?;
-    check_free_name(detector, &all, dialect, but)
+    Ok(check_free_name(detector, &all, dialect, but)?)
 }
 
-fn check_room(detector: &Detector, all: &[Kept]) -> std::result::Result<(), Issue> {
+fn check_room(
+    detector: &Detector,
+    all: &[Kept],
+    dialect: Dialect,
+) -> std::result::Result<(), Wrong> {
     let by_category = !detector.categories().is_empty();
     let alike = |kept: &&Kept| !kept.stored.detector.categories().is_empty();
     let (there, most, what) = match by_category {
-        true => (all.iter().filter(alike).count(), BY_CATEGORY, "HC"),
-        false => (all.len(), SINGLE, "single-stream"),
+        true => (
+            all.iter().filter(alike).count(),
+            BY_CATEGORY,
+            dialect.says("HC", "multi-entity"),
+        ),
+        false => (
+            all.len(),
+            SINGLE,
+            dialect.says("single-stream", "single-entity"),
+        ),
     };
     match there < most {
         true => Ok(()),
-        false => Err(Issue::refused(
-            "general_settings",
-            ApiError::illegal_argument(format!(
-                "Can't create more than {most} {what} anomaly detectors."
-            )),
-        )),
+        false => {
+            let message = format!("Can't create more than {most} {what} anomaly detectors.");
+            Err(Issue::with_status("general_settings", 400, message).into())
+        }
     }
 }
 
@@ -106,7 +116,7 @@ fn check_free_name(
 pub async fn create(state: &ApiState, sent: Sent, dialect: Dialect) -> Result<Stored> {
     let _changing = changing().await;
     let checked = check(state, &sent.detector, dialect, None).await;
-    checked.map_err(|issue| issue.into_error(dialect))?;
+    checked.map_err(|wrong| wrong.into_error(dialect))?;
     let mut detector = sent.detector;
     detector.last_update_time = Some(state.jobs.now());
     let stored = Stored {
@@ -131,7 +141,7 @@ async fn make_job(state: &ApiState, stored: &Stored, query: &Value, job_id: &str
 pub async fn update(
     state: &ApiState,
     id: &str,
-    sent: Sent,
+    mut sent: Sent,
     expected: Expected,
     dialect: Dialect,
 ) -> Result<Stored> {
@@ -139,6 +149,12 @@ pub async fn update(
     let old = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     if real_time::is_running(state, &old) {
         return Err(dialect.is_running(id));
+    }
+    if dialect == Dialect::SearchGuard && sent.detector.result_index.is_none() {
+        // Its document leaves it out of updates.
+        sent.detector
+            .result_index
+            .clone_from(&old.stored.detector.result_index);
     }
     let (was, is) = (&old.stored.detector, &sent.detector);
     let sorted = |detector: &Detector| {
@@ -158,7 +174,7 @@ pub async fn update(
         return Err(dialect.analyses_history());
     }
     let checked = check(state, is, dialect, Some(id)).await;
-    checked.map_err(|issue| issue.into_error(dialect))?;
+    checked.map_err(|wrong| wrong.into_error(dialect))?;
     let is_other = |expected: Option<i64>, is: u64| {
         expected.is_some_and(|expected| u64::try_from(expected) != Ok(is))
     };

@@ -1,5 +1,7 @@
 //! Statistics of all detectors, and of the one node.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Extension, Path, State};
 use axum::http::Uri;
 use axum::response::Response;
@@ -11,19 +13,16 @@ use super::{history, real_time, results, stored};
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
+use crate::near;
 
-/// Statistics of the whole.
-const CLUSTER: [&str; 10] = [
+/// Statistics of the whole, but for the two that have other names in each dialect.
+const CLUSTER: [&str; 6] = [
     "anomaly_detectors_index_status",
     "anomaly_results_index_status",
     "models_checkpoint_index_status",
     "anomaly_detection_job_index_status",
     "anomaly_detection_state_status",
     "detector_count",
-    "single_stream_detector_count",
-    "hc_detector_count",
-    "single_entity_detector_count",
-    "multi_entity_detector_count",
 ];
 /// Statistics of a node.
 const NODE: [&str; 11] = [
@@ -82,28 +81,7 @@ async fn answer(
     nodes: Option<&str>,
     stats: Option<&str>,
 ) -> Result<Response> {
-    let asked: Vec<&str> = match stats {
-        None | Some("_all") => Vec::new(),
-        Some(stats) => stats.split(',').map(str::trim).collect(),
-    };
-    let is_known = |name: &&&str| CLUSTER.contains(*name) || NODE.contains(*name);
-    let unknown: Vec<&str> = asked
-        .iter()
-        .filter(|name| !is_known(name))
-        .copied()
-        .collect();
-    if !unknown.is_empty() {
-        return Err(ApiError::illegal_argument(format!(
-            "request [{}] contains unrecognized stat{}: {}",
-            uri.path(),
-            if unknown.len() == 1 { "" } else { "s" },
-            unknown
-                .iter()
-                .map(|name| format!("[{name}]"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        )));
-    }
+    let asked = asked(uri, dialect, stats)?;
     let is_asked = |name: &str| asked.is_empty() || asked.contains(&name);
     let own = &state.identity.node_id;
     let is_meant = nodes.is_none_or(|nodes| {
@@ -123,6 +101,53 @@ async fn answer(
     Ok(ok(&told.into()))
 }
 
+/// Of detectors with one series, and of those with many.
+fn count_names(dialect: Dialect) -> [&'static str; 2] {
+    match dialect.is_legacy() {
+        true => [
+            "single_entity_detector_count",
+            "multi_entity_detector_count",
+        ],
+        false => ["single_stream_detector_count", "hc_detector_count"],
+    }
+}
+
+/// The statistics that are asked for; none where all are.
+fn asked<'s>(uri: &Uri, dialect: Dialect, stats: Option<&'s str>) -> Result<Vec<&'s str>> {
+    const ALL: &str = "_all";
+    let asked: Vec<&str> = match stats {
+        None | Some(ALL) => return Ok(Vec::new()),
+        Some(stats) => stats.split(',').map(str::trim).collect(),
+    };
+    let path = uri.path();
+    if asked.contains(&ALL) {
+        let message = format!("Request {path} contains {ALL} and individual stats");
+        return Err(ApiError::illegal_argument(message));
+    }
+    let counts = count_names(dialect);
+    let known: Vec<&str> = [&CLUSTER[..], &counts, &NODE].concat();
+    let unknown: BTreeSet<&str> = asked
+        .iter()
+        .filter(|name| !known.contains(name))
+        .copied()
+        .collect();
+    let told: Vec<String> = unknown
+        .iter()
+        .map(|name| match near::meant(name, &known) {
+            Some(known) => format!("[{name}] -> did you mean {known}?"),
+            None => format!("[{name}]"),
+        })
+        .collect();
+    match told.len() {
+        0 => Ok(asked),
+        count => Err(ApiError::illegal_argument(format!(
+            "request [{path}] contains unrecognized stat{}: {}",
+            if count == 1 { "" } else { "s" },
+            told.join(", ")
+        ))),
+    }
+}
+
 fn cluster(state: &ApiState, dialect: Dialect) -> Result<Map<String, Value>> {
     let detectors = stored::all(state)?;
     let tasks = history::all(state)?;
@@ -132,13 +157,7 @@ fn cluster(state: &ApiState, dialect: Dialect) -> Result<Map<String, Value>> {
     let status = |is_there: bool| if is_there { "green" } else { "non-existent" };
     let started = detectors.iter().any(|kept| kept.stored.real_time.is_some());
     let has_run = started || !tasks.is_empty();
-    let (single, multi) = match dialect.is_legacy() {
-        true => (
-            "single_entity_detector_count",
-            "multi_entity_detector_count",
-        ),
-        false => ("single_stream_detector_count", "hc_detector_count"),
-    };
+    let [single, multi] = count_names(dialect);
     let told = json!({
         "anomaly_detectors_index_status": status(!detectors.is_empty()),
         "anomaly_detection_state_status": status(has_run),

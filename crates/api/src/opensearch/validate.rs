@@ -1,5 +1,7 @@
 //! `_validate`: what would keep a detector from being created, or from learning.
 
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
@@ -9,24 +11,28 @@ use serde_json::{Value, json};
 use super::data::Data;
 use super::detector::{Detector, Period};
 use super::dialect::Dialect;
-use super::issue::{Aspect, Issue};
-use super::read::Sent;
+use super::issue::{Aspect, Issue, Wrong};
+use super::read::{LEARNT, Sent};
 use super::{change, object};
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
 
-/// Intervals of the past that are looked at.
-const SAMPLES: i64 = 128;
+/// Intervals of the past that are looked at: those of a day, but no fewer and no more.
+const FEWEST: i64 = 512;
+const MOST: i64 = 1_440;
+const DAY: i64 = 24 * 60 * MINUTE;
 /// The share of intervals that must have data, for an interval to be good.
 const GOOD: f64 = 0.75;
 /// The least share of intervals with data that is not called sparse.
 const SPARSE: f64 = 0.25;
 /// Minutes of the longest interval that is suggested.
 const LONGEST: i64 = 60;
+/// How long may be looked for an interval.
+const PATIENCE: Duration = Duration::from_secs(10);
 const MINUTE: i64 = 60_000;
 
-type Checked = std::result::Result<(), Issue>;
+type Checked = std::result::Result<(), Wrong>;
 
 pub async fn detector(
     state: State<ApiState>,
@@ -54,16 +60,29 @@ pub async fn validate(
     let body = object(body).await?;
     let checked = async {
         let sent = Sent::read(&body, dialect, None)?;
+        check_indices(&state, &sent.detector).await?;
         change::check(&state, &sent.detector, dialect, None).await?;
         match asked(Aspect::Model) {
             true => check_model(&state, &sent, dialect).await,
             false => Ok(()),
         }
     };
-    Ok(ok(&match checked.await {
-        Ok(()) => json!({}),
-        Err(issue) => issue.told(),
-    }))
+    match checked.await {
+        Ok(()) => Ok(ok(&json!({}))),
+        Err(Wrong::Issue(issue)) => Ok(ok(&issue.told())),
+        Err(Wrong::Error(error)) => Err(error),
+    }
+}
+
+/// That there are indices, before all that is asked of them.
+async fn check_indices(state: &ApiState, detector: &Detector) -> Checked {
+    match Data::of(state, detector).await {
+        Err(error) if error.0.status == 404 => {
+            Err(Issue::new("indices", "index does not exist").into())
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// The data of a detector, with its last moment.
@@ -79,27 +98,38 @@ struct Model<'a> {
 
 async fn check_model(state: &ApiState, sent: &Sent, dialect: Dialect) -> Checked {
     let detector = &sent.detector;
-    let failed = |error| Issue::refused("general_settings", error);
-    let Some(data) = Data::of(state, detector).await.map_err(failed)? else {
+    let Some(data) = Data::of(state, detector).await? else {
         return Ok(());
     };
-    let Some(latest) = latest(state, &data, detector).await.map_err(failed)? else {
-        return Err(Issue::of_model(
-            "time_field",
-            "There isn't enough historical data found with current timefield selected.",
-        ));
+    let Some(latest) = latest(state, &data, detector).await? else {
+        let message = "There isn't enough historical data found with current timefield selected.";
+        return Err(Issue::of_model("time_field", message).into());
     };
     let mut model = Model {
         state,
         data,
         sent,
-        latest,
+        latest: latest.min(state.jobs.now()),
         entity: Vec::new(),
     };
     model.find_entity().await?;
-    model.check_interval(dialect).await?;
-    model.check_features().await?;
-    model.check_delay(dialect)
+    match model.find_interval().await? {
+        Some(interval) if interval <= detector.interval() => {
+            model.check_features().await?;
+            model.check_delay(dialect)
+        }
+        Some(interval) => Err(longer(interval / MINUTE, dialect).into()),
+        None => model.check_configuration(dialect).await,
+    }
+}
+
+/// That another interval has data in most of its times.
+fn longer(minutes: i64, dialect: Dialect) -> Issue {
+    let what = dialect.says("selected interval", "selected detector interval");
+    let message = format!(
+        "The {what} might collect sparse data. Consider changing interval length to: {minutes}"
+    );
+    Issue::of_model("detection_interval", message).suggesting(json!(Period::minutes(minutes)))
 }
 
 /// The time of the newest document.
@@ -117,8 +147,21 @@ fn sparse_categories() -> Issue {
     Issue::of_model(
         "category_field",
         "Data is most likely too sparse with the given category fields. Consider revising category field/s or ingesting \
+         more data.",
+    )
+}
+
+fn sparse_indices() -> Issue {
+    Issue::of_model(
+        "indices",
+        "Source index data is potentially too sparse for model training. Consider changing interval length or ingesting \
          more data",
     )
+}
+
+/// How many intervals of a length are looked at.
+fn samples(interval: i64) -> i64 {
+    (DAY / interval).clamp(FEWEST, MOST)
 }
 
 impl Model<'_> {
@@ -127,7 +170,7 @@ impl Model<'_> {
     }
 
     fn in_range(&self, interval: i64) -> Value {
-        let start = self.latest - interval.saturating_mul(SAMPLES);
+        let start = self.latest - interval.saturating_mul(samples(interval));
         json!({"range": {self.detector().time_field.as_str(): {
             "gte": start, "lte": self.latest, "format": "epoch_millis"
         }}})
@@ -148,7 +191,7 @@ impl Model<'_> {
             let found = self.search(asked).await?;
             let top = &found["top"]["buckets"][0]["key"];
             if top.is_null() {
-                return Err(sparse_categories());
+                return Err(sparse_categories().into());
             }
             entity.push(json!({"term": {field.as_str(): top}}));
         }
@@ -157,14 +200,14 @@ impl Model<'_> {
     }
 
     /// The answer to aggregations.
-    async fn search(&self, asked: Value) -> std::result::Result<Value, Issue> {
-        let found = self.data.search(self.state, asked).await;
-        let found = found.map_err(|error| Issue::refused("general_settings", error))?;
+    async fn search(&self, asked: Value) -> Result<Value> {
+        let found = self.data.search(self.state, asked).await?;
         Ok(found.aggregations.unwrap_or_default().into())
     }
 
-    /// Which share of the last intervals has documents that match. Milliseconds.
-    async fn share(&self, interval: i64, filters: &[&Value]) -> std::result::Result<f64, Issue> {
+    /// Which share of the intervals between the first and the last one with documents that match has some; none of it
+    /// where these are fewer than a model learns from. `interval`: milliseconds.
+    async fn share(&self, interval: i64, filters: &[&Value]) -> Result<f64> {
         let range = self.in_range(interval);
         let filters: Vec<&Value> = filters.iter().copied().chain([&range]).collect();
         let asked = json!({
@@ -174,62 +217,65 @@ impl Model<'_> {
             }}}
         });
         let found = self.search(asked).await?;
-        let buckets = found["buckets"]["buckets"].as_array().map_or(0, Vec::len);
-        Ok(buckets as f64 / SAMPLES as f64)
+        let Some(buckets) = found["buckets"]["buckets"].as_array() else {
+            return Ok(0.0);
+        };
+        let begin = |bucket: Option<&Value>| bucket.and_then(|bucket| bucket["key"].as_i64());
+        let (Some(first), Some(last)) = (begin(buckets.first()), begin(buckets.last())) else {
+            return Ok(0.0);
+        };
+        let needed = LEARNT.saturating_add(self.detector().shingle_size);
+        if i64::try_from(buckets.len()).is_ok_and(|there| there < needed) {
+            return Ok(0.0);
+        }
+        Ok(buckets.len() as f64 / ((last - first) / interval + 1) as f64)
     }
 
     fn all_filters(&self) -> Vec<&Value> {
         self.entity.iter().chain([&self.sent.query]).collect()
     }
 
-    /// Whether there is data in most intervals, or else would be in others.
-    async fn check_interval(&self, dialect: Dialect) -> Checked {
+    /// An interval with data in most of its times: the detector's, or else one of whole minutes. Milliseconds.
+    async fn find_interval(&self) -> std::result::Result<Option<i64>, Wrong> {
         let interval = self.detector().interval();
         let filters = self.all_filters();
-        if self.share(interval, &filters).await? >= GOOD {
-            return Ok(());
-        }
         let minutes = (interval + MINUTE - 1) / MINUTE;
-        // A fifth longer each time, then a fifth shorter, in whole minutes.
+        // A fifth longer each time, then a fifth shorter.
         let longer = std::iter::successors(Some(minutes), |now| Some((now * 6 + 4) / 5));
         let longer = longer.skip(1).take_while(|now| *now <= LONGEST);
         let shorter = std::iter::successors(Some(minutes), |now| Some(now * 5 / 6));
         let shorter = shorter.skip(1).take_while(|now| *now > 0);
-        for minutes in longer.chain(shorter) {
-            if self.share(minutes * MINUTE, &filters).await? >= GOOD {
-                let what = dialect.says("selected interval", "selected detector interval");
-                let message = format!(
-                    "The {what} might collect sparse data. Consider changing interval length to: {minutes}"
-                );
-                let issue = Issue::of_model("detection_interval", message);
-                return Err(issue.suggesting(json!(Period::minutes(minutes))));
+        let others = longer.chain(shorter).map(|minutes| minutes * MINUTE);
+        let deadline = Instant::now() + PATIENCE;
+        for tried in std::iter::once(interval).chain(others) {
+            if self.share(tried, &filters).await? >= GOOD {
+                return Ok(Some(tried));
+            }
+            if Instant::now() > deadline {
+                let message = "Timed out getting interval recommendation";
+                return Err(Issue::of_model("timeout", message).into());
             }
         }
-        Err(self.why_sparse(interval).await?)
+        Ok(None)
     }
 
-    /// What of the configuration makes the data sparse.
-    async fn why_sparse(&self, interval: i64) -> std::result::Result<Issue, Issue> {
-        let indices = || {
-            Issue::of_model(
-                "indices",
-                "Source index data is potentially too sparse for model training. Consider changing interval length or \
-                 ingesting more data",
-            )
-        };
-        if self.share(interval, &[]).await? < SPARSE {
-            return Ok(indices());
+    /// What of the configuration makes the data sparse, where no interval helps.
+    async fn check_configuration(&self, dialect: Dialect) -> Checked {
+        let interval = self.detector().interval();
+        if self.share(interval, &[]).await? < GOOD {
+            return Err(sparse_indices().into());
         }
         if self.share(interval, &[&self.sent.query]).await? < SPARSE {
-            return Ok(Issue::of_model(
-                "filter_query",
-                "Data is too sparse after data filter is applied. Consider changing the data filter",
-            ));
+            let message = "Data is too sparse after data filter is applied. Consider changing the data filter";
+            return Err(Issue::of_model("filter_query", message).into());
         }
-        if self.share(interval, &self.all_filters()).await? < SPARSE {
-            return Ok(sparse_categories());
+        let by_category = !self.detector().categories().is_empty();
+        if by_category && self.share(interval, &self.all_filters()).await? < SPARSE {
+            return Err(sparse_categories().into());
         }
-        Ok(indices())
+        self.check_features().await?;
+        self.check_delay(dialect)?;
+        Err(sparse_indices().into())
     }
 
     /// Whether the field of each feature is in enough intervals.
@@ -243,22 +289,21 @@ impl Model<'_> {
             let exists = json!({"exists": {"field": field}});
             let filters: Vec<&Value> = self.all_filters().into_iter().chain([&exists]).collect();
             if self.share(interval, &filters).await? < SPARSE {
-                sparse.push(feature.feature_name.as_str());
+                let told = "Data is most likely too sparse when given feature queries are applied. Consider revising \
+                            feature queries";
+                sparse.push((feature.feature_name.as_str(), told));
             }
         }
-        if sparse.is_empty() {
-            return Ok(());
+        match sparse.is_empty() {
+            true => Ok(()),
+            false => Err(Issue::of_features(Aspect::Model, &self.detector().name, &sparse).into()),
         }
-        let told = "Data is most likely too sparse when given feature queries are applied. Consider revising feature queries";
-        let message = format!("{told}: {}", sparse.join(", "));
-        Err(Issue::of_model("feature_attributes", message).of_each(&sparse, told))
     }
 
     /// Whether data comes later than is waited for.
     fn check_delay(&self, dialect: Dialect) -> Checked {
-        let detector = self.detector();
         let late = self.state.jobs.now() - self.latest;
-        if late <= detector.window_delay.as_millis() + detector.interval() {
+        if late <= self.detector().window_delay.as_millis() {
             return Ok(());
         }
         let minutes = (late + MINUTE - 1) / MINUTE;
@@ -271,6 +316,6 @@ impl Model<'_> {
              {minutes} minutes."
         );
         let issue = Issue::of_model("window_delay", message);
-        Err(issue.suggesting(json!(Period::minutes(minutes))))
+        Err(issue.suggesting(json!(Period::minutes(minutes))).into())
     }
 }
