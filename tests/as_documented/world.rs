@@ -31,7 +31,7 @@ pub fn load(minute: i64) -> f64 {
 
 /// What a filter `value > 1` leaves little of.
 pub fn idle(minute: i64) -> f64 {
-    if minute % 50 == 0 { 5.0 } else { 0.0 }
+    if minute % 400 == 0 { 5.0 } else { 0.0 }
 }
 
 impl Series {

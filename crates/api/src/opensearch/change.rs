@@ -19,11 +19,6 @@ use crate::ApiState;
 use crate::error::Result;
 use crate::jobs::lasting;
 
-/// Detectors of one series that there may be.
-const SINGLE: usize = 1_000;
-/// Detectors with categories that there may be.
-const BY_CATEGORY: usize = 10;
-
 /// Held while a detector comes, goes, changes, starts or stops: names are unique, and numbers of writes.
 static CHANGING: Mutex<()> = Mutex::const_new(());
 
@@ -48,7 +43,7 @@ pub async fn check(
     check::check_name(&detector.name, dialect)?;
     let all = stored::all(state)?;
     let counts = || match but {
-        None => check_room(detector, &all, dialect),
+        None => check_room(state, detector, &all, dialect),
         Some(_) => Ok(()),
     };
     data::check(state, detector, dialect, counts).await?;
@@ -56,21 +51,23 @@ pub async fn check(
 }
 
 fn check_room(
+    state: &ApiState,
     detector: &Detector,
     all: &[Kept],
     dialect: Dialect,
 ) -> std::result::Result<(), Wrong> {
     let by_category = !detector.categories().is_empty();
     let alike = |kept: &&Kept| !kept.stored.detector.categories().is_empty();
+    let cluster = state.jobs.cluster();
     let (there, most, what) = match by_category {
         true => (
             all.iter().filter(alike).count(),
-            BY_CATEGORY,
+            cluster.max_category_detectors(),
             dialect.says("HC", "multi-entity"),
         ),
         false => (
             all.len(),
-            SINGLE,
+            cluster.max_detectors(),
             dialect.says("single-stream", "single-entity"),
         ),
     };

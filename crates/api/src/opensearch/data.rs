@@ -107,7 +107,7 @@ fn check_time(data: &Data, detector: &Detector, dialect: Dialect) -> Result<(), 
     // Once it was enough that one of the indices has it.
     let is_missing = match dialect.is_legacy() {
         true => uses.iter().all(|(_, found)| found.is_none()),
-        false => uses.iter().any(|(_, found)| found.is_none()),
+        false => uses.is_empty() || uses.iter().any(|(_, found)| found.is_none()),
     };
     let wrong = |found: &Option<Use>| found.is_some_and(|found| found != Use::Time);
     let message = if uses.iter().any(|(_, found)| wrong(found)) {
