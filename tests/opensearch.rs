@@ -4,8 +4,10 @@ mod support;
 
 use serde_json::{Value, json};
 use support::opensearch::{
-    DISTRO, GUARD, PLUGINS, START, create, definition, id, refused, server, with,
+    DISTRO, GUARD, MINUTE, PLUGINS, START, add_orders, create, definition, id, now, refused,
+    server, with,
 };
+use support::wait_until;
 
 /// What is told, less what nobody can know before.
 fn told(answer: &Value) -> Value {
@@ -339,5 +341,81 @@ fn a_detector_without_features_is_kept_and_can_not_be_started() {
         404,
         "status_exception",
         "Can't find config with id: nobody",
+    );
+}
+
+#[test]
+fn statistics_that_there_are_not() {
+    let server = server();
+    let root = "/_plugins/_anomaly_detection/stats";
+    for (stats, reason) in [
+        (
+            "detector_coun,models,zzz",
+            "request [/_plugins/_anomaly_detection/stats/detector_coun,models,zzz] contains unrecognized stats: \
+             [detector_coun] -> did you mean any of [detector_count, hc_detector_count]?, [zzz]",
+        ),
+        (
+            "_all,models",
+            "Request /_plugins/_anomaly_detection/stats/_all,models contains _all and individual stats",
+        ),
+    ] {
+        let reply = server.call("GET", &format!("{root}/{stats}"), &Value::Null);
+        refused(&reply, 400, "illegal_argument_exception", reason);
+    }
+    // Each dialect has names of its own for two of them.
+    let reply = server.call(
+        "GET",
+        &format!("{root}/single_entity_detector_count"),
+        &Value::Null,
+    );
+    assert_eq!(reply.status, 400, "{}", reply.text);
+    let told = server.ok(
+        "GET",
+        "/_anomaly_detection/api/stats/single_entity_detector_count",
+        &Value::Null,
+    );
+    assert_eq!(told["single_entity_detector_count"], 0);
+    let told = server.ok("GET", &format!("{root}/detector_count"), &Value::Null);
+    assert_eq!(
+        (
+            &told["detector_count"],
+            told.as_object().map(serde_json::Map::len)
+        ),
+        (&json!(0), Some(2))
+    );
+}
+
+#[test]
+fn the_models_that_work_are_among_the_statistics() {
+    let server = server();
+    let start = now() / MINUTE * MINUTE - 100 * MINUTE;
+    add_orders(&server, "shops-1", start, 100, None);
+    let by_shop = with(definition("by_shop"), "category_field", json!(["shop"]));
+    let detector = create(&server, PLUGINS, &by_shop);
+    let path = format!("{PLUGINS}/{}", id(&detector));
+    let stats = |wanted: &str| {
+        let path = format!("/_plugins/_anomaly_detection/stats/{wanted}");
+        let told = server.ok("GET", &path, &Value::Null);
+        let mut nodes = told["nodes"].as_object().expect("nodes").values();
+        nodes.next().expect("a node").clone()
+    };
+    assert_eq!(stats("model_count"), json!({"model_count": 0}));
+    server.ok("POST", &format!("{path}/_start"), &Value::Null);
+    let told = wait_until("models", || {
+        let told = stats("model_count,models");
+        (told["model_count"] == 2).then_some(told)
+    });
+    let (begun, model) = (start, &told["models"][0]);
+    assert_eq!(model["detector_id"], detector["_id"]);
+    assert_eq!(model["model_type"], "entity");
+    assert_eq!(model["entity"], json!([{"name": "shop", "value": "north"}]));
+    assert!(
+        model["last_used_time"].as_i64().expect("a time") > begun,
+        "{model}"
+    );
+    server.ok("POST", &format!("{path}/_stop"), &Value::Null);
+    assert_eq!(
+        stats("model_count,models"),
+        json!({"model_count": 0, "models": []})
     );
 }

@@ -1,17 +1,11 @@
-//! What OpenSearch's dialects refuse: each definition that is wrong, each request that comes at the wrong time, in the
-//! words and with the statuses of each dialect.
+//! Definitions of detectors that are wrong, refused in the words and with the statuses of each of OpenSearch's dialects.
 
 mod support;
 
-use std::net::TcpListener;
-
 use serde_json::{Value, json};
 use support::opensearch::{
-    DISTRO, GUARD, PLUGINS, START, create, definition, id, refused, server, with,
+    BASES, DISTRO, GUARD, PLUGINS, Words, always, create, definition, refused, says, server, with,
 };
-use support::{Client, Server, wait_until};
-
-const BASES: [&str; 3] = [PLUGINS, DISTRO, GUARD];
 
 /// How a definition is refused.
 #[derive(Clone, Copy, PartialEq)]
@@ -34,29 +28,6 @@ impl As {
             (Self::Bad, _) | (Self::Found, DISTRO) => (400, "status_exception"),
             (Self::Found, _) => (500, "status_exception"),
         }
-    }
-}
-
-/// A text, as it is from OpenSearch 2.15 on, and as it was before.
-type Words = (&'static str, &'static str);
-
-const fn always(words: &'static str) -> Words {
-    (words, words)
-}
-
-fn says(base: &str, (now, before): Words) -> &'static str {
-    match base {
-        PLUGINS => now,
-        _ => before,
-    }
-}
-
-/// Sends to each dialect what all refuse.
-#[track_caller]
-fn all_refuse(client: &Client, method: &str, rest: &str, body: &Value, status: u16, words: Words) {
-    for base in BASES {
-        let reply = client.call(method, &format!("{base}{rest}"), body);
-        refused(&reply, status, "status_exception", says(base, words));
     }
 }
 
@@ -103,17 +74,17 @@ fn invalid() -> Vec<(&'static str, Value, Words)> {
         ("time_field", json!(" "), always("Time field should be set")),
         ("indices", json!([]), always("Indices should be set")),
         (
+            "suggested_seasonality",
+            json!(257),
+            always("Suggested seasonality must be between 2 and 256. Got 257."),
+        ),
+        (
             "shingle_size",
             json!(2000),
             (
                 "Suggested shingle size must be between 1 and 128. Got 2000.",
                 "Shingle size must be a positive integer",
             ),
-        ),
-        (
-            "suggested_seasonality",
-            json!(257),
-            always("Suggested seasonality must be between 2 and 256. Got 257."),
         ),
         (
             "recency_emphasis",
@@ -443,194 +414,4 @@ fn definitions_that_can_not_be_read_are_no_issues() {
         let words = "The given validation type doesn't exist";
         refused(&reply, 500, "illegal_state_exception", words);
     }
-}
-
-#[test]
-fn settings_limit_detectors_and_turn_them_off() {
-    let server = server();
-    let set = |name: &str, value: Value| {
-        let name = format!("plugins.anomaly_detection.{name}");
-        server.ok(
-            "PUT",
-            "/_cluster/settings",
-            &json!({"transient": {name: value}}),
-        );
-    };
-    let by_shop = |name: &str| with(definition(name), "category_field", json!(["shop"]));
-    set("max_multi_entity_anomaly_detectors", json!(1));
-    create(&server, GUARD, &by_shop("first"));
-    let words = (
-        "Can't create more than 1 HC anomaly detectors.",
-        "Can't create more than 1 multi-entity anomaly detectors.",
-    );
-    all_refuse(&server, "POST", "", &by_shop("second"), 400, words);
-    set("max_anomaly_detectors", json!(1));
-    let words = (
-        "Can't create more than 1 single-stream anomaly detectors.",
-        "Can't create more than 1 single-entity anomaly detectors.",
-    );
-    all_refuse(&server, "POST", "", &definition("third"), 400, words);
-    let told = server.ok("POST", &format!("{GUARD}/_validate"), &definition("third"));
-    assert_eq!(told["detector"]["general_settings"]["message"], words.1);
-    set("max_anomaly_detectors", Value::Null);
-    create(&server, DISTRO, &definition("third"));
-
-    set("enabled", json!(false));
-    for (method, rest) in [
-        ("POST", ""),
-        ("GET", "/_search"),
-        ("GET", "/count"),
-        ("POST", "/nobody/_start"),
-    ] {
-        for base in BASES {
-            let words = (
-                "AD functionality is disabled. To enable update plugins.anomaly_detection.enabled to true",
-                "AD plugin is disabled. To enable update plugins.anomaly_detection.enabled to true",
-            );
-            let reply = server.call(method, &format!("{base}{rest}"), &definition("third"));
-            refused(&reply, 500, "illegal_state_exception", says(base, words));
-        }
-    }
-    set("enabled", json!(true));
-    let count = server.ok("GET", &format!("{PLUGINS}/count"), &Value::Null);
-    assert_eq!(count["count"], 2);
-}
-
-#[test]
-fn detectors_that_there_are_not() {
-    let server = server();
-    let words = (
-        "Can't find config with id: nobody",
-        "Can't find detector with id: nobody",
-    );
-    let range = json!({"start_time": START, "end_time": START + 1});
-    for (method, rest, body) in [
-        ("GET", "/nobody", Value::Null),
-        ("PUT", "/nobody", definition("new")),
-        ("POST", "/nobody/_start", Value::Null),
-        ("POST", "/nobody/_start", range),
-        ("POST", "/nobody/_stop", Value::Null),
-        ("POST", "/nobody/_stop?historical=true", Value::Null),
-        ("GET", "/nobody/_profile", Value::Null),
-        ("GET", "/nobody/results/_topAnomalies", Value::Null),
-    ] {
-        all_refuse(&server, method, rest, &body, 404, words);
-    }
-    let period = json!({"period_start": START, "period_end": START + 1});
-    let words = always("Can't find anomaly detector with id:nobody");
-    all_refuse(&server, "POST", "/nobody/_preview", &period, 404, words);
-    for base in BASES {
-        let reply = server.call("DELETE", &format!("{base}/nobody"), &Value::Null);
-        assert_eq!(
-            (reply.status, &reply.body["result"]),
-            (404, &json!("not_found"))
-        );
-    }
-}
-
-/// A source that takes what it is asked, and never answers.
-fn silent() -> (TcpListener, Server, tempfile::TempDir) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("settings.toml");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let settings = format!("[sources.far]\nkind = \"opensearch\"\nurl = \"{url}\"\n");
-    std::fs::write(&path, settings).expect("a file");
-    let server = Server::start(&["--config", &path.display().to_string()]);
-    (listener, server, dir)
-}
-
-#[test]
-fn a_history_that_is_analysed_guards_its_detector() {
-    let (_listener, server, _dir) = silent();
-    let body = with(definition("far"), "indices", json!(["far:shops"]));
-    let detector = create(&server, PLUGINS, &body);
-    let one = |rest: &str| format!("/{}{rest}", id(&detector));
-    let range = json!({"start_time": START, "end_time": START + 3_600_000});
-    let words = always("Detector not started");
-    all_refuse(
-        &server,
-        "POST",
-        &one("/_stop?historical=true"),
-        &Value::Null,
-        400,
-        words,
-    );
-    let started = server.ok("POST", &format!("{PLUGINS}{}", one("/_start")), &range);
-    let words = always("Detector is already running");
-    all_refuse(&server, "POST", &one("/_start"), &range, 400, words);
-    for (method, body) in [("PUT", &body), ("DELETE", &Value::Null)] {
-        for (base, status, reason) in [
-            (PLUGINS, 400, "Historical is running"),
-            (DISTRO, 500, "Detector is running"),
-            (GUARD, 500, "Detector is running"),
-        ] {
-            let reply = server.call(method, &format!("{base}{}", one("")), body);
-            refused(&reply, status, "status_exception", reason);
-        }
-    }
-    let stop = format!("{GUARD}{}", one("/_stop?historical=true"));
-    let stopped = server.ok("POST", &stop, &Value::Null);
-    assert_eq!(stopped["_id"], started["_id"]);
-    let words = always("No running task found");
-    all_refuse(
-        &server,
-        "POST",
-        &one("/_stop?historical=true"),
-        &Value::Null,
-        400,
-        words,
-    );
-    let task = wait_until("the run to be stopped", || {
-        let told = server.ok(
-            "GET",
-            &format!("{PLUGINS}{}", one("?task=true")),
-            &Value::Null,
-        );
-        let task = told["historical_analysis_task"].clone();
-        (task["state"] == "STOPPED").then_some(task)
-    });
-    assert_eq!(task["task_id"], started["_id"]);
-    server.ok("DELETE", &format!("{PLUGINS}{}", one("")), &Value::Null);
-}
-
-#[test]
-fn statistics_that_there_are_not() {
-    let server = server();
-    let root = "/_plugins/_anomaly_detection/stats";
-    for (stats, reason) in [
-        (
-            "detector_coun,models,zzz",
-            "request [/_plugins/_anomaly_detection/stats/detector_coun,models,zzz] contains unrecognized stats: \
-             [detector_coun] -> did you mean any of [detector_count, hc_detector_count]?, [zzz]",
-        ),
-        (
-            "_all,models",
-            "Request /_plugins/_anomaly_detection/stats/_all,models contains _all and individual stats",
-        ),
-    ] {
-        let reply = server.call("GET", &format!("{root}/{stats}"), &Value::Null);
-        refused(&reply, 400, "illegal_argument_exception", reason);
-    }
-    // Each dialect has names of its own for two of them.
-    let reply = server.call(
-        "GET",
-        &format!("{root}/single_entity_detector_count"),
-        &Value::Null,
-    );
-    assert_eq!(reply.status, 400, "{}", reply.text);
-    let told = server.ok(
-        "GET",
-        "/_anomaly_detection/api/stats/single_entity_detector_count",
-        &Value::Null,
-    );
-    assert_eq!(told["single_entity_detector_count"], 0);
-    let told = server.ok("GET", &format!("{root}/detector_count"), &Value::Null);
-    assert_eq!(
-        (
-            &told["detector_count"],
-            told.as_object().map(serde_json::Map::len)
-        ),
-        (&json!(0), Some(2))
-    );
 }

@@ -14,6 +14,8 @@ const START: i64 = 1_633_048_860_000;
 const MINUTES: i64 = 5_761;
 
 const NO_USERS: &str = "there are no users here";
+const TOLD_BY_OPENSEARCH: &str =
+    "OpenSearch tells it of a detector that runs; the document forgets it";
 const MISSING: [Reason; 4] = [
     ("user", NO_USERS),
     ("started_by", NO_USERS),
@@ -157,10 +159,10 @@ fn check_profiles(book: &mut Book, body: &Value) {
     let mut shape = Shape::new(
         &MISSING,
         &[
-            (
-                "estimated_minutes_left",
-                "OpenSearch tells it with the points that are missing",
-            ),
+            ("coordinating_node", TOLD_BY_OPENSEARCH),
+            ("models", TOLD_BY_OPENSEARCH),
+            ("model_count", TOLD_BY_OPENSEARCH),
+            ("estimated_minutes_left", TOLD_BY_OPENSEARCH),
             ("execution_end_time", "the analysis has come to its end"),
         ],
     );
@@ -184,6 +186,10 @@ fn check_profiles(book: &mut Book, body: &Value) {
     // One that has too little data to judge, while its history is analysed.
     let mut young = named(body, "young");
     young["indices"] = json!(["young_log*"]);
+    // As the document's, which looks at everything.
+    young["filter_query"] = Value::Null;
+    young["feature_attributes"][0]["aggregation_query"] =
+        json!({"test_feature": {"sum": {"field": "value"}}});
     let id = create(&server, &young);
     server.ok("POST", &format!("{GUARD}/{id}/_start"), &Value::Null);
     let range = json!({"start_time": minute - 9 * MINUTE, "end_time": minute});

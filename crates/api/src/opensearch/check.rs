@@ -159,25 +159,24 @@ fn repeated<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
     again.into_iter().collect()
 }
 
+/// The seasonality first: a size that isn't given comes from it.
 fn check_shingle(detector: &Detector, dialect: Dialect) -> Read<()> {
-    let (size, most) = (
-        detector.shingle_size,
-        if dialect.is_legacy() { 60 } else { 128 },
-    );
-    if !(1..=most).contains(&size) {
-        let message = match dialect.is_legacy() {
-            true => "Shingle size must be a positive integer".to_owned(),
-            false => format!("Suggested shingle size must be between 1 and 128. Got {size}."),
-        };
-        return Err(Issue::new("shingle_size", message));
+    if let Some(season) = detector.suggested_seasonality
+        && !(2..=256).contains(&season)
+    {
+        let message = format!("Suggested seasonality must be between 2 and 256. Got {season}.");
+        return Err(Issue::new("suggested_seasonality", message));
     }
-    match detector.suggested_seasonality {
-        Some(season) if !(2..=256).contains(&season) => Err(Issue::new(
-            "suggested_seasonality",
-            format!("Suggested seasonality must be between 2 and 256. Got {season}."),
-        )),
-        _ => Ok(()),
+    let size = detector.shingle_size;
+    let most = if dialect.is_legacy() { 60 } else { 128 };
+    if (1..=most).contains(&size) {
+        return Ok(());
     }
+    let message = match dialect.is_legacy() {
+        true => "Shingle size must be a positive integer".to_owned(),
+        false => format!("Suggested shingle size must be between 1 and 128. Got {size}."),
+    };
+    Err(Issue::new("shingle_size", message))
 }
 
 fn check_result_index(detector: &Detector, dialect: Dialect) -> Read<()> {

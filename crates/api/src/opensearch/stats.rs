@@ -39,6 +39,9 @@ const NODE: [&str; 11] = [
     "models",
 ];
 
+/// Models that are told of; all are counted.
+const MODELS: usize = 100;
+
 pub async fn all(
     state: State<ApiState>,
     dialect: Extension<Dialect>,
@@ -174,7 +177,7 @@ fn cluster(state: &ApiState, dialect: Dialect) -> Result<Map<String, Value>> {
 async fn node(state: &ApiState) -> Result<Map<String, Value>> {
     let mut searches = [0; 2];
     let mut failures = [0; 2];
-    let mut models = Vec::new();
+    let (mut models, mut count_of_models) = (Vec::new(), 0);
     for kept in stored::all(state)? {
         let detector = &kept.stored.detector;
         let kind = usize::from(!detector.categories().is_empty());
@@ -188,8 +191,12 @@ async fn node(state: &ApiState) -> Result<Map<String, Value>> {
         let runs = state.feeds.runs();
         let own = runs.iter().filter(|run| run.plan().job_id == *job_id);
         failures[kind] += own.map(|run| run.figures().errors).sum::<u64>();
+        let times = times(state, job_id).await?;
         for entity in results::active(state, job_id).await? {
-            models.push(model(&kept.stored.id, &entity));
+            count_of_models += 1;
+            if models.len() < MODELS {
+                models.push(model(&kept.stored.id, &entity, times));
+            }
         }
     }
     let tasks = history::all(state)?;
@@ -208,18 +215,37 @@ async fn node(state: &ApiState) -> Result<Map<String, Value>> {
         "ad_batch_task_failure_count": count(&|state| state == "FAILED"),
         // A job whose state can't be read fails, and has no model.
         "ad_model_corruption_count": 0,
-        "model_count": models.len(),
+        "model_count": count_of_models,
         "models": models
     });
     Ok(told.as_object().cloned().unwrap_or_default())
 }
 
-fn model(detector_id: &str, entity: &[EntityField]) -> Value {
+/// When data last came to a job's models, and when they were last saved. Epoch milliseconds.
+async fn times(state: &ApiState, job_id: &str) -> Result<(Option<i64>, Option<i64>)> {
+    let stats = state.jobs.stats(job_id, true)?;
+    let used = stats
+        .first()
+        .and_then(|stats| stats.data_counts.last_data_time);
+    let saved = state.jobs.snapshots(job_id).await?;
+    Ok((used, saved.last().map(|snapshot| snapshot.timestamp)))
+}
+
+fn model(
+    detector_id: &str,
+    entity: &[EntityField],
+    (used, saved): (Option<i64>, Option<i64>),
+) -> Value {
     let mut told = json!({
         "detector_id": detector_id,
         "model_type": if entity.is_empty() { "rcf" } else { "entity" },
         "model_id": model_id(detector_id, entity)
     });
+    for (name, time) in [("last_used_time", used), ("last_checkpoint_time", saved)] {
+        if let Some(time) = time {
+            told[name] = time.into();
+        }
+    }
     if !entity.is_empty() {
         told["entity"] = entity_json(entity);
     }
