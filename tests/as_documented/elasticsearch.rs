@@ -128,7 +128,8 @@ fn updates_of_jobs_are_answered_as_documented() {
     let curl = curl.captures(&book.text).expect("a request by curl");
     let sent: Value = serde_json::from_str(&curl[1]).expect("JSON");
     assert_eq!(sent, update.body);
-    assert_eq!(update.answers, [sent.clone()], "the example's body");
+    assert_eq!(update.answers.len(), 1, "the example's body");
+    assert_eq!(update.answers[0], sent);
 
     let server = Server::start(&[]);
     let config = json!({

@@ -115,7 +115,7 @@ async fn check_model(state: &ApiState, sent: &Sent, dialect: Dialect) -> Checked
     model.find_entity().await?;
     match model.find_interval().await? {
         Some(interval) if interval <= detector.interval() => {
-            model.check_features().await?;
+            model.check_features(interval).await?;
             model.check_delay(dialect)
         }
         Some(interval) => Err(longer(interval / MINUTE, dialect).into()),
@@ -170,7 +170,8 @@ impl Model<'_> {
     }
 
     fn in_range(&self, interval: i64) -> Value {
-        let start = self.latest - interval.saturating_mul(samples(interval));
+        let past = interval.saturating_mul(samples(interval));
+        let start = self.latest.saturating_sub(past);
         json!({"range": {self.detector().time_field.as_str(): {
             "gte": start, "lte": self.latest, "format": "epoch_millis"
         }}})
@@ -273,14 +274,13 @@ impl Model<'_> {
         if by_category && self.share(interval, &self.all_filters()).await? < SPARSE {
             return Err(sparse_categories().into());
         }
-        self.check_features().await?;
+        self.check_features(interval).await?;
         self.check_delay(dialect)?;
         Err(sparse_indices().into())
     }
 
-    /// Whether the field of each feature is in enough intervals.
-    async fn check_features(&self) -> Checked {
-        let interval = self.detector().interval();
+    /// Whether the field of each feature is in enough intervals of a length.
+    async fn check_features(&self, interval: i64) -> Checked {
         let mut sparse = Vec::new();
         for feature in self.detector().enabled() {
             let Some(field) = feature.leaf()[feature.kind()]["field"].as_str() else {
@@ -302,11 +302,11 @@ impl Model<'_> {
 
     /// Whether data comes later than is waited for.
     fn check_delay(&self, dialect: Dialect) -> Checked {
-        let late = self.state.jobs.now() - self.latest;
+        let late = self.state.jobs.now().saturating_sub(self.latest);
         if late <= self.detector().window_delay.as_millis() {
             return Ok(());
         }
-        let minutes = (late + MINUTE - 1) / MINUTE;
+        let minutes = late / MINUTE + i64::from(late % MINUTE > 0);
         let (stop, consider) = match dialect.is_legacy() {
             true => (",", "consider"),
             false => (".", "Consider"),
