@@ -1,4 +1,4 @@
-//! The indices that detectors, tasks and results are said to be in, as any search may name them.
+//! The indices that detectors, their jobs, tasks, models and results are said to be in, as any search may name them.
 
 use tidewatch_jobs::matches;
 use tidewatch_store::search::Target;
@@ -10,10 +10,10 @@ use crate::ApiState;
 use crate::error::Result;
 
 /// What an expression of indices means, where all that it names is of detectors. None: it is for others to say.
-pub fn targets(state: &ApiState, expression: &str) -> Result<Option<Vec<Target>>> {
+pub async fn targets(state: &ApiState, expression: &str) -> Result<Option<Vec<Target>>> {
     let mut targets: Vec<Target> = Vec::new();
     for name in expression.split(',').map(str::trim) {
-        let Some(found) = named(state, name)? else {
+        let Some(found) = named(state, name).await? else {
             return Ok(None);
         };
         for target in found {
@@ -25,14 +25,21 @@ pub fn targets(state: &ApiState, expression: &str) -> Result<Option<Vec<Target>>
     Ok(Some(targets))
 }
 
-fn named(state: &ApiState, name: &str) -> Result<Option<Vec<Target>>> {
+async fn named(state: &ApiState, name: &str) -> Result<Option<Vec<Target>>> {
     for dialect in [Dialect::OpenSearch, Dialect::SearchGuard] {
-        if name == dialect.detectors_index() {
-            let (target, _) = Given::detectors(state, dialect, false)?.target();
-            return Ok(Some(vec![target]));
-        }
-        if name == dialect.state_index() {
-            let (target, _) = Given::tasks(state, dialect, false)?.target();
+        let given = if name == dialect.detectors_index() {
+            Some(Given::detectors(state, dialect, false)?)
+        } else if name == dialect.state_index() {
+            Some(Given::tasks(state, dialect, false)?)
+        } else if name == dialect.jobs_index() {
+            Some(Given::jobs(state, dialect)?)
+        } else if name == dialect.checkpoints_index() {
+            Some(Given::checkpoints(state, dialect).await?)
+        } else {
+            None
+        };
+        if let Some(given) = given {
+            let (target, _) = given.target();
             return Ok(Some(vec![target]));
         }
         // All of them are one here, whatever their days.

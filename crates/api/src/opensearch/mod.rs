@@ -1,6 +1,7 @@
 //! Anomaly detection as OpenSearch, Open Distro and Search Guard have it: a detector is a job with a datafeed, and what
 //! a job can't say of it stands in the job's `custom_settings.opensearch`.
 
+mod call;
 mod change;
 mod check;
 mod count;
@@ -8,36 +9,43 @@ mod data;
 mod detector;
 mod detectors;
 mod dialect;
+mod entities;
 mod fields;
 mod filter_query;
+mod former;
 mod history;
 mod indices;
 mod issue;
 mod job;
+mod leftovers;
 mod preview;
 mod profile;
+mod progress;
 mod read;
 mod real_time;
 mod removal;
 mod result;
 mod results;
 mod run;
+mod sample;
 mod search;
+mod shared;
 mod stats;
 mod stored;
+mod top;
 mod validate;
 
 use axum::Router;
 use axum::extract::Extension;
-use axum::http::Uri;
 use axum::routing::{delete, get, post};
-use serde_json::{Map, Value};
 
 pub use indices::targets;
+pub use leftovers::go_on;
+pub use shared::OpenSearch;
 
+use crate::ApiState;
 use crate::error::Result;
 use crate::jobs::lasting;
-use crate::{ApiState, body, escape};
 use dialect::Dialect;
 
 /// The last moment that a client may name: in the year 9999. Epoch milliseconds.
@@ -85,7 +93,7 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
         )
         .route(
             &at("/{detector_id}/results/_topAnomalies"),
-            get(results::top).post(results::top),
+            get(top::top).post(top::top),
         )
         .route(&at("/_preview"), post(preview::preview))
         .route(&at("/{detector_id}/_preview"), post(preview::preview_by_id))
@@ -135,54 +143,11 @@ fn digits(number: u128) -> String {
     id
 }
 
-/// The parameters of a request; those that nobody knows are left alone.
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn of(uri: &Uri) -> Result<Self> {
-        Ok(Self(escape::pairs(uri.query().unwrap_or_default())?))
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        let given = self.0.iter().rfind(|(given, _)| given == name);
-        given.map(|(_, value)| value.as_str())
-    }
-
-    fn flag(&self, name: &str) -> Result<bool> {
-        match self.text(name) {
-            None | Some("false") => Ok(false),
-            Some("true" | "") => Ok(true),
-            Some(other) => Err(crate::error::ApiError::no_bool(other)),
-        }
-    }
-
-    fn whole(&self, name: &str) -> Result<Option<i64>> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        let read = text.parse().map(Some);
-        read.map_err(|_| {
-            crate::error::ApiError::illegal_argument(format!(
-                "Failed to parse int parameter [{name}] with value [{text}]"
-            ))
-        })
-    }
-}
-
 /// Waits for a change to be made, which goes on to its end when the client has gone.
 async fn whole<T: Send + 'static>(
     change: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     lasting(async move { change.await.map_err(|error| error.0) }).await
-}
-
-/// The body of a request, an object; an empty one where there is none.
-async fn object(body: axum::body::Body) -> Result<Map<String, Value>> {
-    let bytes = body::read(body).await?;
-    match bytes.iter().all(u8::is_ascii_whitespace) {
-        true => Ok(Map::new()),
-        false => body::object(&bytes),
-    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,6 @@ use crate::error::ApiError;
 
 const SHINGLE: i64 = 8;
 const RECENCY: i64 = 2_560;
-/// Points that the forest sees before it judges.
-pub const LEARNT: i64 = 32;
 
 type Read<T> = Result<T, Issue>;
 
@@ -159,7 +157,9 @@ impl Sent {
             schema_version: 0,
             feature_attributes: features,
             recency_emphasis: body.whole("recency_emphasis")?.unwrap_or(RECENCY),
-            history: body.whole("history")?.unwrap_or(LEARNT + shingle_size),
+            history: body
+                .whole("history")?
+                .unwrap_or(dialect.learnt() + shingle_size),
             ui_metadata: body.given("ui_metadata").cloned(),
             last_update_time: None,
             category_field,

@@ -45,7 +45,7 @@ pub fn check_features(detector: &Detector, dialect: Dialect) -> Result<()> {
 
 /// Starts a detector. It reads a part of the past first, as it is told, and so may judge at once.
 pub async fn start(state: &ApiState, id: &str, dialect: Dialect) -> Result<RealTime> {
-    let _changing = change::changing().await;
+    let _changing = state.opensearch.changing().await;
     let kept = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     let detector = &kept.stored.detector;
     check_features(detector, dialect)?;
@@ -120,7 +120,7 @@ pub async fn halt(state: &ApiState, job_id: &str) -> Result<()> {
 
 /// Stops a detector.
 pub async fn stop(state: &ApiState, id: &str, dialect: Dialect) -> Result<()> {
-    let _changing = change::changing().await;
+    let _changing = state.opensearch.changing().await;
     let kept = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     let was_running = is_running(state, &kept);
     if was_running {
@@ -182,13 +182,14 @@ pub fn job(state: &ApiState, kept: &Kept, dialect: Dialect) -> Option<Value> {
 /// How the last run in real time goes, or ended.
 pub fn task(state: &ApiState, kept: &Kept, dialect: Dialect, to_dashboards: bool) -> Option<Value> {
     let real_time = kept.stored.real_time.as_ref()?;
-    let progress = history::init_progress(state, &kept.job.job_id);
-    let task_state = match (is_running(state, kept), progress) {
-        (false, _) => "STOPPED",
-        (true, progress) if progress < 1.0 => "INIT",
-        (true, _) => "RUNNING",
-    };
     let detector = &kept.stored.detector;
+    let dialect_of = kept.stored.dialect;
+    let progress = history::progress(state, &kept.job.job_id, detector, dialect_of);
+    let task_state = match (is_running(state, kept), progress.is_done()) {
+        (false, _) => "STOPPED",
+        (true, false) => "INIT",
+        (true, true) => "RUNNING",
+    };
     let task_type = match detector.categories().is_empty() {
         true => "REALTIME_SINGLE_ENTITY",
         false => "REALTIME_HC_DETECTOR",
@@ -199,7 +200,7 @@ pub fn task(state: &ApiState, kept: &Kept, dialect: Dialect, to_dashboards: bool
         "state": task_state,
         "detector_id": kept.stored.id,
         "task_progress": 0.0,
-        "init_progress": progress,
+        "init_progress": progress.share(),
         "execution_start_time": real_time.enabled_time,
         "is_latest": true,
         "task_type": task_type,

@@ -6,12 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::call::object;
+use super::change;
 use super::data::Data;
 use super::detector::{Detector, Period};
 use super::dialect::Dialect;
 use super::issue::{Aspect, Issue};
 use super::read::Sent;
-use super::{change, object};
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
