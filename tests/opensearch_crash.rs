@@ -72,7 +72,7 @@ fn wrong(client: &Client) -> Option<String> {
     let found = client.ok("POST", &format!("{PLUGINS}/_search"), &all);
     let detectors = found["hits"]["hits"].as_array().expect("hits");
     let mut current = Vec::new();
-    let jobs = client.ok("GET", "/_ml/anomaly_detectors?size=1000", &Value::Null);
+    let jobs = client.ok("GET", "/_ml/anomaly_detectors", &Value::Null);
     for job in jobs["jobs"].as_array().expect("jobs") {
         let (job_id, settings) = (&job["job_id"], &job["custom_settings"]);
         let kept = match (&settings["opensearch"], &settings["opensearch_task"]) {
@@ -105,6 +105,18 @@ fn wrong(client: &Client) -> Option<String> {
         let least: i64 = least.parse().expect("a number");
         if feed["query"] != json!({"range": {"amount": {"gt": least}}}) {
             return Some(format!("the datafeed of {job_id} asks something else"));
+        }
+        let state = client.state(job_id.as_str().expect("an id"));
+        let feed_id = feed["datafeed_id"].as_str().expect("an id");
+        let feed = client.ok(
+            "GET",
+            &format!("/_ml/datafeeds/{feed_id}/_stats"),
+            &Value::Null,
+        );
+        if (state == "opened") != (feed["datafeeds"][0]["state"] == "started") {
+            return Some(format!(
+                "{job_id} is {state}, and its datafeed something else"
+            ));
         }
         if job["description"] != hit["_source"]["description"] {
             return Some(format!("the job {job_id} says something else"));

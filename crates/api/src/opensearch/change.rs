@@ -132,6 +132,7 @@ fn new_job(state: &ApiState, stored: &Stored, query: &Value) -> Result<NewJob<Ne
         detector: &stored.detector,
         dialect: stored.dialect,
         query,
+        entities: None,
     };
     wanted.job(state, (SETTING, json!(stored)))
 }
@@ -248,7 +249,7 @@ pub async fn finish_change(state: &ApiState, kept: &Kept) -> Result<()> {
 async fn replace_job(state: &ApiState, old: &Kept, new: Stored, query: &Value) -> Result<Stored> {
     let told = former::told_until(state, &old.job.job_id).await?;
     let new = Stored {
-        since: told.or(old.stored.since),
+        since: told.max(old.stored.since),
         ..new
     };
     let mut job = new_job(state, &new, query)?;

@@ -119,6 +119,7 @@ pub async fn start(
         detector: &run.detector,
         dialect: run.dialect,
         query: &stored::query(state, &kept),
+        entities: None,
     };
     let new = wanted.job(state, (SETTING, json!(run)))?;
     let task_id = id();
@@ -164,12 +165,14 @@ pub fn progress(state: &ApiState, job_id: &str, detector: &Detector, dialect: Di
     Progress::new(counts(state, job_id).bucket_count, detector, dialect)
 }
 
-/// Whether it was left before its job was opened.
+/// Whether it was left before anything was read.
 pub fn never_began(state: &ApiState, task: &Task) -> bool {
-    let is_closed = state.jobs.standing(task.id());
-    let is_closed = is_closed.is_ok_and(|standing| standing.state == JobState::Closed);
+    let standing = state.jobs.standing(task.id());
+    let is_closed = standing.is_ok_and(|standing| standing.state == JobState::Closed);
     let has_ended = task.run.stopped.is_some() || task.job.finished_time.is_some();
-    is_closed && !has_ended && counts(state, task.id()).bucket_count == 0
+    (is_closed || real_time::waits(state, task.id()))
+        && !has_ended
+        && counts(state, task.id()).bucket_count == 0
 }
 
 /// How a run goes, or ended.

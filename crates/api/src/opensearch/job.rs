@@ -36,6 +36,8 @@ pub struct Wanted<'w> {
     pub dialect: Dialect,
     /// What its data is asked.
     pub query: &'w Value,
+    /// How many entities there are at most, where that is known.
+    pub entities: Option<u64>,
 }
 
 impl Wanted<'_> {
@@ -45,7 +47,7 @@ impl Wanted<'_> {
         let job = json!({
             "description": detector.description,
             "analysis_config": analysis(detector),
-            "analysis_limits": {"model_memory_limit": memory(state, detector)},
+            "analysis_limits": {"model_memory_limit": self.memory(state)},
             "data_description": {"time_field": detector.time_field, "time_format": "epoch_ms"},
             "custom_settings": {
                 "engine": RANDOM_CUT_FOREST,
@@ -60,18 +62,19 @@ impl Wanted<'_> {
             JobError::from_carried(&text).unwrap_or_else(|| JobError::illegal_argument(text))
         })?)
     }
-}
 
-/// What a job's models may take: as much as jobs have where they say nothing, but no more than the server lets them.
-fn memory(state: &ApiState, detector: &Detector) -> String {
-    let usual = match detector.categories().is_empty() {
-        true => OF_ONE,
-        false => OF_MANY,
-    };
-    let node = state.jobs.settings().node_memory;
-    let most = state.jobs.max_model_memory_limit().unwrap_or(node);
-    let most = most.as_mebibytes().min(node.as_mebibytes()).max(1);
-    format!("{}mb", usual.min(most))
+    /// What the models may take: no more than the server lets jobs take.
+    fn memory(self, state: &ApiState) -> String {
+        let usual = match (self.detector.categories(), self.entities) {
+            ([], _) => OF_ONE,
+            (_, None) => OF_MANY,
+            (_, Some(entities)) => OF_MANY.min(OF_ONE.saturating_mul(entities)),
+        };
+        let node = state.jobs.settings().node_memory.as_mebibytes();
+        let most = state.jobs.max_model_memory_limit();
+        let most = most.map_or(node, |most| most.as_mebibytes().min(node));
+        format!("{}mb", usual.min(most.max(1)))
+    }
 }
 
 /// Gives a job what clients have made of the one whose place it takes, but for what is analysed.

@@ -3,7 +3,7 @@
 use tidewatch_jobs::config::Job;
 
 use super::stored::Kept;
-use super::{change, former, history, preview, stored};
+use super::{change, former, history, preview, real_time, stored};
 use crate::ApiState;
 use crate::error::Result;
 
@@ -47,6 +47,13 @@ async fn put_in_order(state: &ApiState, begun: i64) {
 }
 
 async fn of_detector(state: &ApiState, kept: &Kept) -> Result<()> {
-    change::finish_change(state, kept).await?;
-    former::retire(state, &kept.stored.id, &kept.job.job_id).await
+    let job_id = &kept.job.job_id;
+    if real_time::waits(state, job_id) {
+        real_time::halt(state, job_id).await?;
+    }
+    match kept.stored.query_to_give {
+        Some(_) => change::finish_change(state, kept).await?,
+        None => real_time::acknowledge(state, kept).await?,
+    }
+    former::retire(state, &kept.stored.id, job_id).await
 }

@@ -12,12 +12,14 @@ mod dialect;
 mod entities;
 mod fields;
 mod filter_query;
+mod flat;
 mod former;
 mod history;
 mod indices;
 mod issue;
 mod job;
 mod leftovers;
+mod once;
 mod preview;
 mod profile;
 mod progress;
@@ -32,6 +34,7 @@ mod search;
 mod shared;
 mod stats;
 mod stored;
+mod suggest;
 mod top;
 mod validate;
 
@@ -75,6 +78,7 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
             &at("/tasks/_search"),
             get(search::tasks).post(search::tasks),
         )
+        .route(&at("/_suggest/{types}"), post(suggest::suggest))
         .route(&at("/_validate"), post(validate::detector))
         .route(&at("/_validate/{types}"), post(validate::validate))
         .route(
@@ -118,6 +122,7 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
             &format!("{root}/{{node}}/stats/{{stat}}"),
             get(stats::some_of_node),
         )
+        .route(&at("/{detector_id}/_run"), post(once::run))
         .route(&at("/{detector_id}/_start"), post(run::start))
         .route(&at("/{detector_id}/_stop"), post(run::stop))
         .route(&at("/count"), get(count::count))

@@ -17,7 +17,8 @@ use super::dialect::{Dialect, status};
 use super::job::Wanted;
 use super::result::{Told, Whose};
 use super::sample::Sample;
-use super::{change, detectors, entities, id, real_time, results, stored};
+use super::stored::{self, Kept};
+use super::{change, detectors, entities, id, real_time, results};
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::Result;
@@ -71,7 +72,11 @@ async fn answer(
     let detector_id = detector_id.or(named.map(str::to_owned));
     let defined = body.get("detector").and_then(Value::as_object);
     let tried = match (&detector_id, defined) {
-        (Some(id), _) => Tried::by_id(state, id)?,
+        (Some(id), _) => {
+            let kept = stored::find(state, id)?;
+            let missing = || status(404, format!("Can't find anomaly detector with id:{id}"));
+            Tried::of(state, kept.ok_or_else(missing)?)
+        }
         (None, Some(defined)) => {
             let sent = detectors::read(defined, dialect)?;
             Tried {
@@ -88,7 +93,7 @@ async fn answer(
     let detector = tried.detector.clone();
     let state = state.clone();
     // It goes on to its end, and its job goes, when the client has gone.
-    let found = async move { tried.found(&state, (start, end)).await };
+    let found = async move { tried.found(&state, (start, end), RESULTS).await };
     let all = lasting(async move { found.await.map_err(|error| error.0) }).await?;
     let whose = Whose::of_detector(detector_id.as_deref().unwrap_or_default(), &detector);
     let shown = |told: &Told| {
@@ -121,8 +126,8 @@ const SHOWN: [&str; 10] = [
 ];
 
 /// What is tried.
-struct Tried {
-    detector: Detector,
+pub struct Tried {
+    pub detector: Detector,
     /// In which the detector was created.
     dialect: Dialect,
     /// What its data is asked.
@@ -130,20 +135,21 @@ struct Tried {
 }
 
 impl Tried {
-    fn by_id(state: &ApiState, id: &str) -> Result<Self> {
-        let kept = stored::find(state, id)?;
-        let kept =
-            kept.ok_or_else(|| status(404, format!("Can't find anomaly detector with id:{id}")))?;
-        let query = stored::query(state, &kept);
-        Ok(Self {
+    pub fn of(state: &ApiState, kept: Kept) -> Self {
+        Self {
+            query: stored::query(state, &kept),
             detector: kept.stored.detector,
             dialect: kept.stored.dialect,
-            query,
-        })
+        }
     }
 
-    /// What is found from `start` to `end`, epoch milliseconds.
-    async fn found(mut self, state: &ApiState, (start, end): (i64, i64)) -> Result<Vec<Told>> {
+    /// What is found from `start` to `end`, epoch milliseconds: so many results at most.
+    pub async fn found(
+        mut self,
+        state: &ApiState,
+        (start, end): (i64, i64),
+        most: usize,
+    ) -> Result<Vec<Told>> {
         let _room = state.opensearch.previewing().await?;
         let longest = INTERVALS.saturating_mul(self.detector.interval());
         let range = (start.max(end.saturating_sub(longest)), end);
@@ -152,11 +158,12 @@ impl Tried {
             detector: &self.detector,
             dialect: self.dialect,
             query: &self.query,
+            entities: u64::try_from(entities).ok(),
         };
         let job_id = id();
         let new = wanted.job(state, (SETTING, true.into()))?;
         change::create_job(state, &job_id, new).await?;
-        let sample = Sample::new(range, self.detector.interval(), entities, RESULTS);
+        let sample = Sample::new(range, self.detector.interval(), entities, most);
         let found = read(state, &job_id, range, sample).await;
         change::delete_job(state, &job_id).await?;
         found

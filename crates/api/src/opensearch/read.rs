@@ -166,6 +166,7 @@ impl Sent {
             result_index,
             imputation_option: body.as_type("imputation_option")?,
             suggested_seasonality: seasonality,
+            flatten_custom_result_index: body.as_type("flatten_custom_result_index")?,
             frequency: body.period("frequency")?,
             detection_interval: interval.unwrap_or(Period::minutes(1)),
             detector_type: detector_type.to_owned(),

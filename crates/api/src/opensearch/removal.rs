@@ -38,7 +38,11 @@ pub async fn delete(call: Call, Object(mut body): Object) -> Result<Response> {
         holds: Holds::Results(jobs.keys().cloned().collect()),
         only: None,
     };
-    let results = Results { jobs, dialect };
+    let results = Results {
+        jobs,
+        dialect,
+        is_flat: false,
+    };
     let mut ids = Vec::new();
     let mut take = |found: Found| {
         if let Some(found) = results.document(found) {

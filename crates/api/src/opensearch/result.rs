@@ -10,6 +10,7 @@ use tidewatch_store::search::Made;
 
 use super::detector::Detector;
 use super::dialect::Dialect;
+use super::flat::flatten;
 use super::{digits, history, stored};
 use crate::ApiState;
 use crate::error::Result;
@@ -44,18 +45,25 @@ pub struct Told {
     #[serde(default)]
     imputed: Vec<bool>,
     #[serde(default)]
-    expected: Vec<f64>,
+    pub expected: Vec<f64>,
     #[serde(default)]
-    attribution: Vec<f64>,
+    pub attribution: Vec<f64>,
     pub updates: u64,
     approx_anomaly_start_time: Option<i64>,
     #[serde(default)]
-    past_values: Vec<f64>,
+    pub past_values: Vec<f64>,
 }
 
 impl Told {
     pub fn read(doc: &str) -> Option<Self> {
         serde_json::from_str(doc).ok()
+    }
+
+    /// How many intervals before this one its anomaly began, as a number below 0.
+    pub fn relative_index(&self) -> i64 {
+        let span = self.bucket_span.saturating_mul(1_000).max(1);
+        let began = self.approx_anomaly_start_time.unwrap_or(self.timestamp);
+        began.saturating_sub(self.timestamp) / span
     }
 
     /// Epoch milliseconds.
@@ -230,6 +238,8 @@ pub fn jobs(state: &ApiState) -> Result<BTreeMap<String, Whose>> {
 pub struct Results {
     pub jobs: BTreeMap<String, Whose>,
     pub dialect: Dialect,
+    /// In flat fields too.
+    pub is_flat: bool,
 }
 
 impl Made for Results {
@@ -252,8 +262,12 @@ impl Made for Results {
         if !whose.tells(&told) || told.anomaly_score <= 0.0 {
             return None;
         }
+        let mut source = whose.document(&told, self.dialect);
+        if self.is_flat {
+            flatten(&mut source);
+        }
         Some(Found {
-            source: whose.document(&told, self.dialect),
+            source,
             id: found.id,
         })
     }

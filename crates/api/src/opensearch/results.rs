@@ -10,12 +10,14 @@ use axum::response::Response;
 use chrono::DateTime;
 use tidewatch_jobs::documents::no_such_index;
 use tidewatch_jobs::matches;
+use tidewatch_store::query::Schema;
 use tidewatch_store::search::{Hit, Target};
 use tidewatch_store::{ForestQuery, Holds, Source};
 
 use super::call::Call;
 use super::dialect::Dialect;
 use super::fields::OF_RESULTS;
+use super::flat::FlatFields;
 use super::result::{self, EntityField, Results, Told, Whose};
 use super::search::with_types;
 use crate::ApiState;
@@ -41,26 +43,50 @@ pub fn targets(
     dialect: Dialect,
     wanted: impl Fn(Option<&str>) -> bool,
 ) -> Result<Vec<Target>> {
-    let mut by_index: BTreeMap<Option<String>, BTreeMap<String, Whose>> = BTreeMap::new();
-    if wanted(None) {
-        by_index.insert(None, BTreeMap::new());
-    }
-    for (job_id, whose) in result::jobs(state)? {
-        let index = whose.detector.result_index.clone();
-        if wanted(index.as_deref()) {
-            by_index.entry(index).or_default().insert(job_id, whose);
+    let jobs = result::jobs(state)?;
+    let mut targets = Vec::new();
+    for is_flat in [false, true] {
+        let mut by_index: BTreeMap<Option<String>, BTreeMap<String, Whose>> = BTreeMap::new();
+        if !is_flat && wanted(None) {
+            by_index.insert(None, BTreeMap::new());
         }
+        for (job_id, whose) in &jobs {
+            let index = match is_flat {
+                false => whose.detector.result_index.clone(),
+                true => whose.detector.flat_index(),
+            };
+            let is_there = index.is_some() || !is_flat;
+            if is_there && wanted(index.as_deref()) {
+                let there = by_index.entry(index).or_default();
+                there.insert(job_id.clone(), whose.clone());
+            }
+        }
+        targets.extend(by_index.into_iter().map(|(index, jobs)| {
+            let index = index.unwrap_or_else(|| index_of_today(state, dialect));
+            target(index, jobs, dialect, is_flat)
+        }));
     }
-    let target = |(index, jobs): (Option<String>, BTreeMap<String, Whose>)| Target::Made {
+    Ok(targets)
+}
+
+fn target(index: String, jobs: BTreeMap<String, Whose>, dialect: Dialect, is_flat: bool) -> Target {
+    let schema: Arc<dyn Schema> = match is_flat {
+        false => Arc::new(OF_RESULTS),
+        true => Arc::new(FlatFields::of(jobs.values().map(|whose| &whose.detector))),
+    };
+    Target::Made {
         source: Source {
-            index: index.unwrap_or_else(|| index_of_today(state, dialect)),
+            index,
             holds: Holds::Results(jobs.keys().cloned().collect()),
             only: None,
         },
-        schema: Arc::new(OF_RESULTS),
-        made: Arc::new(Results { jobs, dialect }),
-    };
-    Ok(by_index.into_iter().map(target).collect())
+        schema,
+        made: Arc::new(Results {
+            jobs,
+            dialect,
+            is_flat,
+        }),
+    }
 }
 
 pub async fn search(call: Call, body: Body) -> Result<Response> {

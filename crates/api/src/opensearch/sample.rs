@@ -23,11 +23,12 @@ impl Sample {
         let each = i64::try_from(most / entities).unwrap_or(i64::MAX).max(1);
         let interval = interval.max(1);
         // The first and the last interval may be cut.
-        let intervals = end.saturating_sub(start) / interval + 2;
+        let start = start - start.rem_euclid(interval);
+        let intervals = (end.saturating_sub(start) + interval - 1) / interval;
         let together = intervals / each + i64::from(intervals % each > 0);
         Self {
-            start: start - start.rem_euclid(interval),
-            stretch: together.saturating_mul(interval),
+            start,
+            stretch: together.max(1).saturating_mul(interval),
             entities,
             seen: BTreeSet::new(),
             kept: BTreeMap::new(),

@@ -67,51 +67,29 @@ pub async fn validate(
     }))
 }
 
-/// The data of a detector, with its last moment.
-struct Model<'a> {
+/// The data of a detector, with its first and its last moment.
+pub struct Model<'a> {
     state: &'a ApiState,
     data: Data,
     sent: &'a Sent,
     /// Epoch milliseconds.
-    latest: i64,
+    pub earliest: i64,
+    /// Epoch milliseconds.
+    pub latest: i64,
     /// That there is the entity that has most documents.
     entity: Vec<Value>,
 }
 
 async fn check_model(state: &ApiState, sent: &Sent, dialect: Dialect) -> Checked {
-    let detector = &sent.detector;
     let failed = |error| Issue::refused("general_settings", error);
-    let Some(data) = Data::of(state, detector).await.map_err(failed)? else {
+    let data = Data::of(state, &sent.detector).await.map_err(failed)?;
+    let Some(data) = data else {
         return Ok(());
     };
-    let Some(latest) = latest(state, &data, detector).await.map_err(failed)? else {
-        return Err(Issue::of_model(
-            "time_field",
-            "There isn't enough historical data found with current timefield selected.",
-        ));
-    };
-    let mut model = Model {
-        state,
-        data,
-        sent,
-        latest,
-        entity: Vec::new(),
-    };
-    model.find_entity().await?;
+    let model = Model::of(state, data, sent).await?;
     model.check_interval(dialect).await?;
     model.check_features().await?;
     model.check_delay(dialect)
-}
-
-/// The time of the newest document.
-async fn latest(state: &ApiState, data: &Data, detector: &Detector) -> Result<Option<i64>> {
-    let asked = json!({"size": 0, "aggs": {"latest": {"max": {"field": detector.time_field}}}});
-    let found = data.search(state, asked).await?;
-    let value = found.aggregations.unwrap_or_default();
-    let value = value
-        .get("latest")
-        .and_then(|latest| latest["value"].as_f64());
-    Ok(value.map(|latest| latest as i64))
 }
 
 fn sparse_categories() -> Issue {
@@ -122,7 +100,41 @@ fn sparse_categories() -> Issue {
     )
 }
 
-impl Model<'_> {
+/// A fifth longer, in whole minutes.
+fn longer(minutes: &i64) -> Option<i64> {
+    Some((minutes * 6 + 4) / 5)
+}
+
+impl<'a> Model<'a> {
+    pub async fn of(
+        state: &'a ApiState,
+        data: Data,
+        sent: &'a Sent,
+    ) -> std::result::Result<Self, Issue> {
+        let mut model = Self {
+            state,
+            data,
+            sent,
+            earliest: 0,
+            latest: 0,
+            entity: Vec::new(),
+        };
+        let of_time = json!({"field": sent.detector.time_field});
+        let asked =
+            json!({"size": 0, "aggs": {"first": {"min": of_time}, "last": {"max": of_time}}});
+        let found = model.search(asked).await?;
+        let time = |name: &str| found[name]["value"].as_f64().map(|time| time as i64);
+        let (Some(earliest), Some(latest)) = (time("first"), time("last")) else {
+            return Err(Issue::of_model(
+                "time_field",
+                "There isn't enough historical data found with current timefield selected.",
+            ));
+        };
+        (model.earliest, model.latest) = (earliest, latest);
+        model.find_entity().await?;
+        Ok(model)
+    }
+
     fn detector(&self) -> &Detector {
         &self.sent.detector
     }
@@ -192,21 +204,39 @@ impl Model<'_> {
         }
         let minutes = (interval + MINUTE - 1) / MINUTE;
         // A fifth longer each time, then a fifth shorter, in whole minutes.
-        let longer = std::iter::successors(Some(minutes), |now| Some((now * 6 + 4) / 5));
+        let longer = std::iter::successors(Some(minutes), longer);
         let longer = longer.skip(1).take_while(|now| *now <= LONGEST);
         let shorter = std::iter::successors(Some(minutes), |now| Some(now * 5 / 6));
         let shorter = shorter.skip(1).take_while(|now| *now > 0);
-        for minutes in longer.chain(shorter) {
+        let Some(minutes) = self.first_good(longer.chain(shorter)).await? else {
+            return Err(self.why_sparse(interval).await?);
+        };
+        let what = dialect.says("selected interval", "selected detector interval");
+        let message = format!(
+            "The {what} might collect sparse data. Consider changing interval length to: {minutes}"
+        );
+        let issue = Issue::of_model("detection_interval", message);
+        Err(issue.suggesting(json!(Period::minutes(minutes))))
+    }
+
+    /// The first of some intervals, minutes, most of which have data.
+    async fn first_good(
+        &self,
+        all: impl Iterator<Item = i64>,
+    ) -> std::result::Result<Option<i64>, Issue> {
+        let filters = self.all_filters();
+        for minutes in all {
             if self.share(minutes * MINUTE, &filters).await? >= GOOD {
-                let what = dialect.says("selected interval", "selected detector interval");
-                let message = format!(
-                    "The {what} might collect sparse data. Consider changing interval length to: {minutes}"
-                );
-                let issue = Issue::of_model("detection_interval", message);
-                return Err(issue.suggesting(json!(Period::minutes(minutes))));
+                return Ok(Some(minutes));
             }
         }
-        Err(self.why_sparse(interval).await?)
+        Ok(None)
+    }
+
+    /// The shortest good interval, minutes.
+    pub async fn shortest_good(&self) -> std::result::Result<Option<i64>, Issue> {
+        let all = std::iter::successors(Some(1), longer);
+        self.first_good(all.take_while(|now| *now <= LONGEST)).await
     }
 
     /// What of the configuration makes the data sparse.
