@@ -171,9 +171,16 @@ fn a_job_whose_place_another_took_is_aged_by_that_one() {
         let path = format!("/_ml/anomaly_detectors/{name}/results/buckets");
         server.ok("GET", &path, &Value::Null)["count"].clone()
     };
-    assert_eq!(buckets("old"), 48);
+    let before = [buckets("old"), buckets("new")];
+    assert!(
+        before.iter().all(|count| count.as_i64() > Some(40)),
+        "{before:?}"
+    );
     server.ok("DELETE", "/_ml/_delete_expired_data", &Value::Null);
-    assert_eq!((buckets("old"), buckets("new")), (json!(0), json!(48)));
+    assert_eq!(
+        [buckets("old"), buckets("new")],
+        [json!(0), before[1].clone()]
+    );
 }
 
 #[test]
@@ -322,5 +329,6 @@ fn what_detectors_are_made_of_is_in_indices() {
         );
     }
     let both = format!("{of_jobs},.opendistro-anomaly-detectors");
-    assert_eq!(count(&both, all), 2);
+    assert_eq!(count(&both, all.clone()), 2);
+    assert_eq!(count(".opendistro-anomaly-detector*", all), 2);
 }

@@ -41,6 +41,14 @@ impl Dialect {
         }
     }
 
+    /// What all indices begin with that are not a detector's own.
+    pub fn indices(self) -> &'static str {
+        match self {
+            Self::SearchGuard => ".searchguard-ad-",
+            _ => ".opendistro-anomaly-",
+        }
+    }
+
     /// The index that detectors are said to be in.
     pub fn detectors_index(self) -> &'static str {
         match self {

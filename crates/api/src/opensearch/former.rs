@@ -2,11 +2,9 @@
 
 use tidewatch_jobs::RevertRequest;
 use tidewatch_jobs::config::REPLACED_BY;
-use tidewatch_store::ForestQuery;
 
-use super::change;
-use super::result::Told;
 use super::stored::{self, Kept};
+use super::{change, results};
 use crate::ApiState;
 use crate::error::Result;
 
@@ -17,15 +15,7 @@ const EMPTY: &str = "empty";
 
 /// The end of the last interval that a job has final results of. Epoch milliseconds.
 pub async fn told_until(state: &ApiState, job_id: &str) -> Result<Option<i64>> {
-    let query = ForestQuery {
-        job_id: job_id.to_owned(),
-        descending: true,
-        exclude_interim: true,
-        size: 1,
-        ..ForestQuery::default()
-    };
-    let page = state.jobs.forest_results(&query).await?;
-    let last = page.docs.first().and_then(|doc| Told::read(doc));
+    let last = results::last(state, job_id, None, true).await?;
     Ok(last.map(|last| last.end()))
 }
 

@@ -26,33 +26,39 @@ pub async fn targets(state: &ApiState, expression: &str) -> Result<Option<Vec<Ta
 }
 
 async fn named(state: &ApiState, name: &str) -> Result<Option<Vec<Target>>> {
+    let mut found = Vec::new();
     for dialect in [Dialect::OpenSearch, Dialect::SearchGuard] {
-        let given = if name == dialect.detectors_index() {
-            Some(Given::detectors(state, dialect, false)?)
-        } else if name == dialect.state_index() {
-            Some(Given::tasks(state, dialect, false)?)
-        } else if name == dialect.jobs_index() {
-            Some(Given::jobs(state, dialect)?)
-        } else if name == dialect.checkpoints_index() {
-            Some(Given::checkpoints(state, dialect).await?)
-        } else {
-            None
-        };
-        if let Some(given) = given {
-            let (target, _) = given.target();
-            return Ok(Some(vec![target]));
-        }
-        // All of them are one here, whatever their days.
-        if name.starts_with(dialect.results_index()) {
-            let is_common = |index: Option<&str>| index.is_none();
-            return results::targets(state, dialect, is_common).map(Some);
+        if name.starts_with(dialect.indices()) {
+            found.extend(given(state, dialect, name).await?);
+            // The results are all in one here, whatever their days.
+            let index = results::index_of_today(state, dialect);
+            if name.starts_with(dialect.results_index()) || matches(name, &index) {
+                found.extend(results::targets(state, dialect, |own| own.is_none())?);
+            }
         }
         let prefix = dialect.result_index_prefix();
         if prefix.is_some_and(|prefix| name.starts_with(prefix)) {
-            let is_meant = |index: Option<&str>| index.is_some_and(|index| matches(name, index));
-            let found = results::targets(state, dialect, is_meant)?;
-            return Ok((!found.is_empty()).then_some(found));
+            let is_meant = |own: Option<&str>| own.is_some_and(|own| matches(name, own));
+            found.extend(results::targets(state, dialect, is_meant)?);
         }
     }
-    Ok(None)
+    Ok((!found.is_empty()).then_some(found))
+}
+
+/// The indices, but for those of results, that a name or a pattern means.
+async fn given(state: &ApiState, dialect: Dialect, name: &str) -> Result<Vec<Target>> {
+    let mut all = Vec::new();
+    if matches(name, dialect.detectors_index()) {
+        all.push(Given::detectors(state, dialect, false)?);
+    }
+    if matches(name, dialect.jobs_index()) {
+        all.push(Given::jobs(state, dialect)?);
+    }
+    if matches(name, dialect.state_index()) {
+        all.push(Given::tasks(state, dialect, false)?);
+    }
+    if matches(name, dialect.checkpoints_index()) {
+        all.push(Given::checkpoints(state, dialect).await?);
+    }
+    Ok(all.into_iter().map(|given| given.target().0).collect())
 }

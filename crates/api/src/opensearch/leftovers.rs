@@ -2,7 +2,7 @@
 
 use tidewatch_jobs::config::Job;
 
-use super::stored::Kept;
+use super::stored::{Detectors, Kept};
 use super::{change, former, history, preview, real_time, stored};
 use crate::ApiState;
 use crate::error::Result;
@@ -10,40 +10,44 @@ use crate::error::Result;
 /// Ends what was cut short before this was called.
 pub fn go_on(state: ApiState) -> impl Future<Output = ()> + Send {
     let begun = state.jobs.now();
-    async move { put_in_order(&state, begun).await }
+    async move {
+        let done = put_in_order(&state, begun).await;
+        warn("detectors", done);
+    }
+}
+
+fn warn(what: &str, done: Result<()>) {
+    if let Err(error) = done {
+        tracing::warn!(error = %error.0, "{what} could not be put in order");
+    }
 }
 
 /// Nothing of a detector changes meanwhile.
-async fn put_in_order(state: &ApiState, begun: i64) {
+async fn put_in_order(state: &ApiState, begun: i64) -> Result<()> {
     let _changing = state.opensearch.changing().await;
-    let log = |what: &str, done: Result<()>| {
-        if let Err(error) = done {
-            tracing::warn!(error = %error.0, "{what} could not be put in order");
-        }
-    };
-    let detectors = match stored::read(state) {
-        Ok(detectors) => detectors,
-        Err(error) => return log("detectors", Err(error)),
-    };
+    let detectors = stored::read(state)?;
     for kept in &detectors.current {
-        log(&kept.job.job_id, of_detector(state, kept).await);
+        warn(&kept.job.job_id, of_detector(state, kept).await);
     }
-    let runs = match history::all(state) {
-        Ok(runs) => runs,
-        Err(error) => return log("historical runs", Err(error)),
-    };
-    let is_there = |id: &str| detectors.current.iter().any(|kept| kept.stored.id == id);
-    let never_began =
-        |run: &&history::Task| !is_there(&run.run.detector_id) || history::never_began(state, run);
-    let lost = detectors.lost.iter().map(|kept| &kept.job);
-    let lost = lost.chain(runs.iter().filter(never_began).map(|run| &run.job));
-    let previews = match preview::left_over(state, begun) {
-        Ok(previews) => previews,
-        Err(error) => return log("previews", Err(error)),
-    };
-    for Job { job_id, .. } in lost.chain(&previews) {
-        log(job_id, change::delete_job(state, job_id).await);
+    for Job { job_id, .. } in lost(state, detectors, begun)? {
+        warn(&job_id, change::delete_job(state, &job_id).await);
     }
+    Ok(())
+}
+
+/// Jobs that are of nothing any more: of detectors that are gone, of runs that never began, of previews.
+fn lost(state: &ApiState, detectors: Detectors, begun: i64) -> Result<Vec<Job>> {
+    let Detectors { current, lost, .. } = detectors;
+    let mut runs = history::all(state)?;
+    runs.retain(|run| {
+        let id = &run.run.detector_id;
+        let is_there = current.iter().any(|kept| kept.stored.id == *id);
+        !is_there || history::never_began(state, run)
+    });
+    let mut jobs = preview::left_over(state, begun)?;
+    jobs.extend(lost.into_iter().map(|kept| kept.job));
+    jobs.extend(runs.into_iter().map(|run| run.job));
+    Ok(jobs)
 }
 
 async fn of_detector(state: &ApiState, kept: &Kept) -> Result<()> {

@@ -62,7 +62,11 @@ pub fn routes() -> Router<ApiState> {
 fn of_dialect(dialect: Dialect) -> Router<ApiState> {
     let root = dialect.root();
     let at = |rest: &str| format!("{root}/detectors{rest}");
-    Router::new()
+    let mut routes = Router::new();
+    if !dialect.is_legacy() {
+        routes = routes.route(&at("/_suggest/{types}"), post(suggest::suggest));
+    }
+    routes
         .route(&at(""), post(detectors::create))
         .route(
             &at("/{detector_id}"),
@@ -78,7 +82,6 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
             &at("/tasks/_search"),
             get(search::tasks).post(search::tasks),
         )
-        .route(&at("/_suggest/{types}"), post(suggest::suggest))
         .route(&at("/_validate"), post(validate::detector))
         .route(&at("/_validate/{types}"), post(validate::validate))
         .route(

@@ -4,13 +4,12 @@ use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::State as JobState;
-use tidewatch_store::ForestQuery;
 
 use super::call::{Call, Object, Query};
 use super::detector::Detector;
 use super::dialect::Dialect;
 use super::progress::Progress;
-use super::result::{EntityField, Told, entity_json, model_id};
+use super::result::{EntityField, entity_json, model_id};
 use super::stored::{self, Kept};
 use super::{entities, filter_query, history, real_time, results};
 use crate::ApiState;
@@ -153,35 +152,10 @@ impl Profile<'_> {
         &self.kept.job.job_id
     }
 
-    /// The last results of a job: of one entity, or of all.
-    async fn last(
-        &self,
-        job_id: &str,
-        entity: Option<&[EntityField]>,
-        exclude_interim: bool,
-    ) -> Result<Option<Told>> {
-        let entity = entity.map(|entity| {
-            let fields = entity.iter();
-            fields
-                .map(|field| (field.name.clone(), field.value.clone()))
-                .collect()
-        });
-        let query = ForestQuery {
-            job_id: job_id.to_owned(),
-            entity,
-            descending: true,
-            exclude_interim,
-            size: 1,
-            ..ForestQuery::default()
-        };
-        let page = self.state.jobs.forest_results(&query).await?;
-        Ok(page.docs.first().and_then(|doc| Told::read(doc)))
-    }
-
     async fn of_detector(&self, types: &[&str]) -> Result<Value> {
         let asks = |name: &str| types.contains(&name);
         let is_running = real_time::is_running(self.state, self.kept);
-        let last = self.last(self.job_id(), None, true).await?;
+        let last = results::last(self.state, self.job_id(), None, true).await?;
         let progress = self.progress(last.as_ref().map_or(0, |last| last.updates));
         let mut told = Map::new();
         let mut put = |name: &str, value: Value| told.insert(name.to_owned(), value);
@@ -275,7 +249,7 @@ impl Profile<'_> {
     }
 
     async fn of_task(&self, task: &history::Task) -> Result<Value> {
-        let last = self.last(task.id(), None, false).await?;
+        let last = results::last(self.state, task.id(), None, false).await?;
         let updates = last.as_ref().map_or(0, |last| last.updates);
         let progress = Progress::new(updates, &task.run.detector, task.run.dialect);
         let mut told = json!({
@@ -310,7 +284,8 @@ impl Profile<'_> {
         let Some(entity) = ordered.filter(|ordered| ordered.len() == entity.len()) else {
             return refuse("Cannot find entity");
         };
-        let Some(last) = self.last(self.job_id(), Some(&entity), true).await? else {
+        let last = results::last(self.state, self.job_id(), Some(&entity), true);
+        let Some(last) = last.await? else {
             return refuse("Cannot find entity");
         };
         let is_running = real_time::is_running(self.state, self.kept);

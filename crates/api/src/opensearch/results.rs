@@ -30,7 +30,7 @@ const ONLY_OWN: &str = "only_query_custom_result_index";
 pub const PAGE: i64 = 10_000;
 
 /// The name of the index that the results of detectors are in which name none.
-fn index_of_today(state: &ApiState, dialect: Dialect) -> String {
+pub fn index_of_today(state: &ApiState, dialect: Dialect) -> String {
     let start = dialect.results_index();
     let today = DateTime::from_timestamp_millis(state.jobs.now()).unwrap_or_default();
     format!("{start}-history-{}-1", today.format("%Y.%m.%d"))
@@ -152,24 +152,40 @@ pub async fn each_result(
     }
 }
 
-/// The entities that were seen in the last interval of a job.
-pub async fn active(state: &ApiState, job_id: &str) -> Result<BTreeSet<Vec<EntityField>>> {
-    let mut query = ForestQuery {
+/// The last result of a job: of one entity, or of any.
+pub async fn last(
+    state: &ApiState,
+    job_id: &str,
+    entity: Option<&[EntityField]>,
+    exclude_interim: bool,
+) -> Result<Option<Told>> {
+    let pair = |field: &EntityField| (field.name.clone(), field.value.clone());
+    let query = ForestQuery {
         job_id: job_id.to_owned(),
+        entity: entity.map(|entity| entity.iter().map(pair).collect()),
         descending: true,
+        exclude_interim,
         size: 1,
         ..ForestQuery::default()
     };
     let page = state.jobs.forest_results(&query).await?;
-    let Some(last) = page.docs.first().and_then(|doc| Told::read(doc)) else {
-        return Ok(BTreeSet::new());
-    };
-    query.start = Some(last.timestamp);
-    query.size = PAGE;
+    Ok(page.docs.first().and_then(|doc| Told::read(doc)))
+}
+
+/// The entities that were seen in the last interval of a job.
+pub async fn active(state: &ApiState, job_id: &str) -> Result<BTreeSet<Vec<EntityField>>> {
     let mut entities = BTreeSet::new();
-    each_result(state, query, |told| {
-        entities.insert(told.entity);
-    })
-    .await?;
+    if let Some(last) = last(state, job_id, None, false).await? {
+        let query = ForestQuery {
+            job_id: job_id.to_owned(),
+            start: Some(last.timestamp),
+            size: PAGE,
+            ..ForestQuery::default()
+        };
+        each_result(state, query, |told| {
+            entities.insert(told.entity);
+        })
+        .await?;
+    }
     Ok(entities)
 }
