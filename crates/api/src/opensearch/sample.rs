@@ -70,7 +70,7 @@ mod tests {
             "anomaly_grade": grade, "confidence": 1.0, "threshold": 1.0, "updates": minute,
             "entity": [{"name": "who", "value": who}]
         });
-        Told::read(&told.to_string()).unwrap()
+        Told::read(&told.to_string()).expect("a result")
     }
 
     fn taken(minutes: i64, entities: usize, most: usize) -> Vec<(i64, String, f64)> {
