@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tidewatch_api::opensearch::OpenSearch;
 use tidewatch_api::{ApiState, Identity};
 use tidewatch_datafeed::Feeds;
 use tidewatch_datafeed::source::Sources;
@@ -50,8 +51,10 @@ impl Server {
             feeds: feeds.clone(),
             identity,
             amp: settings.amp,
+            opensearch: OpenSearch::default(),
         };
         let router = tidewatch_api::router(state.clone());
+        tokio::spawn(tidewatch_api::opensearch::go_on(state.clone()));
         tokio::spawn(tidewatch_api::amp::run(state));
         tokio::spawn(maintenance::run(jobs.clone()));
         Ok(Self {

@@ -162,9 +162,9 @@ fn updates_count_versions_and_guard_what_can_not_change() {
         (&detector["_id"], &json!(4))
     );
     let jobs = server.ok("GET", "/_ml/anomaly_detectors", &Value::Null);
-    assert_eq!(jobs["count"], 1);
+    assert_eq!(jobs["count"], 2);
     assert_eq!(
-        jobs["jobs"][0]["analysis_config"]["detectors"][0]["function"],
+        jobs["jobs"][1]["analysis_config"]["detectors"][0]["function"],
         "max"
     );
     let got = server.ok("GET", &path, &Value::Null);

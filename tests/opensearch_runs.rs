@@ -5,8 +5,8 @@ mod support;
 
 use serde_json::{Value, json};
 use support::opensearch::{
-    DISTRO, GUARD, MINUTE, PLUGINS, START, add_orders, create, definition, id, mapped, now,
-    refused, with,
+    DISTRO, GUARD, MINUTE, PLUGINS, START, add_orders, create, definition, id, mapped, refused,
+    up_to_now, with,
 };
 use support::{Client, Server, wait_until};
 
@@ -318,17 +318,7 @@ fn a_preview_tells_what_would_be_found_and_leaves_nothing() {
 
 #[test]
 fn a_detector_runs_in_real_time_from_its_start_to_its_stop() {
-    let server = Server::start(&[]);
-    mapped(&server, "shops-1");
-    let minutes = 120;
-    let start = now() - (minutes + 1) * MINUTE;
-    add_orders(
-        &server,
-        "shops-1",
-        start - start.rem_euclid(MINUTE),
-        minutes,
-        None,
-    );
+    let server = up_to_now(120, None);
     let detector = create(&server, PLUGINS, &definition("orders"));
     let path = format!("{PLUGINS}/{}", id(&detector));
     let legacy = format!("{GUARD}/{}", id(&detector));
@@ -414,17 +404,7 @@ fn a_detector_runs_in_real_time_from_its_start_to_its_stop() {
 
 #[test]
 fn entities_are_profiled_as_the_documents_say() {
-    let server = Server::start(&[]);
-    mapped(&server, "shops-1");
-    let minutes = 120;
-    let start = now() - (minutes + 1) * MINUTE;
-    add_orders(
-        &server,
-        "shops-1",
-        start - start.rem_euclid(MINUTE),
-        minutes,
-        None,
-    );
+    let server = up_to_now(200, None);
     let by_shop = with(definition("shops"), "category_field", json!(["shop"]));
     let detector = create(&server, GUARD, &by_shop);
     let path = format!("{GUARD}/{}", id(&detector));

@@ -63,6 +63,16 @@ pub fn server() -> Server {
     server
 }
 
+/// A server whose orders go on until now.
+pub fn up_to_now(minutes: i64, worst: Option<i64>) -> Server {
+    let server = Server::start(&[]);
+    mapped(&server, "shops-1");
+    let start = now() - (minutes + 1) * MINUTE;
+    let start = start - start.rem_euclid(MINUTE);
+    add_orders(&server, "shops-1", start, minutes, worst);
+    server
+}
+
 pub fn definition(name: &str) -> Value {
     json!({
         "name": name, "description": "orders & more", "time_field": "at", "indices": ["shops*"],

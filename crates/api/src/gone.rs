@@ -39,6 +39,7 @@ pub async fn state(directory: &std::path::Path) -> ApiState {
         jobs,
         identity: Arc::new(identity.expect("an identity")),
         amp: Amp::new(&AmpSettings::default(), &BTreeMap::new()).expect("the defaults"),
+        opensearch: crate::opensearch::OpenSearch::default(),
     }
 }
 

@@ -32,7 +32,7 @@ mod metrics;
 mod model_plots;
 mod near;
 mod nodes;
-mod opensearch;
+pub mod opensearch;
 mod overall;
 mod params;
 mod play;
@@ -69,6 +69,7 @@ pub struct ApiState {
     pub feeds: Feeds,
     pub identity: Arc<Identity>,
     pub amp: amp::Amp,
+    pub opensearch: opensearch::OpenSearch,
 }
 
 /// How the server names itself; the same after a restart.

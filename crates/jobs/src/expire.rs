@@ -104,11 +104,16 @@ impl Jobs {
     }
 
     /// Before this, results and annotations of a job are past their retention: so many days before its latest bucket.
+    /// Where another has taken its place, that one's days count, and its buckets too.
     pub(crate) async fn results_cutoff(&self, job: &Job) -> Result<Option<i64>> {
-        let Some(days) = job.results_retention_days else {
+        let newer = job.replaced_by().and_then(|other| self.get(other).ok());
+        let Some(days) = newer.as_ref().unwrap_or(job).results_retention_days else {
             return Ok(None);
         };
-        let latest = self.store().newest_bucket(&job.job_id).await?;
+        let mut latest = self.store().newest_bucket(&job.job_id).await?;
+        if let Some(newer) = &newer {
+            latest = latest.max(self.store().newest_bucket(&newer.job_id).await?);
+        }
         Ok(latest.map(|latest| latest.saturating_sub(days.saturating_mul(DAY))))
     }
 }

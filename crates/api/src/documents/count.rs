@@ -73,9 +73,12 @@ async fn count(
             .map_or(0, |most| u64::try_from(most).unwrap_or_default()),
         ..Search::default()
     };
-    let targets = state
-        .jobs
-        .targets(&state.jobs.meant(&expression, reading).await?)?;
+    let targets = match crate::opensearch::targets(&state, &expression).await? {
+        Some(targets) => targets,
+        None => state
+            .jobs
+            .targets(&state.jobs.meant(&expression, reading).await?)?,
+    };
     let found = run(&state, &targets, &search).await?;
     let shards = targets.len();
     let mut told = json!({"count": found.total});

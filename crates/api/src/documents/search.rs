@@ -275,7 +275,7 @@ pub async fn found(
         None => None,
     };
     let (targets, indices) = match &point {
-        None if let Some(targets) = opensearch(state, expression)? => (targets, Vec::new()),
+        None if let Some(targets) = opensearch(state, expression).await? => (targets, Vec::new()),
         None => {
             let reading = asked.named.clone().reading()?;
             let meant = state.jobs.meant(expression.unwrap_or(ALL), reading).await?;
@@ -314,9 +314,9 @@ pub async fn found(
 }
 
 /// What an expression means where it names what is no index of Elasticsearch's.
-fn opensearch(state: &ApiState, expression: Option<&str>) -> Result<Option<Vec<Target>>> {
+async fn opensearch(state: &ApiState, expression: Option<&str>) -> Result<Option<Vec<Target>>> {
     match expression {
-        Some(expression) => crate::opensearch::targets(state, expression),
+        Some(expression) => crate::opensearch::targets(state, expression).await,
         None => Ok(None),
     }
 }

@@ -3,34 +3,37 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tidewatch_datafeed::config::DatafeedUpdate;
+use tidewatch_datafeed::config::{DatafeedUpdate, NewDatafeed};
 use tidewatch_jobs::JobError;
+use tidewatch_jobs::config::NewJob;
 use tidewatch_jobs::update::JobUpdate;
 use tidewatch_store::Annotations;
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::detector::Detector;
 use super::dialect::{Dialect, status};
 use super::issue::{Issue, Wrong};
+use super::job::{self, Wanted};
 use super::read::Sent;
 use super::stored::{self, Kept, SETTING, Stored};
-use super::{check, data, history, id, job, real_time};
+use super::{check, data, former, history, id, real_time};
 use crate::ApiState;
 use crate::error::Result;
 use crate::jobs::lasting;
-
-/// Held while a detector comes, goes, changes, starts or stops: names are unique, and numbers of writes.
-static CHANGING: Mutex<()> = Mutex::const_new(());
-
-pub async fn changing() -> MutexGuard<'static, ()> {
-    CHANGING.lock().await
-}
 
 /// The document of which a client believes that it is the last one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Expected {
     pub seq_no: Option<i64>,
     pub primary_term: Option<i64>,
+}
+
+impl Expected {
+    fn is(self, stored: &Stored) -> bool {
+        let is = |expected: Option<i64>, is: u64| {
+            expected.is_none_or(|expected| u64::try_from(expected) == Ok(is))
+        };
+        is(self.seq_no, stored.seq_no) && is(self.primary_term, 1)
+    }
 }
 
 /// Looks at all that would keep a detector from being made. `but`: the one that it is to replace.
@@ -111,7 +114,7 @@ fn check_free_name(
 
 /// Creates a detector.
 pub async fn create(state: &ApiState, sent: Sent, dialect: Dialect) -> Result<Stored> {
-    let _changing = changing().await;
+    let _changing = state.opensearch.changing().await;
     let checked = check(state, &sent.detector, dialect, None).await;
     checked.map_err(|wrong| wrong.into_error(dialect))?;
     let mut detector = sent.detector;
@@ -120,15 +123,29 @@ pub async fn create(state: &ApiState, sent: Sent, dialect: Dialect) -> Result<St
         id: id(),
         version: 1,
         seq_no: stored::next_seq_no(&stored::all(state)?),
+        dialect,
         detector,
         real_time: None,
+        since: None,
+        query_to_give: None,
     };
-    make_job(state, &stored, &sent.query, &stored.id).await?;
+    let new = new_job(state, &stored, &sent.query)?;
+    create_job(state, &stored.id, new).await?;
     Ok(stored)
 }
 
-async fn make_job(state: &ApiState, stored: &Stored, query: &Value, job_id: &str) -> Result<()> {
-    let new = job::new_job(&stored.detector, query, (SETTING, json!(stored)))?;
+fn new_job(state: &ApiState, stored: &Stored, query: &Value) -> Result<NewJob<NewDatafeed>> {
+    let wanted = Wanted {
+        detector: &stored.detector,
+        dialect: stored.dialect,
+        query,
+        entities: None,
+    };
+    wanted.job(state, (SETTING, json!(stored)))
+}
+
+/// Creates a job with its datafeed.
+pub async fn create_job(state: &ApiState, job_id: &str, new: NewJob<NewDatafeed>) -> Result<()> {
     let (feeds, job_id) = (state.feeds.clone(), job_id.to_owned());
     lasting(async move { feeds.create_job(&job_id, new).await }).await?;
     Ok(())
@@ -142,7 +159,7 @@ pub async fn update(
     expected: Expected,
     dialect: Dialect,
 ) -> Result<Stored> {
-    let _changing = changing().await;
+    let _changing = state.opensearch.changing().await;
     let old = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     if real_time::is_running(state, &old) {
         return Err(dialect.is_running(id));
@@ -153,29 +170,13 @@ pub async fn update(
             .result_index
             .clone_from(&old.stored.detector.result_index);
     }
-    let (was, is) = (&old.stored.detector, &sent.detector);
-    let sorted = |detector: &Detector| {
-        let mut categories = detector.categories().to_vec();
-        categories.sort();
-        categories
-    };
-    if sorted(was) != sorted(is) {
-        let what = dialect.says("category field", "detector category field");
-        return Err(status(400, format!("Can't change {what}")));
-    }
-    if was.result_index != is.result_index {
-        let what = dialect.says("custom result index", "detector result index");
-        return Err(status(400, format!("Can't change {what}")));
-    }
+    check_kept(&old.stored.detector, &sent.detector, dialect)?;
     if history::is_running(state, id)? {
         return Err(dialect.analyses_history());
     }
-    let checked = check(state, is, dialect, Some(id)).await;
+    let checked = check(state, &sent.detector, dialect, Some(id)).await;
     checked.map_err(|wrong| wrong.into_error(dialect))?;
-    let is_other = |expected: Option<i64>, is: u64| {
-        expected.is_some_and(|expected| u64::try_from(expected) != Ok(is))
-    };
-    if is_other(expected.seq_no, old.stored.seq_no) || is_other(expected.primary_term, 1) {
+    if !expected.is(&old.stored) {
         let what = dialect.says("config", "detector");
         let reason = format!("There was a problem updating the {what}:[{id}]");
         return Err(status(400, reason));
@@ -183,41 +184,96 @@ pub async fn update(
     let mut detector = sent.detector;
     detector.last_update_time = Some(state.jobs.now());
     if detector.ui_metadata.is_none() {
-        detector.ui_metadata.clone_from(&was.ui_metadata);
+        detector
+            .ui_metadata
+            .clone_from(&old.stored.detector.ui_metadata);
     }
     let new = Stored {
-        id: id.to_owned(),
         version: old.stored.version.saturating_add(1),
         seq_no: stored::next_seq_no(&stored::all(state)?),
         detector,
-        real_time: old.stored.real_time.clone(),
+        ..old.stored.clone()
     };
-    match job::learns_the_same(&old.stored.detector, &new.detector) {
-        true => change_job(state, &old, &new, &sent.query).await?,
-        // What a job analyses can't be changed: another takes its place, and only then it goes.
-        false => {
-            let job_id = format!("{id}.{}", new.version);
-            make_job(state, &new, &sent.query, &job_id).await?;
-            for job in stored::jobs_of(state, id)? {
-                if job.job_id != job_id {
-                    delete_job(state, &job.job_id).await?;
-                }
-            }
+    match job::learns_the_same(&old.stored.detector, &new.detector, new.dialect) {
+        true => {
+            change_job(state, &old, &new, &sent.query).await?;
+            Ok(new)
         }
+        false => replace_job(state, &old, new, &sent.query).await,
     }
-    Ok(new)
 }
 
+/// Refuses what no update changes.
+fn check_kept(was: &Detector, is: &Detector, dialect: Dialect) -> Result<()> {
+    let sorted = |detector: &Detector| {
+        let mut categories = detector.categories().to_vec();
+        categories.sort();
+        categories
+    };
+    let what = if sorted(was) != sorted(is) {
+        dialect.says("category field", "detector category field")
+    } else if was.result_index != is.result_index {
+        dialect.says("custom result index", "detector result index")
+    } else {
+        return Ok(());
+    };
+    Err(status(400, format!("Can't change {what}")))
+}
+
+/// Changes the job of a detector that goes on with what it has learnt. What is cut short goes on at the next start.
 async fn change_job(state: &ApiState, old: &Kept, new: &Stored, query: &Value) -> Result<()> {
+    let unfinished = Stored {
+        query_to_give: Some(query.clone()),
+        ..new.clone()
+    };
     let job_id = &old.job.job_id;
-    if let Some(feed) = state.feeds.of_job(job_id) {
-        let update: DatafeedUpdate = from_json(job::datafeed(&new.detector, query))?;
-        let (feeds, id) = (state.feeds.clone(), feed.datafeed_id.clone());
-        lasting(async move { feeds.update(&id, update).await }).await?;
+    let changes =
+        |stored: &Stored| job::changes(&stored.detector, stored.dialect, old.settings(stored));
+    update_job(state, job_id, changes(&unfinished)).await?;
+    if let Err(error) = give(state, job_id, &new.detector, query).await {
+        update_job(state, job_id, changes(&old.stored)).await?;
+        return Err(error);
     }
-    let description = new.detector.description.as_str();
-    let changes = json!({"description": description, "custom_settings": old.settings(new)});
-    update_job(state, job_id, changes).await
+    update_job(state, job_id, changes(new)).await
+}
+
+/// Tells the datafeed of a detector what it asks from now on.
+async fn give(state: &ApiState, job_id: &str, detector: &Detector, query: &Value) -> Result<()> {
+    let Some(feed) = state.feeds.of_job(job_id) else {
+        return Ok(());
+    };
+    let update: DatafeedUpdate = from_json(job::datafeed(detector, query))?;
+    let feeds = state.feeds.clone();
+    lasting(async move { feeds.update(&feed.datafeed_id, update).await }).await?;
+    Ok(())
+}
+
+/// Ends a change of a job that was cut short.
+pub async fn finish_change(state: &ApiState, kept: &Kept) -> Result<()> {
+    let mut stored = kept.stored.clone();
+    if let Some(query) = stored.query_to_give.take() {
+        give(state, &kept.job.job_id, &stored.detector, &query).await?;
+        keep(state, kept, &stored).await?;
+    }
+    Ok(())
+}
+
+/// What a job analyses can't be changed: another takes its place, and what was found before stays with the former.
+async fn replace_job(state: &ApiState, old: &Kept, new: Stored, query: &Value) -> Result<Stored> {
+    let told = former::told_until(state, &old.job.job_id).await?;
+    let new = Stored {
+        since: told.max(old.stored.since),
+        ..new
+    };
+    let mut job = new_job(state, &new, query)?;
+    job::inherit(&mut job, &old.job);
+    let job_id = format!("{}.{}", new.id, new.version);
+    create_job(state, &job_id, job).await?;
+    if let Err(error) = former::retire(state, &new.id, &job_id).await {
+        // The detector is changed. What is left to do is done at the next change, or the next start.
+        tracing::warn!(detector = new.id, error = %error.0, "former jobs of a detector could not be put away");
+    }
+    Ok(new)
 }
 
 /// Keeps what is said of a detector, as it is.
@@ -248,7 +304,7 @@ fn from_json<T: serde::de::DeserializeOwned>(json: Value) -> Result<T> {
 
 /// Deletes a detector that doesn't run, with all that was found by it: what it was. None: it isn't there.
 pub async fn delete(state: &ApiState, id: &str, dialect: Dialect) -> Result<Option<Stored>> {
-    let _changing = changing().await;
+    let _changing = state.opensearch.changing().await;
     let Some(kept) = stored::find(state, id)? else {
         return Ok(None);
     };
@@ -258,11 +314,13 @@ pub async fn delete(state: &ApiState, id: &str, dialect: Dialect) -> Result<Opti
     if history::is_running(state, id)? {
         return Err(dialect.analyses_history());
     }
-    for task in history::of(state, id)? {
-        delete_job(state, &task.job.job_id).await?;
-    }
+    // With its own job it is gone, and what is cut short goes on at the next start.
+    delete_job(state, &kept.job.job_id).await?;
     for job in stored::jobs_of(state, id)? {
         delete_job(state, &job.job_id).await?;
+    }
+    for task in history::of(state, id)? {
+        delete_job(state, &task.job.job_id).await?;
     }
     Ok(Some(kept.stored))
 }

@@ -153,6 +153,9 @@ pub struct Detector {
     pub imputation_option: Option<Imputation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggested_seasonality: Option<i64>,
+    /// Whether its results are in flat fields too, where it has a result index of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flatten_custom_result_index: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frequency: Option<Period>,
     pub detection_interval: Period,

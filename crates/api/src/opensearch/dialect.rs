@@ -1,13 +1,16 @@
 //! The dialects of anomaly detection, chosen by the prefix of a path: what differs between them stands here.
 
 use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
 /// Whose server a client believes to speak to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Dialect {
     /// OpenSearch from 2.15 on.
+    #[default]
     OpenSearch,
     OpenDistro,
     /// As OpenSearch was before 2.15, under names of its own.
@@ -30,11 +33,43 @@ impl Dialect {
         self != Self::OpenSearch
     }
 
+    /// Points that a forest sees before it judges.
+    pub fn learnt(self) -> i64 {
+        match self.is_legacy() {
+            true => 128,
+            false => 32,
+        }
+    }
+
+    /// What all indices begin with that are not a detector's own.
+    pub fn indices(self) -> &'static str {
+        match self {
+            Self::SearchGuard => ".searchguard-ad-",
+            _ => ".opendistro-anomaly-",
+        }
+    }
+
     /// The index that detectors are said to be in.
     pub fn detectors_index(self) -> &'static str {
         match self {
             Self::SearchGuard => ".searchguard-ad-anomaly-detectors",
             _ => ".opendistro-anomaly-detectors",
+        }
+    }
+
+    /// The index that the jobs of detectors are said to be in.
+    pub fn jobs_index(self) -> &'static str {
+        match self {
+            Self::SearchGuard => ".searchguard-ad-anomaly-detector-jobs",
+            _ => ".opendistro-anomaly-detector-jobs",
+        }
+    }
+
+    /// The index that models are said to be in.
+    pub fn checkpoints_index(self) -> &'static str {
+        match self {
+            Self::SearchGuard => ".searchguard-ad-checkpoints",
+            _ => ".opendistro-anomaly-checkpoints",
         }
     }
 

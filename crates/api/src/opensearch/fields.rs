@@ -56,6 +56,30 @@ const TASK: &[(&str, FieldType)] = &[
     ("detection_date_range.end_time", FieldType::Date),
 ];
 
+const JOB: &[(&str, FieldType)] = &[
+    ("name", FieldType::Keyword),
+    ("schedule.interval.start_time", FieldType::Date),
+    ("schedule.interval.period", FieldType::Number),
+    ("schedule.interval.unit", FieldType::Keyword),
+    ("window_delay.period.interval", FieldType::Number),
+    ("window_delay.period.unit", FieldType::Keyword),
+    ("enabled", FieldType::Bool),
+    ("enabled_time", FieldType::Date),
+    ("disabled_time", FieldType::Date),
+    ("last_update_time", FieldType::Date),
+    ("lock_duration_seconds", FieldType::Number),
+    ("result_index", FieldType::Keyword),
+    ("type", FieldType::Keyword),
+];
+
+const CHECKPOINT: &[(&str, FieldType)] = &[
+    ("detectorId", FieldType::Keyword),
+    ("timestamp", FieldType::Date),
+    ("schema_version", FieldType::Number),
+    ("entity.name", FieldType::Keyword),
+    ("entity.value", FieldType::Keyword),
+];
+
 const RESULT: &[(&str, FieldType)] = &[
     ("detector_id", FieldType::Keyword),
     ("schema_version", FieldType::Number),
@@ -94,6 +118,16 @@ pub const OF_DETECTORS: Fields = Fields {
 pub const OF_TASKS: Fields = Fields {
     fields: TASK,
     nested: &[],
+};
+
+pub const OF_JOBS: Fields = Fields {
+    fields: JOB,
+    nested: &[],
+};
+
+pub const OF_CHECKPOINTS: Fields = Fields {
+    fields: CHECKPOINT,
+    nested: &["entity"],
 };
 
 pub const OF_RESULTS: Fields = Fields {

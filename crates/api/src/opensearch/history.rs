@@ -8,10 +8,11 @@ use tidewatch_model::counts::DataCounts;
 
 use super::detector::Detector;
 use super::dialect::{Dialect, status};
-use super::{change, id, job, real_time, stored};
+use super::job::Wanted;
+use super::progress::Progress;
+use super::{change, id, real_time, stored};
 use crate::ApiState;
 use crate::error::{ApiError, Result};
-use crate::jobs::lasting;
 
 /// Where a run stands in its job's `custom_settings`.
 const SETTING: &str = "opensearch_task";
@@ -24,6 +25,9 @@ pub struct Run {
     pub detector_id: String,
     /// As it was when the run began.
     pub detector: Detector,
+    /// In which the detector was created.
+    #[serde(default)]
+    pub dialect: Dialect,
     pub start_time: i64,
     pub end_time: i64,
     pub execution_start_time: i64,
@@ -51,6 +55,10 @@ impl Task {
 
     pub fn id(&self) -> &str {
         &self.job.job_id
+    }
+
+    pub fn progress(&self, state: &ApiState) -> Progress {
+        progress(state, self.id(), &self.run.detector, self.run.dialect)
     }
 }
 
@@ -92,7 +100,7 @@ pub async fn start(
             "Detection data range's end time must be after start time",
         ));
     }
-    let _changing = change::changing().await;
+    let _changing = state.opensearch.changing().await;
     let kept = stored::find(state, detector_id)?.ok_or_else(|| dialect.not_found(detector_id))?;
     real_time::check_features(&kept.stored.detector, dialect)?;
     if is_running(state, detector_id)? {
@@ -101,20 +109,21 @@ pub async fn start(
     let run = Run {
         detector_id: detector_id.to_owned(),
         detector: kept.stored.detector.clone(),
+        dialect: kept.stored.dialect,
         start_time: start,
         end_time: end,
         execution_start_time: state.jobs.now(),
         stopped: None,
     };
-    let feed = state.feeds.of_job(&kept.job.job_id);
-    let query = feed.map_or_else(
-        || kept.stored.detector.filter_query.clone(),
-        |feed| feed.query.clone().into(),
-    );
-    let new = job::new_job(&run.detector, &query, (SETTING, json!(run)))?;
+    let wanted = Wanted {
+        detector: &run.detector,
+        dialect: run.dialect,
+        query: &stored::query(state, &kept),
+        entities: None,
+    };
+    let new = wanted.job(state, (SETTING, json!(run)))?;
     let task_id = id();
-    let (feeds, job_id) = (state.feeds.clone(), task_id.clone());
-    lasting(async move { feeds.create_job(&job_id, new).await }).await?;
+    change::create_job(state, &task_id, new).await?;
     if let Err(error) = real_time::run(state, &task_id, start, Some(end)).await {
         change::delete_job(state, &task_id).await?;
         return Err(error);
@@ -127,7 +136,7 @@ pub async fn start(
 
 /// Stops the run of a detector: its task's id.
 pub async fn stop(state: &ApiState, detector_id: &str, dialect: Dialect) -> Result<String> {
-    let _changing = change::changing().await;
+    let _changing = state.opensearch.changing().await;
     stored::find(state, detector_id)?.ok_or_else(|| dialect.not_found(detector_id))?;
     let Some(task) = latest(state, detector_id)? else {
         return Err(status(400, "Detector not started"));
@@ -151,20 +160,28 @@ fn counts(state: &ApiState, job_id: &str) -> DataCounts {
     stats.map_or_else(DataCounts::default, |stats| stats.data_counts.counts)
 }
 
-/// How much of what a forest needs before it judges a job has seen, 0 to 1.
-pub fn init_progress(state: &ApiState, job_id: &str) -> f64 {
-    let needed = u64::try_from(super::read::LEARNT).unwrap_or(1);
-    let seen = counts(state, job_id).bucket_count;
-    seen.min(needed) as f64 / needed as f64
+/// How far the forests of a job are, whose intervals all count.
+pub fn progress(state: &ApiState, job_id: &str, detector: &Detector, dialect: Dialect) -> Progress {
+    Progress::new(counts(state, job_id).bucket_count, detector, dialect)
+}
+
+/// Whether it was left before anything was read.
+pub fn never_began(state: &ApiState, task: &Task) -> bool {
+    let standing = state.jobs.standing(task.id());
+    let is_closed = standing.is_ok_and(|standing| standing.state == JobState::Closed);
+    let has_ended = task.run.stopped.is_some() || task.job.finished_time.is_some();
+    (is_closed || real_time::waits(state, task.id()))
+        && !has_ended
+        && counts(state, task.id()).bucket_count == 0
 }
 
 /// How a run goes, or ended.
 pub fn state_of(state: &ApiState, task: &Task) -> &'static str {
     let standing = state.jobs.standing(task.id());
     if real_time::works(state, task.id()) {
-        return match init_progress(state, task.id()) < 1.0 {
-            true => "INIT",
-            false => "RUNNING",
+        return match task.progress(state).is_done() {
+            true => "RUNNING",
+            false => "INIT",
         };
     }
     let has_failed = standing.is_ok_and(|standing| standing.state == JobState::Failed);
@@ -205,7 +222,7 @@ pub fn told(state: &ApiState, task: &Task, dialect: Dialect, to_dashboards: bool
         "state": task_state,
         "detector_id": run.detector_id,
         "task_progress": progress,
-        "init_progress": init_progress(state, task.id()),
+        "init_progress": task.progress(state).share(),
         "execution_start_time": run.execution_start_time,
         "is_latest": is_latest(state, task),
         "task_type": task_type,

@@ -1,12 +1,16 @@
 //! A detector as a job with a datafeed.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tidewatch_datafeed::config::NewDatafeed;
 use tidewatch_jobs::JobError;
-use tidewatch_jobs::config::NewJob;
+use tidewatch_jobs::config::{Job, NewJob, NewLimits, RANDOM_CUT_FOREST};
+use tidewatch_model::forest::ForestConfig;
 
 use super::detector::{Condition, Detector, Feature, ImputationMethod, Threshold};
-use super::read::LEARNT;
+use super::dialect::Dialect;
+use super::progress::needed;
+use crate::ApiState;
 use crate::error::Result;
 
 /// The name of the histogram in the datafeed's aggregations.
@@ -17,37 +21,80 @@ const TIME: &str = "time";
 const PAGE: usize = 1_000;
 const TREES: i64 = 50;
 const SAMPLE: i64 = 256;
-/// Memory that the forest of one series may take.
-const MEMORY: &str = "64mb";
+/// Megabytes that the forest of one series may take.
+const OF_ONE: u64 = 64;
+/// Megabytes that the forests of many may take.
+const OF_MANY: u64 = 1_024;
 /// More than any value.
 const ANY: f64 = f64::MAX;
 
-/// The job of a detector, with its datafeed. `query`: what its data is asked; `own`: what is kept in the job's
-/// settings, with its name.
-pub fn new_job(
-    detector: &Detector,
-    query: &Value,
-    own: (&str, Value),
-) -> Result<NewJob<NewDatafeed>> {
-    let mut job = json!({
-        "description": detector.description,
-        "analysis_config": analysis(detector),
-        "data_description": {"time_field": detector.time_field, "time_format": "epoch_ms"},
-        "custom_settings": {
-            "engine": "random_cut_forest",
-            "random_cut_forest": forest(detector),
-            own.0: own.1
-        },
-        "datafeed_config": datafeed(detector, query)
-    });
-    if detector.categories().is_empty() {
-        job["analysis_limits"] = json!({"model_memory_limit": MEMORY});
+/// What a job is to be made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    pub detector: &'w Detector,
+    /// In which the detector was created.
+    pub dialect: Dialect,
+    /// What its data is asked.
+    pub query: &'w Value,
+    /// How many entities there are at most, where that is known.
+    pub entities: Option<u64>,
+}
+
+impl Wanted<'_> {
+    /// The job, with its datafeed. `own`: what is kept in the job's settings, with its name.
+    pub fn job(self, state: &ApiState, own: (&str, Value)) -> Result<NewJob<NewDatafeed>> {
+        let detector = self.detector;
+        let job = json!({
+            "description": detector.description,
+            "analysis_config": analysis(detector),
+            "analysis_limits": {"model_memory_limit": self.memory(state)},
+            "data_description": {"time_field": detector.time_field, "time_format": "epoch_ms"},
+            "custom_settings": {
+                "engine": RANDOM_CUT_FOREST,
+                RANDOM_CUT_FOREST: forest(detector, self.dialect),
+                own.0: own.1
+            },
+            "datafeed_config": datafeed(detector, self.query)
+        });
+        let read = serde_json::from_value(job);
+        Ok(read.map_err(|error| {
+            let text = error.to_string();
+            JobError::from_carried(&text).unwrap_or_else(|| JobError::illegal_argument(text))
+        })?)
     }
-    let read = serde_json::from_value(job);
-    Ok(read.map_err(|error| {
-        let text = error.to_string();
-        JobError::from_carried(&text).unwrap_or_else(|| JobError::illegal_argument(text))
-    })?)
+
+    /// What the models may take: no more than the server lets jobs take.
+    fn memory(self, state: &ApiState) -> String {
+        let usual = match (self.detector.categories(), self.entities) {
+            ([], _) => OF_ONE,
+            (_, None) => OF_MANY,
+            (_, Some(entities)) => OF_MANY.min(OF_ONE.saturating_mul(entities)),
+        };
+        let node = state.jobs.settings().node_memory.as_mebibytes();
+        let most = state.jobs.max_model_memory_limit();
+        let most = most.map_or(node, |most| most.as_mebibytes().min(node));
+        format!("{}mb", usual.min(most.max(1)))
+    }
+}
+
+/// Gives a job what clients have made of the one whose place it takes, but for what is analysed.
+pub fn inherit(new: &mut NewJob<NewDatafeed>, old: &Job) {
+    new.groups = Some(old.groups.clone());
+    new.background_persist_interval = old.background_persist_interval;
+    new.results_retention_days = old.results_retention_days;
+    new.model_snapshot_retention_days = Some(old.model_snapshot_retention_days);
+    new.daily_model_snapshot_retention_after_days = old.daily_model_snapshot_retention_after_days;
+    new.allow_lazy_open = Some(old.allow_lazy_open);
+    new.analysis_limits = Some(NewLimits {
+        model_memory_limit: Some(old.analysis_limits.model_memory_limit),
+        ..NewLimits::default()
+    });
+    let settings = new.custom_settings.get_or_insert_default();
+    for (name, value) in old.custom_settings.iter().flatten() {
+        settings
+            .entry(name.as_str())
+            .or_insert_with(|| value.clone());
+    }
 }
 
 /// The span of a bucket, as jobs have it.
@@ -110,13 +157,36 @@ fn analysis(detector: &Detector) -> Value {
     })
 }
 
-/// Whether a job of the one goes on as one of the other.
-pub fn learns_the_same(one: &Detector, other: &Detector) -> bool {
-    let is_startable = |detector: &Detector| detector.enabled().next().is_some();
-    analysis(one) == analysis(other)
-        && forest(one) == forest(other)
+/// What the data of a detector is asked for; names of features are only told.
+fn asked(detector: &Detector) -> impl Iterator<Item = &Map<String, Value>> {
+    detector.enabled().map(|feature| &feature.aggregation_query)
+}
+
+/// Whether a job of the one goes on as one of the other: with what it has learnt of the same numbers.
+pub fn learns_the_same(one: &Detector, other: &Detector, dialect: Dialect) -> bool {
+    let grown = |detector: &Detector| ForestConfig::deserialize(forest(detector, dialect));
+    let (Ok(before), Ok(after)) = (grown(one), grown(other)) else {
+        return false;
+    };
+    asked(one).eq(asked(other))
+        && after.grows_as(&before)
+        && one.interval() == other.interval()
         && one.time_field == other.time_field
-        && is_startable(one) == is_startable(other)
+        && one.category_field == other.category_field
+}
+
+/// What an update of its job must say of a detector that learns the same; `settings`: those of the job, with it.
+pub fn changes(detector: &Detector, dialect: Dialect, mut settings: Map<String, Value>) -> Value {
+    settings.insert(RANDOM_CUT_FOREST.to_owned(), forest(detector, dialect));
+    let names = detector.enabled().enumerate();
+    let names: Vec<Value> = names
+        .map(|(index, feature)| {
+            json!({"detector_index": index, "description": feature.feature_name})
+        })
+        .collect();
+    json!({
+        "description": detector.description, "custom_settings": settings, "detectors": names
+    })
 }
 
 /// The datafeed of a detector.
@@ -153,13 +223,13 @@ pub fn datafeed(detector: &Detector, query: &Value) -> Value {
 }
 
 /// What the forest is told.
-fn forest(detector: &Detector) -> Value {
+fn forest(detector: &Detector, dialect: Dialect) -> Value {
     let mut options = json!({
         "shingle_size": detector.shingle_size,
         "sample_size": SAMPLE,
         "trees": TREES,
         "time_decay": 1.0 / detector.recency_emphasis as f64,
-        "output_after": LEARNT.max(detector.shingle_size)
+        "output_after": needed(detector, dialect)
     });
     let near: Vec<Value> = detector
         .enabled()

@@ -1,6 +1,7 @@
 //! Anomaly detection as OpenSearch, Open Distro and Search Guard have it: a detector is a job with a datafeed, and what
 //! a job can't say of it stands in the job's `custom_settings.opensearch`.
 
+mod call;
 mod change;
 mod check;
 mod count;
@@ -8,38 +9,49 @@ mod data;
 mod detector;
 mod detectors;
 mod dialect;
+mod entities;
 mod fields;
 mod filter_query;
+mod flat;
+mod former;
 mod history;
 mod indices;
 mod issue;
 mod job;
+mod leftovers;
+mod once;
 mod preview;
 mod profile;
+mod progress;
 mod read;
 mod real_time;
 mod removal;
 mod result;
 mod results;
 mod run;
+mod sample;
 mod search;
+mod shared;
 mod stats;
 mod stored;
+mod suggest;
+mod top;
 mod validate;
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
-use serde_json::{Map, Value};
 
 pub use indices::targets;
+pub use leftovers::go_on;
+pub use shared::OpenSearch;
 
+use crate::ApiState;
 use crate::error::{ApiError, Result};
 use crate::jobs::lasting;
-use crate::{ApiState, body, escape};
 use dialect::Dialect;
 
 /// The last moment that a client may name: in the year 9999. Epoch milliseconds.
@@ -75,7 +87,11 @@ async fn guard(
 fn of_dialect(dialect: Dialect) -> Router<ApiState> {
     let root = dialect.root();
     let at = |rest: &str| format!("{root}/detectors{rest}");
-    Router::new()
+    let mut routes = Router::new();
+    if !dialect.is_legacy() {
+        routes = routes.route(&at("/_suggest/{types}"), post(suggest::suggest));
+    }
+    routes
         .route(&at(""), post(detectors::create))
         .route(
             &at("/{detector_id}"),
@@ -109,7 +125,7 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
         )
         .route(
             &at("/{detector_id}/results/_topAnomalies"),
-            get(results::top).post(results::top),
+            get(top::top).post(top::top),
         )
         .route(&at("/_preview"), post(preview::preview))
         .route(&at("/{detector_id}/_preview"), post(preview::preview_by_id))
@@ -134,6 +150,7 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
             &format!("{root}/{{node}}/stats/{{stat}}"),
             get(stats::some_of_node),
         )
+        .route(&at("/{detector_id}/_run"), post(once::run))
         .route(&at("/{detector_id}/_start"), post(run::start))
         .route(&at("/{detector_id}/_stop"), post(run::stop))
         .route(&at("/count"), get(count::count))
@@ -158,54 +175,11 @@ fn digits(number: u128) -> String {
     id
 }
 
-/// The parameters of a request; those that nobody knows are left alone.
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn of(uri: &Uri) -> Result<Self> {
-        Ok(Self(escape::pairs(uri.query().unwrap_or_default())?))
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        let given = self.0.iter().rfind(|(given, _)| given == name);
-        given.map(|(_, value)| value.as_str())
-    }
-
-    fn flag(&self, name: &str) -> Result<bool> {
-        match self.text(name) {
-            None | Some("false") => Ok(false),
-            Some("true" | "") => Ok(true),
-            Some(other) => Err(ApiError::no_bool(other)),
-        }
-    }
-
-    fn whole(&self, name: &str) -> Result<Option<i64>> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        let read = text.parse().map(Some);
-        read.map_err(|_| {
-            ApiError::illegal_argument(format!(
-                "Failed to parse int parameter [{name}] with value [{text}]"
-            ))
-        })
-    }
-}
-
 /// Waits for a change to be made, which goes on to its end when the client has gone.
 async fn whole<T: Send + 'static>(
     change: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     lasting(async move { change.await.map_err(|error| error.0) }).await
-}
-
-/// The body of a request, an object; an empty one where there is none.
-async fn object(body: axum::body::Body) -> Result<Map<String, Value>> {
-    let bytes = body::read(body).await?;
-    match bytes.iter().all(u8::is_ascii_whitespace) {
-        true => Ok(Map::new()),
-        false => body::object(&bytes),
-    }
 }
 
 #[cfg(test)]

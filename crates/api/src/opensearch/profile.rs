@@ -1,26 +1,20 @@
 //! `_profile`: how a detector is, or one of its entities.
 
-use axum::body::Body;
-use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, Uri};
+use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use tidewatch_jobs::State as JobState;
-use tidewatch_store::ForestQuery;
 
-use super::data::Data;
+use super::call::{Call, Object, Query};
 use super::detector::Detector;
 use super::dialect::Dialect;
-use super::read::LEARNT;
-use super::result::{EntityField, Told, entity_json, model_id};
+use super::progress::Progress;
+use super::result::{EntityField, entity_json, model_id};
 use super::stored::{self, Kept};
-use super::{Query, detectors, history, object, real_time, results};
+use super::{entities, filter_query, history, real_time, results};
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
-
-/// Entities that are counted.
-const COUNTED: usize = 10_000;
 
 const TYPES: [&str; 9] = [
     "state",
@@ -43,9 +37,8 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(uri: &Uri, types: Option<&str>, body: &Map<String, Value>) -> Result<Self> {
-        let query = Query::of(uri)?;
-        let types = types.unwrap_or_default().split(',').map(str::trim);
+    fn read(query: &Query, types: &str, body: &Map<String, Value>) -> Result<Self> {
+        let types = types.split(',').map(str::trim);
         let types = types.filter(|name| !name.is_empty()).map(str::to_owned);
         let entity = match (
             body.get("entity"),
@@ -107,41 +100,23 @@ fn of_json(entity: &Value) -> Result<Vec<EntityField>> {
     }
 }
 
-pub async fn profile(
-    state: State<ApiState>,
-    dialect: Extension<Dialect>,
-    Path(id): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response> {
-    typed(
-        state,
-        dialect,
-        Path((id, String::new())),
-        uri,
-        headers,
-        body,
-    )
-    .await
+pub async fn profile(call: Call, Path(id): Path<String>, body: Object) -> Result<Response> {
+    typed(call, Path((id, String::new())), body).await
 }
 
 pub async fn typed(
-    State(state): State<ApiState>,
-    Extension(dialect): Extension<Dialect>,
+    call: Call,
     Path((id, types)): Path<(String, String)>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    Object(body): Object,
 ) -> Result<Response> {
-    let body = object(body).await?;
-    let asked = Asked::read(&uri, Some(&types), &body)?;
-    let kept = stored::find(&state, &id)?.ok_or_else(|| dialect.not_found(&id))?;
+    let asked = Asked::read(&call.query, &types, &body)?;
+    let (state, dialect) = (&call.state, call.dialect);
+    let kept = stored::find(state, &id)?.ok_or_else(|| dialect.not_found(&id))?;
     let profile = Profile {
-        state: &state,
+        state,
         kept: &kept,
         dialect,
-        to_dashboards: detectors::is_dashboards(&headers),
+        to_dashboards: call.to_dashboards,
     };
     let told = match &asked.entity {
         Some(entity) => {
@@ -163,72 +138,29 @@ struct Profile<'a> {
     to_dashboards: bool,
 }
 
-/// How far a forest of so many points is, that needs so many.
-fn init_progress(updates: u64, needed: u64, interval: i64) -> Value {
-    if updates >= needed {
-        return json!({"percentage": "100%"});
-    }
-    let left = needed - updates;
-    let minutes = i64::try_from(left)
-        .unwrap_or(i64::MAX)
-        .saturating_mul(interval)
-        / 60_000;
-    let mut told = json!({"percentage": format!("{}%", 100 * updates / needed)});
-    if minutes > 0 {
-        told["estimated_minutes_left"] = minutes.into();
-    }
-    told["needed_shingles"] = left.into();
-    told
-}
-
-/// Points that a forest of the detector sees before it judges.
-fn needed(detector: &Detector) -> u64 {
-    u64::try_from(LEARNT.max(detector.shingle_size)).unwrap_or(1)
-}
-
 impl Profile<'_> {
     fn detector(&self) -> &Detector {
         &self.kept.stored.detector
+    }
+
+    /// How far a forest is that has seen so many points.
+    fn progress(&self, updates: u64) -> Progress {
+        Progress::new(updates, self.detector(), self.kept.stored.dialect)
     }
 
     fn job_id(&self) -> &str {
         &self.kept.job.job_id
     }
 
-    /// The last results of a job: of one entity, or of all.
-    async fn last(
-        &self,
-        job_id: &str,
-        entity: Option<&[EntityField]>,
-        exclude_interim: bool,
-    ) -> Result<Option<Told>> {
-        let entity = entity.map(|entity| {
-            let fields = entity.iter();
-            fields
-                .map(|field| (field.name.clone(), field.value.clone()))
-                .collect()
-        });
-        let query = ForestQuery {
-            job_id: job_id.to_owned(),
-            entity,
-            descending: true,
-            exclude_interim,
-            size: 1,
-            ..ForestQuery::default()
-        };
-        let page = self.state.jobs.forest_results(&query).await?;
-        Ok(page.docs.first().and_then(|doc| Told::read(doc)))
-    }
-
     async fn of_detector(&self, types: &[&str]) -> Result<Value> {
         let asks = |name: &str| types.contains(&name);
         let is_running = real_time::is_running(self.state, self.kept);
-        let last = self.last(self.job_id(), None, true).await?;
-        let updates = last.as_ref().map_or(0, |last| last.updates);
+        let last = results::last(self.state, self.job_id(), None, true).await?;
+        let progress = self.progress(last.as_ref().map_or(0, |last| last.updates));
         let mut told = Map::new();
         let mut put = |name: &str, value: Value| told.insert(name.to_owned(), value);
         if asks("state") {
-            let state = match (is_running, updates >= needed(self.detector())) {
+            let state = match (is_running, progress.is_done()) {
                 (false, _) => "DISABLED",
                 (true, true) => "RUNNING",
                 (true, false) => "INIT",
@@ -259,9 +191,7 @@ impl Profile<'_> {
                 put("model_count", entities.len().into());
             }
             if asks("init_progress") {
-                let progress =
-                    init_progress(updates, needed(self.detector()), self.detector().interval());
-                put("init_progress", progress);
+                put("init_progress", progress.told());
             }
             if !self.detector().categories().is_empty() {
                 if asks("active_entities") {
@@ -311,30 +241,24 @@ impl Profile<'_> {
 
     /// How many entities there are in the data.
     async fn count_entities(&self) -> Result<usize> {
-        let Some(data) = Data::of(self.state, self.detector()).await? else {
-            return Ok(results::active(self.state, self.job_id()).await?.len());
-        };
-        let source = |field: &String| json!({field.as_str(): {"terms": {"field": field}}});
-        let sources: Vec<Value> = self.detector().categories().iter().map(source).collect();
-        let asked = json!({"size": 0, "aggs": {"entities": {"composite": {"size": COUNTED, "sources": sources}}}});
-        let found = data.search(self.state, asked).await?;
-        let answer = found.aggregations.unwrap_or_default();
-        let buckets = answer
-            .get("entities")
-            .and_then(|entities| entities["buckets"].as_array());
-        Ok(buckets.map_or(0, Vec::len))
+        let all = filter_query::all();
+        match entities::found(self.state, self.detector(), &all).await? {
+            Some(found) => Ok(found.len()),
+            None => Ok(results::active(self.state, self.job_id()).await?.len()),
+        }
     }
 
     async fn of_task(&self, task: &history::Task) -> Result<Value> {
-        let last = self.last(task.id(), None, false).await?;
+        let last = results::last(self.state, task.id(), None, false).await?;
         let updates = last.as_ref().map_or(0, |last| last.updates);
+        let progress = Progress::new(updates, &task.run.detector, task.run.dialect);
         let mut told = json!({
             "ad_task": history::told(self.state, task, self.dialect, self.to_dashboards)
         });
         if task.run.detector.categories().is_empty() {
             told["shingle_size"] = task.run.detector.shingle_size.into();
             told["rcf_total_updates"] = updates.into();
-            told["threshold_model_trained"] = (updates >= needed(&task.run.detector)).into();
+            told["threshold_model_trained"] = progress.is_done().into();
             // Thresholds learn from the scores as they come: there is no data to train them with.
             told["threshold_model_training_data_size"] = 0.into();
         }
@@ -360,7 +284,8 @@ impl Profile<'_> {
         let Some(entity) = ordered.filter(|ordered| ordered.len() == entity.len()) else {
             return refuse("Cannot find entity");
         };
-        let Some(last) = self.last(self.job_id(), Some(&entity), true).await? else {
+        let last = results::last(self.state, self.job_id(), Some(&entity), true);
+        let Some(last) = last.await? else {
             return refuse("Cannot find entity");
         };
         let is_running = real_time::is_running(self.state, self.kept);
@@ -372,9 +297,9 @@ impl Profile<'_> {
             told["last_active_timestamp"] = last.end().into();
             told["last_sample_timestamp"] = last.timestamp.into();
         }
-        let needed = needed(self.detector());
+        let progress = self.progress(last.updates);
         if asks("init_progress") {
-            told["init_progress"] = init_progress(last.updates, needed, self.detector().interval());
+            told["init_progress"] = progress.told();
         }
         if asks("models") {
             let all = u64::try_from(active.len()).unwrap_or(1).max(1);
@@ -385,7 +310,7 @@ impl Profile<'_> {
             told["model"] = model;
         }
         if asks("state") {
-            told["state"] = match last.updates >= needed {
+            told["state"] = match progress.is_done() {
                 true => "RUNNING".into(),
                 false => "INIT".into(),
             };

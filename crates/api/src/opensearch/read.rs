@@ -13,8 +13,6 @@ use crate::error::ApiError;
 
 const SHINGLE: i64 = 8;
 const RECENCY: i64 = 2_560;
-/// Points that the forest sees before it judges.
-pub const LEARNT: i64 = 32;
 
 type Read<T> = Result<T, Wrong>;
 
@@ -133,13 +131,16 @@ impl Sent {
             schema_version: 0,
             feature_attributes: features,
             recency_emphasis: body.whole("recency_emphasis")?.unwrap_or(RECENCY),
-            history: body.whole("history")?.unwrap_or(LEARNT + shingle_size),
+            history: body
+                .whole("history")?
+                .unwrap_or(dialect.learnt() + shingle_size),
             ui_metadata: body.given("ui_metadata").cloned(),
             last_update_time: None,
             category_field,
             result_index,
             imputation_option: body.as_type("imputation_option")?,
             suggested_seasonality: seasonality,
+            flatten_custom_result_index: body.as_type("flatten_custom_result_index")?,
             frequency: body.period("frequency")?,
             detection_interval: interval.unwrap_or(Period::minutes(1)),
             detector_type: detector_type.to_owned(),

@@ -25,11 +25,22 @@ pub fn is_running(state: &ApiState, kept: &Kept) -> bool {
 
 /// Whether a job is open, or on its way there or back, or has a datafeed that runs.
 pub fn works(state: &ApiState, job_id: &str) -> bool {
+    is_open(state, job_id) || is_fed(state, job_id)
+}
+
+/// Whether a job is open and nothing feeds it: its start was cut short.
+pub fn waits(state: &ApiState, job_id: &str) -> bool {
+    is_open(state, job_id) && !is_fed(state, job_id)
+}
+
+fn is_open(state: &ApiState, job_id: &str) -> bool {
     let standing = state.jobs.standing(job_id);
-    let is_open = standing
-        .is_ok_and(|standing| !matches!(standing.state, JobState::Closed | JobState::Failed));
+    standing.is_ok_and(|standing| !matches!(standing.state, JobState::Closed | JobState::Failed))
+}
+
+fn is_fed(state: &ApiState, job_id: &str) -> bool {
     let feed = state.feeds.of_job(job_id);
-    is_open || feed.is_some_and(|feed| state.feeds.status(&feed).state != DatafeedState::Stopped)
+    feed.is_some_and(|feed| state.feeds.status(&feed).state != DatafeedState::Stopped)
 }
 
 /// Refuses a detector without anything to look at.
@@ -45,7 +56,7 @@ pub fn check_features(detector: &Detector, dialect: Dialect) -> Result<()> {
 
 /// Starts a detector. It reads a part of the past first, as it is told, and so may judge at once.
 pub async fn start(state: &ApiState, id: &str, dialect: Dialect) -> Result<RealTime> {
-    let _changing = change::changing().await;
+    let _changing = state.opensearch.changing().await;
     let kept = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     let detector = &kept.stored.detector;
     check_features(detector, dialect)?;
@@ -66,20 +77,38 @@ pub async fn start(state: &ApiState, id: &str, dialect: Dialect) -> Result<RealT
         None,
     )
     .await?;
+    let begun = begun(&kept, now);
+    let new = Stored {
+        real_time: Some(begun.clone()),
+        ..kept.stored.clone()
+    };
+    change::keep(state, &kept, &new).await?;
+    Ok(begun)
+}
+
+/// What is said of a detector that runs from now on. `now`: epoch milliseconds.
+fn begun(kept: &Kept, now: i64) -> RealTime {
     let before = kept.stored.real_time.as_ref();
-    let real_time = RealTime {
-        task_id: self::id(),
+    RealTime {
+        task_id: id(),
         version: before.map_or(1, |before| before.version.saturating_add(1)),
         enabled_time: now,
         last_update_time: now,
         disabled_time: None,
-    };
+    }
+}
+
+/// Says of a detector that it runs, where it does and nothing says so: its start was cut short.
+pub async fn acknowledge(state: &ApiState, kept: &Kept) -> Result<()> {
+    let told = kept.stored.real_time.as_ref();
+    if told.is_some_and(|told| told.disabled_time.is_none()) || !is_running(state, kept) {
+        return Ok(());
+    }
     let new = Stored {
-        real_time: Some(real_time.clone()),
+        real_time: Some(begun(kept, state.jobs.now())),
         ..kept.stored.clone()
     };
-    change::keep(state, &kept, &new).await?;
-    Ok(real_time)
+    change::keep(state, kept, &new).await
 }
 
 /// Opens a job and starts its datafeed, both or neither.
@@ -120,7 +149,7 @@ pub async fn halt(state: &ApiState, job_id: &str) -> Result<()> {
 
 /// Stops a detector.
 pub async fn stop(state: &ApiState, id: &str, dialect: Dialect) -> Result<()> {
-    let _changing = change::changing().await;
+    let _changing = state.opensearch.changing().await;
     let kept = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     let was_running = is_running(state, &kept);
     if was_running {
@@ -182,13 +211,14 @@ pub fn job(state: &ApiState, kept: &Kept, dialect: Dialect) -> Option<Value> {
 /// How the last run in real time goes, or ended.
 pub fn task(state: &ApiState, kept: &Kept, dialect: Dialect, to_dashboards: bool) -> Option<Value> {
     let real_time = kept.stored.real_time.as_ref()?;
-    let progress = history::init_progress(state, &kept.job.job_id);
-    let task_state = match (is_running(state, kept), progress) {
-        (false, _) => "STOPPED",
-        (true, progress) if progress < 1.0 => "INIT",
-        (true, _) => "RUNNING",
-    };
     let detector = &kept.stored.detector;
+    let dialect_of = kept.stored.dialect;
+    let progress = history::progress(state, &kept.job.job_id, detector, dialect_of);
+    let task_state = match (is_running(state, kept), progress.is_done()) {
+        (false, _) => "STOPPED",
+        (true, false) => "INIT",
+        (true, true) => "RUNNING",
+    };
     let task_type = match detector.categories().is_empty() {
         true => "REALTIME_SINGLE_ENTITY",
         false => "REALTIME_HC_DETECTOR",
@@ -199,7 +229,7 @@ pub fn task(state: &ApiState, kept: &Kept, dialect: Dialect, to_dashboards: bool
         "state": task_state,
         "detector_id": kept.stored.id,
         "task_progress": 0.0,
-        "init_progress": progress,
+        "init_progress": progress.share(),
         "execution_start_time": real_time.enabled_time,
         "is_latest": true,
         "task_type": task_type,

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use axum::body::Body;
-use axum::extract::{Extension, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 use tidewatch_jobs::JobError;
@@ -11,11 +9,9 @@ use tidewatch_store::query::{Context, Document, Dsl};
 use tidewatch_store::search::{Made, SearchError};
 use tidewatch_store::{Found, Holds, Source};
 
-use super::dialect::Dialect;
+use super::call::{Call, Object};
 use super::fields::OF_RESULTS;
-use super::object;
 use super::result::{self, Results};
-use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::Result;
 
@@ -23,13 +19,9 @@ use crate::error::Result;
 const TOGETHER: usize = 1_000;
 
 /// Deletes the results that a query finds, of detectors without an index of their own.
-pub async fn delete(
-    State(state): State<ApiState>,
-    Extension(dialect): Extension<Dialect>,
-    body: Body,
-) -> Result<Response> {
+pub async fn delete(call: Call, Object(mut body): Object) -> Result<Response> {
+    let Call { state, dialect, .. } = call;
     let started = Instant::now();
-    let mut body = object(body).await?;
     let Some(query) = body.shift_remove("query") else {
         return Err(JobError::invalid_request(&["query is missing"]).into());
     };
@@ -46,7 +38,11 @@ pub async fn delete(
         holds: Holds::Results(jobs.keys().cloned().collect()),
         only: None,
     };
-    let results = Results { jobs, dialect };
+    let results = Results {
+        jobs,
+        dialect,
+        is_flat: false,
+    };
     let mut ids = Vec::new();
     let mut take = |found: Found| {
         if let Some(found) = results.document(found) {

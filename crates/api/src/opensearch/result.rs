@@ -10,6 +10,7 @@ use tidewatch_store::search::Made;
 
 use super::detector::Detector;
 use super::dialect::Dialect;
+use super::flat::flatten;
 use super::{digits, history, stored};
 use crate::ApiState;
 use crate::error::Result;
@@ -44,18 +45,25 @@ pub struct Told {
     #[serde(default)]
     imputed: Vec<bool>,
     #[serde(default)]
-    expected: Vec<f64>,
+    pub expected: Vec<f64>,
     #[serde(default)]
-    attribution: Vec<f64>,
+    pub attribution: Vec<f64>,
     pub updates: u64,
     approx_anomaly_start_time: Option<i64>,
     #[serde(default)]
-    past_values: Vec<f64>,
+    pub past_values: Vec<f64>,
 }
 
 impl Told {
     pub fn read(doc: &str) -> Option<Self> {
         serde_json::from_str(doc).ok()
+    }
+
+    /// How many intervals before this one its anomaly began, as a number below 0.
+    pub fn relative_index(&self) -> i64 {
+        let span = self.bucket_span.saturating_mul(1_000).max(1);
+        let began = self.approx_anomaly_start_time.unwrap_or(self.timestamp);
+        began.saturating_sub(self.timestamp) / span
     }
 
     /// Epoch milliseconds.
@@ -97,6 +105,8 @@ pub struct Whose {
     executed: Option<i64>,
     /// Where it ends; none for real time, which goes on.
     until: Option<i64>,
+    /// Where it begins, for a job that took the place of another: what is before is told by that one.
+    since: Option<i64>,
     pub detector: Detector,
 }
 
@@ -107,8 +117,19 @@ impl Whose {
             task_id: None,
             executed: None,
             until: None,
+            since: None,
             detector: detector.clone(),
         }
+    }
+
+    pub fn is_historical(&self) -> bool {
+        self.task_id.is_some()
+    }
+
+    /// Whether it is a result to clients.
+    pub fn tells(&self, told: &Told) -> bool {
+        let is_own = self.since.is_none_or(|since| told.timestamp >= since);
+        is_own && self.is_final(told)
     }
 
     /// Whether nothing more will be said of the interval. A job has the last one of a run as interim: it can't know
@@ -190,11 +211,15 @@ pub fn entity_json(entity: &[EntityField]) -> Value {
         .collect()
 }
 
-/// The jobs that have results, of detectors and of historical runs, by their ids.
+/// The jobs that have results, of detectors, former ones too, and of historical runs, by their ids.
 pub fn jobs(state: &ApiState) -> Result<BTreeMap<String, Whose>> {
     let mut jobs = BTreeMap::new();
-    for kept in stored::all(state)? {
-        let whose = Whose::of_detector(&kept.stored.id, &kept.stored.detector);
+    let detectors = stored::read(state)?;
+    for kept in detectors.current.into_iter().chain(detectors.former) {
+        let whose = Whose {
+            since: kept.stored.since,
+            ..Whose::of_detector(&kept.stored.id, &kept.stored.detector)
+        };
         jobs.insert(kept.job.job_id, whose);
     }
     for task in history::all(state)? {
@@ -213,6 +238,8 @@ pub fn jobs(state: &ApiState) -> Result<BTreeMap<String, Whose>> {
 pub struct Results {
     pub jobs: BTreeMap<String, Whose>,
     pub dialect: Dialect,
+    /// In flat fields too.
+    pub is_flat: bool,
 }
 
 impl Made for Results {
@@ -232,11 +259,15 @@ impl Made for Results {
         let whose = self.jobs.get(found.source["job_id"].as_str()?)?;
         let told = Told::deserialize(&found.source).ok()?;
         // What a forest can't judge yet is no result.
-        if !whose.is_final(&told) || told.anomaly_score <= 0.0 {
+        if !whose.tells(&told) || told.anomaly_score <= 0.0 {
             return None;
         }
+        let mut source = whose.document(&told, self.dialect);
+        if self.is_flat {
+            flatten(&mut source);
+        }
         Some(Found {
-            source: whose.document(&told, self.dialect),
+            source,
             id: found.id,
         })
     }

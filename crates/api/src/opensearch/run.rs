@@ -1,14 +1,12 @@
 //! Starting and stopping: in real time, or over a part of the past.
 
-use axum::body::Body;
-use axum::extract::{Extension, Path, State};
-use axum::http::Uri;
+use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use super::call::{Call, Object};
 use super::dialect::Dialect;
-use super::{Query, history, object, real_time, whole};
-use crate::ApiState;
+use super::{history, real_time, whole};
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
 
@@ -42,13 +40,9 @@ fn range(body: &Map<String, Value>) -> Result<Option<(i64, i64)>> {
     )))
 }
 
-pub async fn start(
-    State(state): State<ApiState>,
-    Extension(dialect): Extension<Dialect>,
-    Path(id): Path<String>,
-    body: Body,
-) -> Result<Response> {
-    let told = match range(&object(body).await?)? {
+pub async fn start(call: Call, Path(id): Path<String>, Object(body): Object) -> Result<Response> {
+    let Call { state, dialect, .. } = call;
+    let told = match range(&body)? {
         Some(range) => {
             let start = async move { history::start(&state, &id, range, dialect).await };
             placed(&whole(start).await?, 1, 0, 1, dialect)
@@ -64,22 +58,16 @@ pub async fn start(
     Ok(ok(&told))
 }
 
-pub async fn stop(
-    State(state): State<ApiState>,
-    Extension(dialect): Extension<Dialect>,
-    Path(id): Path<String>,
-    uri: Uri,
-) -> Result<Response> {
-    let told = match Query::of(&uri)?.flag("historical")? {
-        true => {
-            let stop = async move { history::stop(&state, &id, dialect).await };
-            placed(&whole(stop).await?, 0, 0, 0, dialect)
-        }
+pub async fn stop(call: Call, Path(id): Path<String>) -> Result<Response> {
+    let is_historical = call.query.flag("historical")?;
+    let Call { state, dialect, .. } = call;
+    let stopped = match is_historical {
+        true => whole(async move { history::stop(&state, &id, dialect).await }).await?,
         false => {
             let own = id.clone();
             whole(async move { real_time::stop(&state, &own, dialect).await }).await?;
-            placed(&id, 0, 0, 0, dialect)
+            id
         }
     };
-    Ok(ok(&told))
+    Ok(ok(&placed(&stopped, 0, 0, 0, dialect)))
 }

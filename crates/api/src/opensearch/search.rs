@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidewatch_store::query::{Bounds, Query};
 use tidewatch_store::search::{Hit, Made, Target};
 use tidewatch_store::{Found, Holds, Source};
 
+use super::call::Call;
 use super::dialect::Dialect;
-use super::fields::{Fields, OF_DETECTORS, OF_TASKS};
-use super::{detectors as shown, history, real_time, stored};
+use super::fields::{Fields, OF_CHECKPOINTS, OF_DETECTORS, OF_JOBS, OF_TASKS};
+use super::result::{entity_json, model_id};
+use super::{former, history, real_time, results, stored};
 use crate::ApiState;
 use crate::documents::{Asked, found_in, object};
 use crate::error::{Result, json_response};
@@ -77,6 +78,47 @@ impl Given {
         })
     }
 
+    /// The jobs of all detectors that were started once.
+    pub fn jobs(state: &ApiState, dialect: Dialect) -> Result<Self> {
+        let of = |kept: stored::Kept| {
+            let source = real_time::job(state, &kept, dialect)?;
+            let version = kept.stored.real_time.map_or(1, |run| run.version);
+            let id = kept.stored.id;
+            Some((Found { id, source }, version, version.saturating_sub(1)))
+        };
+        Ok(Self {
+            index: dialect.jobs_index(),
+            fields: OF_JOBS,
+            documents: stored::all(state)?.into_iter().filter_map(of).collect(),
+        })
+    }
+
+    /// The models of all detectors that have learnt something: whose they are, and until when. What they have learnt
+    /// is the job's.
+    pub async fn checkpoints(state: &ApiState, dialect: Dialect) -> Result<Self> {
+        let mut documents = Vec::new();
+        for kept in stored::all(state)? {
+            let job_id = &kept.job.job_id;
+            let Some(until) = former::told_until(state, job_id).await? else {
+                continue;
+            };
+            for entity in results::active(state, job_id).await? {
+                let id = model_id(&kept.stored.id, &entity);
+                let mut source =
+                    json!({"detectorId": kept.stored.id, "timestamp": until, "schema_version": 0});
+                if !entity.is_empty() {
+                    source["entity"] = entity_json(&entity);
+                }
+                documents.push((Found { id, source }, 1, 0));
+            }
+        }
+        Ok(Self {
+            index: dialect.checkpoints_index(),
+            fields: OF_CHECKPOINTS,
+            documents,
+        })
+    }
+
     /// What is searched, and the place of each document.
     pub fn target(self) -> (Target, Vec<(String, u64, u64)>) {
         let (documents, places): (Vec<Found>, Vec<(String, u64, u64)>) = self
@@ -100,36 +142,18 @@ impl Given {
     }
 }
 
-pub async fn detectors(
-    State(state): State<ApiState>,
-    Extension(dialect): Extension<Dialect>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
-) -> Result<Response> {
-    let given = Given::detectors(&state, dialect, shown::is_dashboards(&headers))?;
-    answer(&state, given, dialect, &uri, body).await
+pub async fn detectors(call: Call, body: Body) -> Result<Response> {
+    let given = Given::detectors(&call.state, call.dialect, call.to_dashboards)?;
+    answer(&call, given, body).await
 }
 
-pub async fn tasks(
-    State(state): State<ApiState>,
-    Extension(dialect): Extension<Dialect>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
-) -> Result<Response> {
-    let given = Given::tasks(&state, dialect, shown::is_dashboards(&headers))?;
-    answer(&state, given, dialect, &uri, body).await
+pub async fn tasks(call: Call, body: Body) -> Result<Response> {
+    let given = Given::tasks(&call.state, call.dialect, call.to_dashboards)?;
+    answer(&call, given, body).await
 }
 
-async fn answer(
-    state: &ApiState,
-    given: Given,
-    dialect: Dialect,
-    uri: &Uri,
-    body: Body,
-) -> Result<Response> {
-    let asked = Asked::read(uri)?;
+async fn answer(call: &Call, given: Given, body: Body) -> Result<Response> {
+    let asked = Asked::read(&call.uri)?;
     let body = object(body).await?;
     let (target, places) = given.target();
     // Places are told always, as OpenSearch does.
@@ -139,8 +163,11 @@ async fn answer(
             hit.seq_no = Some(*seq_no);
         }
     };
-    let told = found_in(state, &[target], asked, body, |_| {}, each).await?;
-    Ok(json_response(StatusCode::OK, with_types(told, dialect)))
+    let told = found_in(&call.state, &[target], asked, body, |_| {}, each).await?;
+    Ok(json_response(
+        StatusCode::OK,
+        with_types(told, call.dialect),
+    ))
 }
 
 /// Open Distro tells the type of documents too, as Elasticsearch did then.

@@ -8,6 +8,7 @@ use tidewatch_jobs::JobError;
 use tidewatch_jobs::config::Job;
 
 use super::detector::Detector;
+use super::dialect::Dialect;
 use crate::ApiState;
 use crate::error::Result;
 
@@ -21,10 +22,19 @@ pub struct Stored {
     pub id: String,
     pub version: u64,
     pub seq_no: u64,
+    /// In which it was created.
+    #[serde(default)]
+    pub dialect: Dialect,
     pub detector: Detector,
     /// Of one that was started once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real_time: Option<RealTime>,
+    /// Where the results of the job before this one end: what is before is told by that one. Epoch milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+    /// The query that its datafeed has still to be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_to_give: Option<Value>,
 }
 
 /// The last run of a detector in real time. Epoch milliseconds.
@@ -65,26 +75,69 @@ impl Kept {
     }
 }
 
-/// All detectors, by the order in which they were made or changed last.
-pub fn all(state: &ApiState) -> Result<Vec<Kept>> {
+/// All jobs of detectors.
+#[derive(Debug, Default)]
+pub struct Detectors {
+    /// One a detector, by the order in which they were made or changed last.
+    pub current: Vec<Kept>,
+    /// Those that others have taken the place of, the latest first: what they found is still told.
+    pub former: Vec<Kept>,
+    /// Former ones of detectors that aren't there any more.
+    pub lost: Vec<Kept>,
+}
+
+pub fn read(state: &ApiState) -> Result<Detectors> {
     let jobs = state.jobs.find("_all", true)?;
-    let mut all: Vec<Kept> = jobs.into_iter().filter_map(Kept::of).collect();
-    all.sort_by_key(|kept| kept.stored.seq_no);
+    let all: Vec<Kept> = jobs.into_iter().filter_map(Kept::of).collect();
     // Where a change was cut short, the new job is the detector's.
     let mut newest: HashMap<String, u64> = HashMap::new();
-    for Kept { stored, .. } in &all {
+    let in_place = all.iter().filter(|kept| kept.job.replaced_by().is_none());
+    for Kept { stored, .. } in in_place {
         let version = newest.entry(stored.id.clone()).or_default();
         *version = stored.version.max(*version);
     }
-    all.retain(|kept| newest.get(&kept.stored.id) == Some(&kept.stored.version));
-    Ok(all)
+    let mut read = Detectors::default();
+    for kept in all {
+        let newest = newest.get(&kept.stored.id).copied();
+        let is_newest = kept.job.replaced_by().is_none() && newest == Some(kept.stored.version);
+        match newest {
+            _ if is_newest => read.current.push(kept),
+            Some(_) => read.former.push(kept),
+            None => read.lost.push(kept),
+        }
+    }
+    read.current.sort_by_key(|kept| kept.stored.seq_no);
+    read.former
+        .sort_by_key(|kept| std::cmp::Reverse(kept.stored.version));
+    Ok(read)
+}
+
+/// All detectors, by the order in which they were made or changed last.
+pub fn all(state: &ApiState) -> Result<Vec<Kept>> {
+    Ok(read(state)?.current)
 }
 
 pub fn find(state: &ApiState, id: &str) -> Result<Option<Kept>> {
     Ok(all(state)?.into_iter().find(|kept| kept.stored.id == id))
 }
 
-/// The jobs of a detector: its own, and such as a change that was cut short left behind.
+/// The jobs that others have taken the place of, of one detector, the latest first.
+pub fn former(state: &ApiState, id: &str) -> Result<Vec<Kept>> {
+    let mut former = read(state)?.former;
+    former.retain(|kept| kept.stored.id == id);
+    Ok(former)
+}
+
+/// What the data of a detector is asked, as it was given.
+pub fn query(state: &ApiState, kept: &Kept) -> Value {
+    let feed = state.feeds.of_job(&kept.job.job_id);
+    feed.map_or_else(
+        || kept.stored.detector.filter_query.clone(),
+        |feed| feed.query.clone().into(),
+    )
+}
+
+/// All jobs of a detector, its former ones too.
 pub fn jobs_of(state: &ApiState, id: &str) -> std::result::Result<Vec<Job>, JobError> {
     let mut jobs = state.jobs.find("_all", true)?;
     jobs.retain(|job| {

@@ -8,12 +8,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::call::object;
+use super::change;
 use super::data::Data;
 use super::detector::{Detector, Period};
 use super::dialect::Dialect;
 use super::issue::{Aspect, Issue, Wrong};
-use super::read::{LEARNT, Sent};
-use super::{change, object};
+use super::read::Sent;
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
@@ -85,13 +86,16 @@ async fn check_indices(state: &ApiState, detector: &Detector) -> Checked {
     }
 }
 
-/// The data of a detector, with its last moment.
-struct Model<'a> {
+/// The data of a detector, with its first and its last moment.
+pub struct Model<'a> {
     state: &'a ApiState,
     data: Data,
     sent: &'a Sent,
+    dialect: Dialect,
     /// Epoch milliseconds.
-    latest: i64,
+    pub earliest: i64,
+    /// Epoch milliseconds, no later than now.
+    pub latest: i64,
     /// That there is the entity that has most documents.
     entity: Vec<Value>,
 }
@@ -101,46 +105,24 @@ async fn check_model(state: &ApiState, sent: &Sent, dialect: Dialect) -> Checked
     let Some(data) = Data::of(state, detector).await? else {
         return Ok(());
     };
-    let Some(latest) = latest(state, &data, detector).await? else {
-        let message = "There isn't enough historical data found with current timefield selected.";
-        return Err(Issue::of_model("time_field", message).into());
-    };
-    let mut model = Model {
-        state,
-        data,
-        sent,
-        latest: latest.min(state.jobs.now()),
-        entity: Vec::new(),
-    };
-    model.find_entity().await?;
+    let model = Model::of(state, data, sent, dialect).await?;
     match model.find_interval().await? {
         Some(interval) if interval <= detector.interval() => {
             model.check_features(interval).await?;
-            model.check_delay(dialect)
+            model.check_delay()
         }
-        Some(interval) => Err(longer(interval / MINUTE, dialect).into()),
-        None => model.check_configuration(dialect).await,
+        Some(interval) => Err(better_interval(interval / MINUTE, dialect).into()),
+        None => model.check_configuration().await,
     }
 }
 
 /// That another interval has data in most of its times.
-fn longer(minutes: i64, dialect: Dialect) -> Issue {
+fn better_interval(minutes: i64, dialect: Dialect) -> Issue {
     let what = dialect.says("selected interval", "selected detector interval");
     let message = format!(
         "The {what} might collect sparse data. Consider changing interval length to: {minutes}"
     );
     Issue::of_model("detection_interval", message).suggesting(json!(Period::minutes(minutes)))
-}
-
-/// The time of the newest document.
-async fn latest(state: &ApiState, data: &Data, detector: &Detector) -> Result<Option<i64>> {
-    let asked = json!({"size": 0, "aggs": {"latest": {"max": {"field": detector.time_field}}}});
-    let found = data.search(state, asked).await?;
-    let value = found.aggregations.unwrap_or_default();
-    let value = value
-        .get("latest")
-        .and_then(|latest| latest["value"].as_f64());
-    Ok(value.map(|latest| latest as i64))
 }
 
 fn sparse_categories() -> Issue {
@@ -164,7 +146,42 @@ fn samples(interval: i64) -> i64 {
     (DAY / interval).clamp(FEWEST, MOST)
 }
 
-impl Model<'_> {
+/// A fifth longer, in whole minutes.
+fn longer(minutes: &i64) -> Option<i64> {
+    Some((minutes * 6 + 4) / 5)
+}
+
+impl<'a> Model<'a> {
+    pub async fn of(
+        state: &'a ApiState,
+        data: Data,
+        sent: &'a Sent,
+        dialect: Dialect,
+    ) -> std::result::Result<Self, Wrong> {
+        let mut model = Self {
+            state,
+            data,
+            sent,
+            dialect,
+            earliest: 0,
+            latest: 0,
+            entity: Vec::new(),
+        };
+        let of_time = json!({"field": sent.detector.time_field});
+        let asked =
+            json!({"size": 0, "aggs": {"first": {"min": of_time}, "last": {"max": of_time}}});
+        let found = model.search(asked).await?;
+        let time = |name: &str| found[name]["value"].as_f64().map(|time| time as i64);
+        let (Some(earliest), Some(latest)) = (time("first"), time("last")) else {
+            let message =
+                "There isn't enough historical data found with current timefield selected.";
+            return Err(Issue::of_model("time_field", message).into());
+        };
+        (model.earliest, model.latest) = (earliest, latest.min(state.jobs.now()));
+        model.find_entity().await?;
+        Ok(model)
+    }
+
     fn detector(&self) -> &Detector {
         &self.sent.detector
     }
@@ -225,7 +242,7 @@ impl Model<'_> {
         let (Some(first), Some(last)) = (begin(buckets.first()), begin(buckets.last())) else {
             return Ok(0.0);
         };
-        let needed = LEARNT.saturating_add(self.detector().shingle_size);
+        let needed = self.dialect.learnt() + self.detector().shingle_size;
         if i64::try_from(buckets.len()).is_ok_and(|there| there < needed) {
             return Ok(0.0);
         }
@@ -239,18 +256,34 @@ impl Model<'_> {
     /// An interval with data in most of its times: the detector's, or else one of whole minutes. Milliseconds.
     async fn find_interval(&self) -> std::result::Result<Option<i64>, Wrong> {
         let interval = self.detector().interval();
-        let filters = self.all_filters();
         let minutes = (interval + MINUTE - 1) / MINUTE;
         // A fifth longer each time, then a fifth shorter.
-        let longer = std::iter::successors(Some(minutes), |now| Some((now * 6 + 4) / 5));
+        let longer = std::iter::successors(Some(minutes), longer);
         let longer = longer.skip(1).take_while(|now| *now <= LONGEST);
         let shorter = std::iter::successors(Some(minutes), |now| Some(now * 5 / 6));
         let shorter = shorter.skip(1).take_while(|now| *now > 0);
         let others = longer.chain(shorter).map(|minutes| minutes * MINUTE);
+        self.first_good(std::iter::once(interval).chain(others))
+            .await
+    }
+
+    /// The shortest good interval of whole minutes. Milliseconds.
+    pub async fn shortest_good(&self) -> std::result::Result<Option<i64>, Wrong> {
+        let all = std::iter::successors(Some(1), longer);
+        let all = all.take_while(|now| *now <= LONGEST);
+        self.first_good(all.map(|minutes| minutes * MINUTE)).await
+    }
+
+    /// The first of some intervals, milliseconds, most of which have data.
+    async fn first_good(
+        &self,
+        all: impl Iterator<Item = i64>,
+    ) -> std::result::Result<Option<i64>, Wrong> {
+        let filters = self.all_filters();
         let deadline = Instant::now() + PATIENCE;
-        for tried in std::iter::once(interval).chain(others) {
-            if self.share(tried, &filters).await? >= GOOD {
-                return Ok(Some(tried));
+        for interval in all {
+            if self.share(interval, &filters).await? >= GOOD {
+                return Ok(Some(interval));
             }
             if Instant::now() > deadline {
                 let message = "Timed out getting interval recommendation";
@@ -261,7 +294,7 @@ impl Model<'_> {
     }
 
     /// What of the configuration makes the data sparse, where no interval helps.
-    async fn check_configuration(&self, dialect: Dialect) -> Checked {
+    async fn check_configuration(&self) -> Checked {
         let interval = self.detector().interval();
         if self.share(interval, &[]).await? < GOOD {
             return Err(sparse_indices().into());
@@ -275,7 +308,7 @@ impl Model<'_> {
             return Err(sparse_categories().into());
         }
         self.check_features(interval).await?;
-        self.check_delay(dialect)?;
+        self.check_delay()?;
         Err(sparse_indices().into())
     }
 
@@ -301,13 +334,13 @@ impl Model<'_> {
     }
 
     /// Whether data comes later than is waited for.
-    fn check_delay(&self, dialect: Dialect) -> Checked {
+    fn check_delay(&self) -> Checked {
         let late = self.state.jobs.now().saturating_sub(self.latest);
         if late <= self.detector().window_delay.as_millis() {
             return Ok(());
         }
         let minutes = late / MINUTE + i64::from(late % MINUTE > 0);
-        let (stop, consider) = match dialect.is_legacy() {
+        let (stop, consider) = match self.dialect.is_legacy() {
             true => (",", "consider"),
             false => (".", "Consider"),
         };

@@ -7,6 +7,7 @@ mod ids;
 mod limits;
 mod new;
 mod plot;
+mod replaced;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use ids::{is_valid_id, same_name};
 pub use limits::{AnalysisLimits, NewLimits};
 pub use new::NewJob;
 pub use plot::ModelPlotConfig;
+pub use replaced::REPLACED_BY;
 
 /// What `job_version` says: the version of the configuration's form, which Elasticsearch no longer ties to its own.
 pub const JOB_VERSION: &str = "12.0.0";
