@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::span;
+
 /// A ring of entries, each with a value a feature. A point is some entries on end; its place is that of its first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Points {
@@ -70,7 +72,39 @@ impl Points {
 
     /// The values of the point at a place, the oldest entry first.
     pub fn at(&self, place: u16) -> &[f32] {
-        &self.values[usize::from(place) * self.features()..][..self.dimensions()]
+        let start = usize::from(place) * self.features();
+        &self.values[start..start + self.dimensions()]
+    }
+
+    /// Widens a box so that it holds the points at some places.
+    #[inline(always)]
+    pub fn cover<const N: usize>(&self, low: &mut [f32], high: &mut [f32], places: &[u16]) {
+        let (Some(&last), Some(lows), Some(highs)) =
+            (places.last(), low.first_chunk_mut::<N>(), high.first_chunk_mut::<N>())
+        else {
+            return;
+        };
+        if N == 0 {
+            for &place in places {
+                span::stretch(low, high, self.at(place));
+            }
+            return;
+        }
+        // Kept out of memory on the way.
+        let (mut low, mut high) = (*lows, *highs);
+        // In pairs, the last one twice if need be: how many there are is seldom foreseen by the processor.
+        let features = self.features();
+        for pair in places.chunks(2) {
+            for place in [pair[0], pair.get(1).copied().unwrap_or(last)] {
+                let start = usize::from(place) * features;
+                let point = &self.values[start..start + N];
+                for (&x, (low, high)) in point.iter().zip(low.iter_mut().zip(&mut high)) {
+                    *low = span::least(*low, x);
+                    *high = span::greatest(*high, x);
+                }
+            }
+        }
+        (*lows, *highs) = (low, high);
     }
 
     /// Copies the latest entries, as many as a point has but the last, to the front of `point`; zeros for those before

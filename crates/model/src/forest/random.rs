@@ -7,9 +7,9 @@ pub struct Random(u64);
 impl Random {
     /// The sequence of one tree's step.
     pub fn of(seed: u64, tree: usize, step: u64) -> Self {
-        let tree = (tree as u64 + 1).wrapping_mul(0xd1b5_4a32_d192_ed03);
-        // Mixed once more, so that the sequences of steps are no pieces of one.
-        Self(mix(mix(seed ^ tree) ^ mix(step)))
+        let tree = (tree as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
+        // Mixed, so that the sequences of steps are no pieces of one; once for all trees of a step.
+        Self(mix(seed ^ mix(step)) ^ tree)
     }
 
     /// From 0 on and below 1.

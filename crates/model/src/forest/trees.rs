@@ -41,7 +41,7 @@ impl Trees {
         let (sample, dimensions) = (usize::from(self.sample), self.points.dimensions());
         for tree in &mut self.trees {
             tree.reserve(sample, dimensions);
-            tree.keep_boxes(&self.points, sample);
+            tree.keep_boxes(&self.points);
         }
     }
 
@@ -75,17 +75,33 @@ impl Trees {
 
     /// The anomaly score of a point: about 1 for what is usual.
     pub fn score(&self, query: &[f32], scratch: &mut Scratch) -> f64 {
-        let each = self.trees.iter();
-        let each = each.map(|tree| tree.score(&self.points, query, scratch) * scaled(tree));
-        each.sum::<f64>() / self.trees.len() as f64
+        // Most trees have the same mass, and a logarithm takes long.
+        let (mut mass, mut scale) = (0, 0.0);
+        let mut scaled = |tree: &Tree, score| {
+            if tree.mass() != mass {
+                (mass, scale) = (tree.mass(), scale_of(tree));
+            }
+            score * scale
+        };
+        let (abreast, rest) = self.trees.as_chunks();
+        let mut sum = 0.0;
+        for trees in abreast {
+            let scores = Tree::scores(trees, &self.points, query, scratch);
+            let each = trees.iter().zip(scores);
+            sum += each.map(|(tree, score)| scaled(tree, score)).sum::<f64>();
+        }
+        for tree in rest {
+            sum += scaled(tree, tree.score(&self.points, query, scratch));
+        }
+        sum / self.trees.len() as f64
     }
 
     /// The shares of the dimensions in a point's score, where it is above and where it is below what is known.
     pub fn attribution(&self, query: &[f32], scratch: &mut Scratch) -> Vec<[f64; 2]> {
         let mut shares = vec![[0.0; 2]; query.len()];
         for tree in &self.trees {
-            let scaled = scaled(tree) / self.trees.len() as f64;
-            tree.attribute(&self.points, query, scratch, &mut shares, scaled);
+            let scale = scale_of(tree) / self.trees.len() as f64;
+            tree.attribute(&self.points, query, scratch, &mut shares, scale);
         }
         shares
     }
@@ -123,7 +139,6 @@ impl Trees {
                 tree.evict(&self.points, scratch);
             }
             tree.insert(&self.points, place, weight, &mut random, scratch);
-            tree.keep_boxes(&self.points, sample);
         }
     }
 
@@ -138,13 +153,13 @@ impl Trees {
         let oldest = points.window().saturating_sub(stride as usize + shingle);
         for tree in &mut self.trees {
             tree.purge(points, |place| points.age(place) > oldest, scratch);
-            tree.keep_boxes(points, self.sample.into());
+            tree.keep_boxes(points);
         }
     }
 }
 
 /// The scale of a tree's scores: larger trees are deeper.
-fn scaled(tree: &Tree) -> f64 {
+fn scale_of(tree: &Tree) -> f64 {
     (tree.mass() as f64 + 1.0).log2()
 }
 
@@ -159,9 +174,10 @@ fn drawn(random: &mut Random, aged: f64, most: Option<f32>) -> Option<f32> {
     let unit = random.unit();
     if let Some(most) = most {
         // Most points are not taken. With `y` the most that ln(-ln(unit)) may be, `unit` has to be above
-        // exp(-exp(y)), which is at least 1 - 1 / (1 - y) for y < 0.
+        // exp(-exp(y)), which is above 1 - exp(y); with z = -y above 0, exp(z) is above its series' first terms.
         let y = f64::from(most) + aged;
-        if y < 0.0 && unit <= 1.0 - 1.0 / (1.0 - y) {
+        let z = -y;
+        if z > 0.0 && (1.0 - unit) * (1.0 + z * (1.0 + z / 2.0 * (1.0 + z / 3.0))) >= 1.0 {
             return None;
         }
     }

@@ -17,12 +17,11 @@ use super::points::Points;
 use super::span;
 use boxes::{Boxes, most_boxes};
 
-pub use score::Near;
+use score::Turn;
+pub use score::{ABREAST, Near};
 
 /// Stands for the dimension of a node whose leaves are all the same point.
 const SAME: u16 = u16::MAX;
-/// Stands for the box of a node that has none.
-const NO_BOX: u16 = u16::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Node {
@@ -53,7 +52,6 @@ struct Step {
     /// The first leaf.
     first: u16,
     mass: u16,
-    place: u16,
     goes_left: bool,
 }
 
@@ -61,8 +59,12 @@ struct Step {
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     path: Vec<Step>,
+    /// Of some trees, level by level.
+    turns: Vec<[Turn; ABREAST]>,
     low: Vec<f32>,
     high: Vec<f32>,
+    /// The lows and highs of one more.
+    parted: Vec<f32>,
     /// Nodes still to be seen: node, first leaf, mass.
     open: Vec<(u16, u16, u16)>,
 }
@@ -87,8 +89,9 @@ impl Tree {
         self.nodes.reserve_exact(reserve(self.nodes.len()));
         self.leaves.reserve_exact(reserve(self.leaves.len()));
         self.weights.reserve_exact(reserve(self.weights.len()));
-        self.boxes.values = Vec::with_capacity(most_boxes(sample) * 2 * dimensions);
-        self.boxes.left = Vec::with_capacity(most_boxes(sample));
+        self.boxes.most = most_boxes(sample);
+        self.boxes.values = Vec::with_capacity(self.boxes.most * 2 * dimensions);
+        self.boxes.nodes = Vec::with_capacity(self.boxes.most);
     }
 
     /// Bytes of a tree with its room.
@@ -109,89 +112,70 @@ impl Tree {
 
     /// Follows the cuts down to a leaf: its first place in the list, and how often it is there.
     fn seek(&self, query: &[f32], path: &mut Vec<Step>) -> Option<(u16, u16)> {
-        self.descend(path, |node, _, _| {
+        self.descend(path, |node, _| {
             query[usize::from(node.dimension)] <= node.cut
         })
     }
 
-    /// Goes down to a leaf, left where `is_left` of a node, its first leaf, and how many are on the left.
+    /// Goes down to a leaf, left where `is_left` of a node and of the place that parts its leaves.
     #[inline(always)]
     fn descend(
         &self,
         path: &mut Vec<Step>,
-        is_left: impl Fn(Node, u16, u16) -> bool,
+        is_left: impl Fn(&Node, u16) -> bool,
     ) -> Option<(u16, u16)> {
         path.clear();
         let (mut node, mut first, mut mass) = (0_u16, 0_u16, self.mass() as u16);
-        let (mut place, large) = (0, self.boxes.large);
-        if large == 0 || mass < large {
-            place = NO_BOX;
-        }
         while mass > 1 {
-            let Node {
-                dimension, left, ..
-            } = self.nodes[usize::from(node)];
-            if dimension == SAME {
+            let at = &self.nodes[usize::from(node)];
+            if at.dimension == SAME {
                 break;
             }
-            let goes_left = is_left(self.nodes[usize::from(node)], first, left);
+            let goes_left = is_left(at, first + at.left);
             path.push(Step {
                 node,
                 first,
                 mass,
-                place,
                 goes_left,
             });
             if goes_left {
-                (node, mass) = (node + 1, left);
-                place = place.saturating_add(1);
+                (node, mass) = (node + 1, at.left);
             } else {
-                (node, first, mass) = (node + left, first + left, mass - left);
-                if place != NO_BOX {
-                    place += 1 + self.boxes.left[usize::from(place)];
-                }
-            }
-            if mass < large {
-                place = NO_BOX;
+                (node, first, mass) = (node + at.left, first + at.left, mass - at.left);
             }
         }
         (mass > 0).then_some((first, mass))
     }
 
-    /// Goes back up the path from a leaf, as long as `visit` wants to: the level, the node, and the box of all that is
-    /// under it.
+    /// Goes back up a path from a leaf, as long as `visit` wants to: the node, and the box of all that is under it.
     #[inline(always)]
     fn climb<const N: usize>(
         &self,
         points: &Points,
         leaf: &[f32],
-        scratch: &mut Scratch,
-        mut visit: impl FnMut(usize, &Step, &[f32], &[f32]) -> bool,
+        path: impl Iterator<Item = Step>,
+        (low, high): (&mut Vec<f32>, &mut Vec<f32>),
+        mut visit: impl FnMut(&Step, &[f32], &[f32]) -> bool,
     ) {
-        let Scratch {
-            path, low, high, ..
-        } = scratch;
         low.clear();
         low.extend_from_slice(leaf);
         high.clear();
         high.extend_from_slice(leaf);
-        for (level, step) in path.iter().enumerate().rev() {
-            if step.place != NO_BOX {
-                let (low, high) = self.boxes.at(step.place, span::known::<N>(leaf).len());
-                if !visit(level, step, span::known::<N>(low), span::known::<N>(high)) {
-                    return;
-                }
-                continue;
-            }
-            let node = self.nodes[usize::from(step.node)];
-            let (first, left) = (usize::from(step.first), usize::from(node.left));
-            let beside = match step.goes_left {
-                true => first + left..first + usize::from(step.mass),
-                false => first..first + left,
+        for step in path {
+            let (low, high) = if self.boxes.has(step.mass) {
+                self.boxes.of(step.node, leaf.len())
+            } else {
+                let left = usize::from(self.nodes[usize::from(step.node)].left);
+                let first = usize::from(step.first);
+                let beside = match step.goes_left {
+                    true => first + left..first + usize::from(step.mass),
+                    false => first..first + left,
+                };
+                points.cover::<N>(low, high, &self.leaves[beside]);
+                (&low[..], &high[..])
             };
-            let beside = self.leaves[beside].iter();
-            span::cover::<N>(low, high, beside.map(|&place| points.at(place)));
-            if !visit(level, step, span::known::<N>(low), span::known::<N>(high)) {
+            // Called at one place, so that it is compiled into the loop.
+            if !visit(&step, span::known::<N>(low), span::known::<N>(high)) {
                 return;
             }
         }

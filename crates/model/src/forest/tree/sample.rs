@@ -22,22 +22,31 @@ impl Tree {
             Some(leaf) if query.len() == 8 => self.place::<8>(points, query, leaf, random, scratch),
             Some(leaf) => self.place::<0>(points, query, leaf, random, scratch),
         };
-        let parted = node
-            .filter(|(_, node)| node.dimension != SAME)
-            .map_or(0, |_| {
-                let under = scratch.path.get(at).map(|step| step.mass);
-                under.unwrap_or(found.map_or(0, |(_, mass)| mass))
-            });
-        self.widen_boxes(&scratch.path[..at], parted, query);
-        for step in &scratch.path[..at] {
+        let (above, below) = scratch.path.split_at(at);
+        self.widen_boxes(above, query);
+        for step in above {
             self.nodes[usize::from(step.node)].left += u16::from(step.goes_left);
         }
+        // A node that was just too small for a box, or the new one.
+        let large = self.boxes.large;
+        let grown = above.iter().find(|step| step.mass + 1 == large);
+        let mut grown = grown.map(|step| (step.node, step.first, large));
         if let Some((index, node)) = node {
+            self.boxes.shift_up(index);
             self.nodes.insert(index, node);
+            let under = below.first().map(|step| (step.first, step.mass)).or(found);
+            let under = under.filter(|(_, mass)| large > 0 && mass + 1 >= large);
+            if let Some((first, mass)) = under.filter(|_| node.dimension != SAME) {
+                grown = Some((index as u16, first, mass + 1));
+            }
         }
         self.leaves.insert(leaf, place);
         self.weights.insert(leaf, weight);
         self.heaviest = self.heaviest.max(weight);
+        if let Some((node, first, mass)) = grown {
+            self.add_box(points, node, first, mass);
+        }
+        self.keep_boxes(points);
     }
 
     /// Where a point comes to be: how many steps down, its leaf, and the node that parts it from what is there.
@@ -61,21 +70,39 @@ impl Tree {
             };
             return (depth, usize::from(leaf), Some((under, same)));
         }
-        let cut = draw(point, point, query, random);
-        // The highest node at which a cut parts the point from all others.
-        let mut found = (depth, under, leaf, mass, cut);
-        self.climb::<N>(points, point, scratch, |level, step, low, high| {
-            let (outside, width) = span::measure(low, high, query);
-            if outside <= 0.0 {
+        let Scratch {
+            path,
+            low,
+            high,
+            parted,
+            ..
+        } = scratch;
+        let mut keep = |low: &[f32], high: &[f32]| {
+            parted.clear();
+            parted.extend_from_slice(low);
+            parted.extend_from_slice(high);
+        };
+        // The highest node at which a cut parts the point from all others, and where in the way between them it is.
+        let apart = span::measure(point, point, query).map_or(0.0, |(apart, _)| f64::from(apart));
+        let mut found = (depth, under, leaf, mass, random.unit() * apart);
+        keep(point, point);
+        let mut level = path.len();
+        let up = path.iter().rev().copied();
+        self.climb::<N>(points, point, up, (low, high), |step, low, high| {
+            level -= 1;
+            let Some((outside, width)) = span::measure(low, high, query) else {
                 return false;
-            }
-            if random.unit() * f64::from(outside + width) < f64::from(outside) {
-                let cut = draw(low, high, query, random);
-                found = (level, step.node.into(), step.first, step.mass, cut);
+            };
+            let at = random.unit() * f64::from(outside + width);
+            if at < f64::from(outside) {
+                found = (level, step.node.into(), step.first, step.mass, at);
+                keep(low, high);
             }
             true
         });
-        let (level, index, first, mass, cut) = found;
+        let (level, index, first, mass, at) = found;
+        let (low, high) = parted.split_at(query.len());
+        let cut = cut(low, high, query, at);
         let Some((dimension, cut)) = cut else {
             // They differ by less than numbers can tell.
             let same = Node {
@@ -108,9 +135,7 @@ impl Tree {
 
     /// Removes the heaviest point.
     pub fn evict(&mut self, points: &Points, scratch: &mut Scratch) {
-        let heaviest = self.heaviest;
-        let weights = self.weights.iter();
-        if let Some(leaf) = weights.into_iter().position(|&weight| weight == heaviest) {
+        if let Some(leaf) = span::find(&self.weights, self.heaviest) {
             self.remove(points, leaf, scratch);
         }
     }
@@ -126,56 +151,54 @@ impl Tree {
 
     fn remove(&mut self, points: &Points, leaf: usize, scratch: &mut Scratch) {
         let path = &mut scratch.path;
-        let last = self.descend(path, |_, first, left| leaf < usize::from(first + left));
+        let last = self.descend(path, |_, parted| leaf < usize::from(parted));
         // With a leaf goes the node that parted it from others, or one of those that are the same.
         let goes = match last {
             Some((_, mass)) if mass > 1 => self.under(path.last()),
             _ => path.pop().map_or(0, |step| {
-                self.boxes.lose(&step);
+                if self.boxes.has(step.mass) {
+                    self.boxes.remove(step.node);
+                }
                 usize::from(step.node)
             }),
         };
+        let large = self.boxes.large;
+        if let Some(step) = path.iter().find(|step| large > 0 && step.mass == large) {
+            self.boxes.remove(step.node);
+        }
         for step in &*path {
             self.nodes[usize::from(step.node)].left -= u16::from(step.goes_left);
         }
         if !self.nodes.is_empty() {
+            self.boxes.shift_down(goes);
             self.nodes.remove(goes);
         }
         let place = self.leaves.remove(leaf);
         self.narrow_boxes(path, points, points.at(place));
         let weight = self.weights.remove(leaf);
         if weight >= self.heaviest {
-            let weights = self.weights.iter().copied();
-            self.heaviest = weights.fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+            self.heaviest = span::greatest_of(&self.weights);
         }
     }
 }
 
-/// A cut between a box and a point outside of it, uniform over what is between them: the dimension, and the value up
-/// to which points are on the left.
-fn draw(low: &[f32], high: &[f32], query: &[f32], random: &mut Random) -> Option<(usize, f32)> {
-    let each = |(dimension, ((&low, &high), &x)): (usize, ((&f32, &f32), &f32))| {
-        let beyond = span::beyond(low, high, x);
-        (beyond > 0.0).then_some((dimension, low, x, beyond))
-    };
-    let sides = || low.iter().zip(high).zip(query).enumerate().filter_map(each);
-    let all: f64 = sides().map(|(.., beyond)| f64::from(beyond)).sum();
-    let mut at = random.unit() * all;
+/// A cut between a box and a point outside of it, `at` on the way between them, dimension by dimension: the dimension,
+/// and the value up to which points are on the left.
+fn cut(low: &[f32], high: &[f32], query: &[f32], mut at: f64) -> Option<(usize, f32)> {
     let mut last = None;
-    for (dimension, low, x, beyond) in sides() {
+    for (dimension, ((&low, &high), &x)) in low.iter().zip(high).zip(query).enumerate() {
+        let beyond = f64::from(span::beyond(low, high, x));
+        if beyond <= 0.0 {
+            continue;
+        }
         // Between the near edges: from the lower one on, but never on the upper.
-        let (lower, upper) = if x < low {
-            (x, low)
-        } else {
-            (high[dimension], x)
-        };
-        let cut = lower + at.min(f64::from(beyond)) as f32;
-        let cut = if cut < upper { cut } else { lower };
-        last = Some((dimension, cut));
-        if at < f64::from(beyond) {
+        let (lower, upper) = if x < low { (x, low) } else { (high, x) };
+        let cut = lower + at.min(beyond) as f32;
+        last = Some((dimension, if cut < upper { cut } else { lower }));
+        if at < beyond {
             break;
         }
-        at -= f64::from(beyond);
+        at -= beyond;
     }
     last
 }
