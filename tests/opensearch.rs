@@ -1,13 +1,13 @@
-//! Anomaly detection as OpenSearch, Open Distro and Search Guard have it: detectors made, shown, changed and validated.
+//! Anomaly detection as OpenSearch, Open Distro and Search Guard have it: detectors made, shown, changed and found.
 
 mod support;
 
 use serde_json::{Value, json};
-use support::Server;
 use support::opensearch::{
-    DISTRO, GUARD, MINUTE, PLUGINS, START, bulk, create, definition, id, mapped, now, refused,
+    DISTRO, GUARD, MINUTE, PLUGINS, START, add_orders, create, definition, id, now, refused,
     server, with,
 };
+use support::wait_until;
 
 /// What is told, less what nobody can know before.
 fn told(answer: &Value) -> Value {
@@ -231,204 +231,6 @@ fn updates_count_versions_and_guard_what_can_not_change() {
 }
 
 #[test]
-fn what_is_wrong_with_a_detector_is_told_in_the_words_of_its_dialect() {
-    let server = server();
-    create(&server, PLUGINS, &definition("taken"));
-    server.ok(
-        "PUT",
-        "/empty",
-        &json!({"mappings": {"properties": {"at": {"type": "date"}}}}),
-    );
-    let base = || definition("new");
-    let features = |count: usize| -> Value {
-        let one = |n| json!({"feature_name": format!("f{n}"), "aggregation_query": {format!("a{n}"): {"sum": {"field": "amount"}}}});
-        (0..count).map(one).collect()
-    };
-    let twice = |name: &str, other: &str| {
-        json!([
-            {"feature_name": "a", "aggregation_query": {name: {"sum": {"field": "amount"}}}},
-            {"feature_name": other, "aggregation_query": {"b": {"max": {"field": "amount"}}}}
-        ])
-    };
-    let invalid = (500, "validation_exception");
-    let bad = (400, "status_exception");
-    let illegal = (400, "illegal_argument_exception");
-    for (body, (status, kind), reason) in [
-        (
-            with(base(), "name", json!("")),
-            invalid,
-            "name should be set",
-        ),
-        (
-            with(base(), "name", json!("a b")),
-            invalid,
-            "Valid characters for name are a-z, A-Z, 0-9, -(hyphen), _(underscore) and .(period)",
-        ),
-        (
-            with(base(), "name", json!("x".repeat(65))),
-            invalid,
-            "Name should be shortened. The maximum limit is 64 characters.",
-        ),
-        (
-            with(base(), "time_field", json!("")),
-            invalid,
-            "Time field should be set",
-        ),
-        (
-            with(base(), "indices", json!([])),
-            invalid,
-            "Indices should be set",
-        ),
-        (
-            with(base(), "time_field", json!("when")),
-            invalid,
-            "Timestamp field: (when) is not found in the (shops-1) index mapping",
-        ),
-        (
-            with(base(), "time_field", json!("shop")),
-            invalid,
-            "Timestamp field: (shop) must be of type date",
-        ),
-        (
-            with(base(), "shingle_size", json!(2000)),
-            invalid,
-            "Suggested shingle size must be between 1 and 128. Got 2000.",
-        ),
-        (
-            with(base(), "recency_emphasis", json!(1)),
-            invalid,
-            "Recency emphasis must be an integer greater than 1.",
-        ),
-        (
-            with(base(), "history", json!(10_001)),
-            invalid,
-            "We cannot look back more than 10000 intervals.",
-        ),
-        (
-            with(base(), "category_field", json!(["a", "b", "c"])),
-            invalid,
-            "Currently we only support up to 2 categorical field/s in order to bound system resource consumption.",
-        ),
-        (
-            with(base(), "category_field", json!(["note"])),
-            illegal,
-            "Categorical field note must be of type keyword or ip.",
-        ),
-        (
-            with(base(), "category_field", json!(["nothing"])),
-            illegal,
-            "Can't find the categorical field nothing in index [shops*]",
-        ),
-        (
-            with(base(), "result_index", json!("mine")),
-            invalid,
-            "Result index must start with opensearch-ad-plugin-result-",
-        ),
-        (
-            with(
-                base(),
-                "frequency",
-                json!({"period": {"interval": 90, "unit": "Seconds"}}),
-            ),
-            invalid,
-            "Frequency (90 Seconds) must be a multiple of interval (1 Minutes), including the interval itself.",
-        ),
-        (
-            with(
-                base(),
-                "imputation_option",
-                json!({"method": "FIXED_VALUES"}),
-            ),
-            invalid,
-            "Mismatch between the number of enabled features and default fill values. Number of default fill values: 0. \
-             Number of enabled features: 1.",
-        ),
-        (
-            with(
-                base(),
-                "rules",
-                json!([{"action": "IGNORE_ANOMALY", "conditions": [
-                    {"feature_name": "who", "threshold_type": "ACTUAL_OVER_EXPECTED_MARGIN", "operator": "LTE", "value": 1}
-                ]}]),
-            ),
-            invalid,
-            "Suppression Rule Error: Feature \"who\" specified in a suppression rule does not exist.",
-        ),
-        (
-            with(
-                base(),
-                "detection_interval",
-                json!({"period": {"interval": 1, "unit": "Days"}}),
-            ),
-            illegal,
-            "Timeunit Days is not supported",
-        ),
-        (
-            with(base(), "indices", json!(["empty"])),
-            bad,
-            "Can't create anomaly detector as no document is found in the indices: [empty]",
-        ),
-        (
-            with(base(), "feature_attributes", features(6)),
-            bad,
-            "Can't create more than 5 feature(s)",
-        ),
-        (
-            with(base(), "feature_attributes", twice("a", "a")),
-            bad,
-            "There are duplicate feature names: a",
-        ),
-        (
-            with(base(), "feature_attributes", twice("b", "c")),
-            bad,
-            "Config has duplicate feature aggregation query names: b",
-        ),
-        (
-            with(
-                base(),
-                "feature_attributes",
-                json!([
-                    {"feature_name": "x", "aggregation_query": {"x": {"avg": {"field": "never"}}}}
-                ]),
-            ),
-            bad,
-            "Feature has an invalid query returning empty aggregated data: x",
-        ),
-        (
-            definition("taken"),
-            (409, "status_exception"),
-            "Cannot create anomaly detector with name [taken] as it's already used by another detector",
-        ),
-    ] {
-        let reply = server.call("POST", PLUGINS, &body);
-        refused(&reply, status, kind, reason);
-    }
-    let gone = server.call(
-        "POST",
-        PLUGINS,
-        &with(base(), "indices", json!(["nowhere"])),
-    );
-    gone.assert_error(404, "index_not_found_exception", "no such index [nowhere]");
-    // Open Distro's are arguments, in words of its own.
-    let reply = server.call("POST", DISTRO, &with(base(), "name", json!("")));
-    refused(
-        &reply,
-        400,
-        "illegal_argument_exception",
-        "Detector name should be set",
-    );
-    let reply = server.call("POST", GUARD, &with(base(), "shingle_size", json!(61)));
-    refused(
-        &reply,
-        500,
-        "validation_exception",
-        "Shingle size must be a positive integer",
-    );
-    let all = server.ok("GET", &format!("{PLUGINS}/count"), &Value::Null);
-    assert_eq!(all, json!({"count": 1, "match": false}));
-}
-
-#[test]
 fn detectors_are_searched_counted_and_matched() {
     let server = server();
     let first = create(
@@ -496,72 +298,6 @@ fn detectors_are_searched_counted_and_matched() {
 }
 
 #[test]
-fn validation_tells_what_is_wrong_and_what_would_be_better() {
-    let server = Server::start(&[]);
-    let now = now();
-    mapped(&server, "sparse");
-    let lines: Vec<Value> = (0..200)
-        .flat_map(|n| {
-            [
-                json!({"index": {"_index": "sparse"}}),
-                json!({"at": now - n * 5 * MINUTE, "amount": 5, "shop": "a"}),
-            ]
-        })
-        .collect();
-    bulk(&server, &lines);
-    let body = with(definition("new"), "indices", json!(["sparse"]));
-    let validate = |base: &str, types: &str, body: &Value| {
-        server.ok("POST", &format!("{base}/_validate{types}"), body)
-    };
-    assert_eq!(validate(GUARD, "", &body), json!({}));
-    assert_eq!(validate(GUARD, "/detector", &body), json!({}));
-    // Every fifth minute has data.
-    let suggested = json!({"period": {"interval": 4, "unit": "Minutes"}});
-    let message = "The selected detector interval might collect sparse data. Consider changing interval length to: 4";
-    assert_eq!(
-        validate(GUARD, "/model", &body),
-        json!({"model": {"detection_interval": {"message": message, "suggested_value": suggested}}})
-    );
-    let mut wide = with(body.clone(), "detection_interval", suggested);
-    assert_eq!(validate(PLUGINS, "/detector,model", &wide), json!({}));
-    wide["filter_query"] = json!({"range": {"amount": {"gt": 100}}});
-    assert_eq!(
-        validate(PLUGINS, "/model", &wide)["model"]["filter_query"]["message"],
-        "Data is too sparse after data filter is applied. Consider changing the data filter"
-    );
-    let empty =
-        json!([{"feature_name": "rev", "aggregation_query": {"rev": {"avg": {"field": "never"}}}}]);
-    assert_eq!(
-        validate(GUARD, "", &with(body.clone(), "feature_attributes", empty)),
-        json!({"detector": {"feature_attributes": {
-            "message": "Feature has invalid query returning empty aggregated data: rev",
-            "sub_issues": {"rev": "Feature has invalid query returning empty aggregated data"}
-        }}})
-    );
-    let mut missing = body.clone();
-    missing
-        .as_object_mut()
-        .expect("an object")
-        .shift_remove("detection_interval");
-    assert_eq!(
-        validate(PLUGINS, "", &missing),
-        json!({"detector": {"detection_interval": {"message": "Detection interval should be set"}}})
-    );
-    let reply = server.call("POST", &format!("{PLUGINS}/_validate/else"), &body);
-    refused(
-        &reply,
-        500,
-        "illegal_state_exception",
-        "The given validation type doesn't exist",
-    );
-    // Nothing was made.
-    assert_eq!(
-        server.ok("GET", "/_ml/anomaly_detectors", &Value::Null)["count"],
-        0
-    );
-}
-
-#[test]
 fn a_detector_without_features_is_kept_and_can_not_be_started() {
     let server = server();
     let none = create(
@@ -605,5 +341,81 @@ fn a_detector_without_features_is_kept_and_can_not_be_started() {
         404,
         "status_exception",
         "Can't find config with id: nobody",
+    );
+}
+
+#[test]
+fn statistics_that_there_are_not() {
+    let server = server();
+    let root = "/_plugins/_anomaly_detection/stats";
+    for (stats, reason) in [
+        (
+            "detector_coun,models,zzz",
+            "request [/_plugins/_anomaly_detection/stats/detector_coun,models,zzz] contains unrecognized stats: \
+             [detector_coun] -> did you mean any of [detector_count, hc_detector_count]?, [zzz]",
+        ),
+        (
+            "_all,models",
+            "Request /_plugins/_anomaly_detection/stats/_all,models contains _all and individual stats",
+        ),
+    ] {
+        let reply = server.call("GET", &format!("{root}/{stats}"), &Value::Null);
+        refused(&reply, 400, "illegal_argument_exception", reason);
+    }
+    // Each dialect has names of its own for two of them.
+    let reply = server.call(
+        "GET",
+        &format!("{root}/single_entity_detector_count"),
+        &Value::Null,
+    );
+    assert_eq!(reply.status, 400, "{}", reply.text);
+    let told = server.ok(
+        "GET",
+        "/_anomaly_detection/api/stats/single_entity_detector_count",
+        &Value::Null,
+    );
+    assert_eq!(told["single_entity_detector_count"], 0);
+    let told = server.ok("GET", &format!("{root}/detector_count"), &Value::Null);
+    assert_eq!(
+        (
+            &told["detector_count"],
+            told.as_object().map(serde_json::Map::len)
+        ),
+        (&json!(0), Some(2))
+    );
+}
+
+#[test]
+fn the_models_that_work_are_among_the_statistics() {
+    let server = server();
+    let start = now() / MINUTE * MINUTE - 100 * MINUTE;
+    add_orders(&server, "shops-1", start, 100, None);
+    let by_shop = with(definition("by_shop"), "category_field", json!(["shop"]));
+    let detector = create(&server, PLUGINS, &by_shop);
+    let path = format!("{PLUGINS}/{}", id(&detector));
+    let stats = |wanted: &str| {
+        let path = format!("/_plugins/_anomaly_detection/stats/{wanted}");
+        let told = server.ok("GET", &path, &Value::Null);
+        let mut nodes = told["nodes"].as_object().expect("nodes").values();
+        nodes.next().expect("a node").clone()
+    };
+    assert_eq!(stats("model_count"), json!({"model_count": 0}));
+    server.ok("POST", &format!("{path}/_start"), &Value::Null);
+    let told = wait_until("models", || {
+        let told = stats("model_count,models");
+        (told["model_count"] == 2).then_some(told)
+    });
+    let (begun, model) = (start, &told["models"][0]);
+    assert_eq!(model["detector_id"], detector["_id"]);
+    assert_eq!(model["model_type"], "entity");
+    assert_eq!(model["entity"], json!([{"name": "shop", "value": "north"}]));
+    assert!(
+        model["last_used_time"].as_i64().expect("a time") > begun,
+        "{model}"
+    );
+    server.ok("POST", &format!("{path}/_stop"), &Value::Null);
+    assert_eq!(
+        stats("model_count,models"),
+        json!({"model_count": 0, "models": []})
     );
 }

@@ -10,6 +10,8 @@ pub const PLUGINS: &str = "/_plugins/_anomaly_detection/detectors";
 pub const DISTRO: &str = "/_opendistro/_anomaly_detection/detectors";
 pub const GUARD: &str = "/_anomaly_detection/api/detectors";
 
+pub const BASES: [&str; 3] = [PLUGINS, DISTRO, GUARD];
+
 pub const MINUTE: i64 = 60_000;
 /// 2024-01-01, on the minute.
 pub const START: i64 = 1_704_067_200_000;
@@ -105,4 +107,34 @@ pub fn refused(reply: &Reply, status: u16, kind: &str, reason: &str) {
         "error": {"root_cause": [error], "type": kind, "reason": reason}, "status": status
     });
     assert_eq!((reply.status, &reply.body), (status, &envelope));
+}
+
+/// A text, as it is from OpenSearch 2.15 on, and as it was before.
+pub type Words = (&'static str, &'static str);
+
+pub const fn always(words: &'static str) -> Words {
+    (words, words)
+}
+
+pub fn says(base: &str, (now, before): Words) -> &'static str {
+    match base {
+        PLUGINS => now,
+        _ => before,
+    }
+}
+
+/// Sends to each dialect what all refuse.
+#[track_caller]
+pub fn all_refuse(
+    client: &Client,
+    method: &str,
+    rest: &str,
+    body: &Value,
+    status: u16,
+    words: Words,
+) {
+    for base in BASES {
+        let reply = client.call(method, &format!("{base}{rest}"), body);
+        refused(&reply, status, "status_exception", says(base, words));
+    }
 }

@@ -191,7 +191,7 @@ fn elasticsearch(state: ApiState) -> Router {
         .merge(datafeeds::routes())
         .merge(estimate::routes())
         .merge(nodes::routes())
-        .merge(opensearch::routes())
+        .merge(opensearch::routes(&state))
         .merge(usage::routes())
         .merge(documents::routes())
         .merge(retention::routes())

@@ -11,19 +11,14 @@ use tidewatch_store::Annotations;
 
 use super::detector::Detector;
 use super::dialect::{Dialect, status};
-use super::issue::Issue;
+use super::issue::{Issue, Wrong};
 use super::job::{self, Wanted};
 use super::read::Sent;
 use super::stored::{self, Kept, SETTING, Stored};
 use super::{check, data, former, history, id, real_time};
 use crate::ApiState;
-use crate::error::{ApiError, Result};
+use crate::error::Result;
 use crate::jobs::lasting;
-
-/// Detectors of one series that there may be.
-const SINGLE: usize = 1_000;
-/// Detectors with categories that there may be.
-const BY_CATEGORY: usize = 10;
 
 /// The document of which a client believes that it is the last one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,32 +42,44 @@ pub async fn check(
     detector: &Detector,
     dialect: Dialect,
     but: Option<&str>,
-) -> std::result::Result<(), Issue> {
+) -> std::result::Result<(), Wrong> {
     check::check_name(&detector.name, dialect)?;
-    let all = stored::all(state).map_err(|error| Issue::refused("general_settings", error))?;
+    let all = stored::all(state)?;
     let counts = || match but {
-        None => check_room(detector, &all),
+        None => check_room(state, detector, &all, dialect),
         Some(_) => Ok(()),
     };
     data::check(state, detector, dialect, counts).await?;
-    check_free_name(detector, &all, dialect, but)
+    Ok(check_free_name(detector, &all, dialect, but)?)
 }
 
-fn check_room(detector: &Detector, all: &[Kept]) -> std::result::Result<(), Issue> {
+fn check_room(
+    state: &ApiState,
+    detector: &Detector,
+    all: &[Kept],
+    dialect: Dialect,
+) -> std::result::Result<(), Wrong> {
     let by_category = !detector.categories().is_empty();
     let alike = |kept: &&Kept| !kept.stored.detector.categories().is_empty();
+    let cluster = state.jobs.cluster();
     let (there, most, what) = match by_category {
-        true => (all.iter().filter(alike).count(), BY_CATEGORY, "HC"),
-        false => (all.len(), SINGLE, "single-stream"),
+        true => (
+            all.iter().filter(alike).count(),
+            cluster.max_category_detectors(),
+            dialect.says("HC", "multi-entity"),
+        ),
+        false => (
+            all.len(),
+            cluster.max_detectors(),
+            dialect.says("single-stream", "single-entity"),
+        ),
     };
     match there < most {
         true => Ok(()),
-        false => Err(Issue::refused(
-            "general_settings",
-            ApiError::illegal_argument(format!(
-                "Can't create more than {most} {what} anomaly detectors."
-            )),
-        )),
+        false => {
+            let message = format!("Can't create more than {most} {what} anomaly detectors.");
+            Err(Issue::with_status("general_settings", 400, message).into())
+        }
     }
 }
 
@@ -109,7 +116,7 @@ fn check_free_name(
 pub async fn create(state: &ApiState, sent: Sent, dialect: Dialect) -> Result<Stored> {
     let _changing = state.opensearch.changing().await;
     let checked = check(state, &sent.detector, dialect, None).await;
-    checked.map_err(|issue| issue.into_error(dialect))?;
+    checked.map_err(|wrong| wrong.into_error(dialect))?;
     let mut detector = sent.detector;
     detector.last_update_time = Some(state.jobs.now());
     let stored = Stored {
@@ -148,7 +155,7 @@ pub async fn create_job(state: &ApiState, job_id: &str, new: NewJob<NewDatafeed>
 pub async fn update(
     state: &ApiState,
     id: &str,
-    sent: Sent,
+    mut sent: Sent,
     expected: Expected,
     dialect: Dialect,
 ) -> Result<Stored> {
@@ -157,12 +164,18 @@ pub async fn update(
     if real_time::is_running(state, &old) {
         return Err(dialect.is_running(id));
     }
+    if dialect == Dialect::SearchGuard && sent.detector.result_index.is_none() {
+        // Its document leaves it out of updates.
+        sent.detector
+            .result_index
+            .clone_from(&old.stored.detector.result_index);
+    }
     check_kept(&old.stored.detector, &sent.detector, dialect)?;
     if history::is_running(state, id)? {
         return Err(dialect.analyses_history());
     }
     let checked = check(state, &sent.detector, dialect, Some(id)).await;
-    checked.map_err(|issue| issue.into_error(dialect))?;
+    checked.map_err(|wrong| wrong.into_error(dialect))?;
     if !expected.is(&old.stored) {
         let what = dialect.says("config", "detector");
         let reason = format!("There was a problem updating the {what}:[{id}]");

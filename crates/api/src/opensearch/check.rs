@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::detector::{
     Action, Condition, Detector, Feature, Imputation, ImputationMethod, Operator, Period, Rule,
     Threshold,
@@ -22,46 +24,35 @@ type Read<T> = Result<T, Issue>;
 
 /// What can be said without looking at any data, in the order in which OpenSearch says it.
 pub fn check(detector: &Detector, dialect: Dialect, has_interval: bool) -> Read<()> {
-    let issue = |field, message: String| Err(Issue::new(field, message));
+    check_signs(detector)?;
     if detector.name.trim().is_empty() {
         let message = dialect.says("name should be set", "Detector name should be set");
-        return issue("name", message.to_owned());
+        return Err(Issue::new("name", message));
     }
     if detector.time_field.trim().is_empty() {
-        return issue("time_field", "Time field should be set".to_owned());
+        return Err(Issue::new("time_field", "Time field should be set"));
     }
     if detector.indices.iter().all(|index| index.trim().is_empty()) {
-        return issue("indices", "Indices should be set".to_owned());
+        return Err(Issue::new("indices", "Indices should be set"));
     }
     check_shingle(detector, dialect)?;
     check_result_index(detector, dialect)?;
     if detector.recency_emphasis <= 1 {
         let message = "Recency emphasis must be an integer greater than 1.";
-        return issue("recency_emphasis", message.to_owned());
+        return Err(Issue::new("recency_emphasis", message));
     }
     if detector.description.chars().count() > DESCRIPTION {
         let message =
             format!("Description length is too long. Max length is {DESCRIPTION} characters.");
-        return issue("description", message);
+        return Err(Issue::new("description", message));
     }
     if !(1..=HISTORY).contains(&detector.history) {
         let message = format!("We cannot look back more than {HISTORY} intervals.");
-        return issue("history", message);
+        return Err(Issue::new("history", message));
     }
     check_imputation(detector)?;
-    if detector.window_delay.interval() < 0 {
-        let message = "Window delay interval must be a positive integer";
-        return issue("window_delay", message.to_owned());
-    }
-    if !has_interval {
-        let message = "Detection interval should be set";
-        return issue("detection_interval", message.to_owned());
-    }
-    if detector.interval() <= 0 {
-        let message = "Detection interval must be a positive integer";
-        return issue("detection_interval", message.to_owned());
-    }
     check_frequency(detector)?;
+    check_rules(detector)?;
     if detector.categories().len() > CATEGORIES {
         let message = match dialect.is_legacy() {
             true => format!("We can have only {CATEGORIES} categorical field/s."),
@@ -70,9 +61,43 @@ pub fn check(detector: &Detector, dialect: Dialect, has_interval: bool) -> Read<
                  consumption."
             ),
         };
-        return issue("category_field", message);
+        return Err(Issue::new("category_field", message));
     }
-    check_rules(detector)
+    if !has_interval {
+        let message = "Detection interval should be set";
+        return Err(Issue::new("detection_interval", message));
+    }
+    match detector.interval() > 0 {
+        true => Ok(()),
+        false => Err(not_positive("detection_interval", "Detection interval")),
+    }
+}
+
+fn not_positive(field: &'static str, what: &str) -> Issue {
+    Issue::new(field, format!("{what} must be a positive integer"))
+}
+
+/// Times are not negative; an interval that is 0 is only found later.
+fn check_signs(detector: &Detector) -> Read<()> {
+    let frequency = detector.frequency.as_ref();
+    for (field, what, period) in [
+        (
+            "detection_interval",
+            "Detection interval",
+            Some(&detector.detection_interval),
+        ),
+        (
+            "window_delay",
+            "Window delay interval",
+            Some(&detector.window_delay),
+        ),
+        ("frequency", "Frequency", frequency),
+    ] {
+        if period.is_some_and(|period| period.interval() < 0) {
+            return Err(not_positive(field, what));
+        }
+    }
+    Ok(())
 }
 
 /// What is asked of a name, behind all that stands in the definition alone.
@@ -80,7 +105,7 @@ pub fn check_name(name: &str, dialect: Dialect) -> Read<()> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !name.chars().all(is_allowed) {
         let what = dialect.says("name", "detector name");
-        return Err(Issue::new(
+        return Err(Issue::found(
             "name",
             format!(
                 "Valid characters for {what} are a-z, A-Z, 0-9, -(hyphen), _(underscore) and .(period)"
@@ -89,7 +114,7 @@ pub fn check_name(name: &str, dialect: Dialect) -> Read<()> {
     }
     if name.len() > NAME {
         let message = format!("Name should be shortened. The maximum limit is {NAME} characters.");
-        return Err(Issue::new("name", message));
+        return Err(Issue::found("name", message));
     }
     Ok(())
 }
@@ -101,22 +126,26 @@ pub fn check_features(detector: &Detector, dialect: Dialect) -> Read<()> {
     if features.len() > FEATURES {
         return refuse(format!("Can't create more than {FEATURES} feature(s)"));
     }
-    let repeated = repeated(features.iter().map(|feature| feature.feature_name.as_str()));
-    if !repeated.is_empty() {
-        return refuse(format!(
+    let mut told = Vec::new();
+    let names = repeated(features.iter().map(|feature| feature.feature_name.as_str()));
+    if !names.is_empty() {
+        told.push(format!(
             "There are duplicate feature names: {}",
-            repeated.join(", ")
+            names.join(", ")
         ));
     }
-    let repeated = self::repeated(features.iter().map(Feature::aggregation));
-    if !repeated.is_empty() {
+    let names = repeated(features.iter().map(Feature::aggregation));
+    if !names.is_empty() {
         let what = dialect.says("Config", "Detector");
-        return refuse(format!(
+        told.push(format!(
             "{what} has duplicate feature aggregation query names: {}",
-            repeated.join(", ")
+            names.join(", ")
         ));
     }
-    Ok(())
+    match told.is_empty() {
+        true => Ok(()),
+        false => refuse(told.join(". ")),
+    }
 }
 
 fn repeated<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
@@ -130,25 +159,24 @@ fn repeated<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
     again.into_iter().collect()
 }
 
+/// The seasonality first: a size that isn't given comes from it.
 fn check_shingle(detector: &Detector, dialect: Dialect) -> Read<()> {
-    let (size, most) = (
-        detector.shingle_size,
-        if dialect.is_legacy() { 60 } else { 128 },
-    );
-    if !(1..=most).contains(&size) {
-        let message = match dialect.is_legacy() {
-            true => "Shingle size must be a positive integer".to_owned(),
-            false => format!("Suggested shingle size must be between 1 and 128. Got {size}."),
-        };
-        return Err(Issue::new("shingle_size", message));
+    if let Some(season) = detector.suggested_seasonality
+        && !(2..=256).contains(&season)
+    {
+        let message = format!("Suggested seasonality must be between 2 and 256. Got {season}.");
+        return Err(Issue::new("suggested_seasonality", message));
     }
-    match detector.suggested_seasonality {
-        Some(season) if !(2..=256).contains(&season) => Err(Issue::new(
-            "suggested_seasonality",
-            format!("Suggested seasonality must be between 2 and 256. Got {season}."),
-        )),
-        _ => Ok(()),
+    let size = detector.shingle_size;
+    let most = if dialect.is_legacy() { 60 } else { 128 };
+    if (1..=most).contains(&size) {
+        return Ok(());
     }
+    let message = match dialect.is_legacy() {
+        true => "Shingle size must be a positive integer".to_owned(),
+        false => format!("Suggested shingle size must be between 1 and 128. Got {size}."),
+    };
+    Err(Issue::new("shingle_size", message))
 }
 
 fn check_result_index(detector: &Detector, dialect: Dialect) -> Read<()> {
@@ -179,6 +207,10 @@ fn check_imputation(detector: &Detector) -> Read<()> {
         return Ok(());
     };
     let enabled = detector.enabled().count();
+    if enabled > 0 && default_fill.is_empty() {
+        let message = "Enabled features are present, but no default fill values are provided.";
+        return Err(Issue::new("imputation_option", message));
+    }
     if default_fill.len() != enabled {
         return Err(Issue::new(
             "imputation_option",
@@ -204,50 +236,74 @@ fn check_imputation(detector: &Detector) -> Read<()> {
 }
 
 fn check_frequency(detector: &Detector) -> Read<()> {
-    let Some(frequency) = &detector.frequency else {
+    let interval = detector.interval();
+    // What is wrong with an interval is said later.
+    let Some(frequency) = detector.frequency.as_ref().filter(|_| interval > 0) else {
         return Ok(());
     };
-    let (millis, interval) = (frequency.as_millis(), detector.interval());
-    if millis > 0 && millis % interval == 0 && millis / interval <= FREQUENCY {
-        return Ok(());
-    }
-    let told = |period: &Period| format!("{} {}", period.interval(), period.unit());
-    Err(Issue::new(
-        "frequency",
+    let told = |period: &Period| format!("{} {}", period.interval(), period.unit().to_lowercase());
+    let (often, interval_told) = (told(frequency), told(&detector.detection_interval));
+    let millis = frequency.as_millis();
+    let message = if millis == 0 {
+        "Frequency must be greater than 0.".to_owned()
+    } else if millis % interval != 0 {
         format!(
-            "Frequency ({}) must be a multiple of interval ({}), including the interval itself.",
-            told(frequency),
-            told(&detector.detection_interval)
-        ),
-    ))
+            "Frequency ({often}) must be a multiple of interval ({interval_told}), including the interval itself."
+        )
+    } else if millis / interval > FREQUENCY {
+        format!(
+            "Frequency multiple ({}) exceeds the maximum allowed value ({FREQUENCY}). Frequency: {often}, Interval: \
+             {interval_told}.",
+            millis / interval
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Issue::new("frequency", message))
 }
 
 fn check_rules(detector: &Detector) -> Read<()> {
+    let issue = |why: String| {
+        Err(Issue::new(
+            "rules",
+            format!("Suppression Rule Error: {why}"),
+        ))
+    };
+    let features = &detector.feature_attributes;
+    if features.is_empty() && !detector.rules.is_empty() {
+        return issue("Features are not defined while suppression rules are provided.".to_owned());
+    }
     let conditions = detector
         .rules
         .iter()
         .flat_map(|rule: &Rule| &rule.conditions);
     for condition in conditions {
         let name = &condition.feature_name;
-        let feature = |why: &str| {
-            let told = format!("Suppression Rule Error: Feature \"{name}\" {why}");
-            Err(Issue::new("rules", told))
-        };
-        let features = &detector.feature_attributes;
         match features.iter().find(|known| known.feature_name == *name) {
-            None => return feature("specified in a suppression rule does not exist."),
+            None => {
+                return issue(format!(
+                    "Feature \"{name}\" specified in a suppression rule does not exist."
+                ));
+            }
             Some(known) if !known.feature_enabled => {
-                return feature("specified in a suppression rule is not enabled.");
+                return issue(format!(
+                    "Feature \"{name}\" specified in a suppression rule is not enabled."
+                ));
             }
             Some(_) => {}
         }
-        let is_positive = condition.value.is_some_and(|value| value > 0.0);
-        if condition.threshold_type.has_value() && !is_positive {
-            return Err(Issue::new(
-                "rules",
-                format!(
-                    "Suppression Rule Error: The threshold value for feature \"{name}\" must be a positive number."
-                ),
+        let threshold = condition.threshold_type;
+        let has_more = condition.operator.is_some() || condition.value.is_some();
+        if threshold.has_value() && !condition.value.is_some_and(|value| value > 0.0) {
+            return issue(format!(
+                "The threshold value for feature \"{name}\" must be a positive number."
+            ));
+        }
+        if !threshold.has_value() && has_more {
+            return issue(format!(
+                "For threshold type \"{}\", both operator and value must be empty or null, as this rule compares actual \
+                 to expected values directly",
+                json!(threshold).as_str().unwrap_or_default()
             ));
         }
     }

@@ -8,10 +8,10 @@ use tidewatch_store::search::{Found, Search};
 use super::check::check_features;
 use super::detector::Detector;
 use super::dialect::Dialect;
-use super::issue::Issue;
+use super::issue::{Aspect, Issue, Wrong};
 use crate::ApiState;
 use crate::documents::run;
-use crate::error::{ApiError, Result};
+use crate::error::ApiError;
 
 /// The indices of a detector.
 pub struct Data {
@@ -31,7 +31,7 @@ impl Data {
     ///
     /// # Errors
     /// 404 for an index that isn't there.
-    pub async fn of(state: &ApiState, detector: &Detector) -> Result<Option<Self>> {
+    pub async fn of(state: &ApiState, detector: &Detector) -> Result<Option<Self>, ApiError> {
         if detector.indices.iter().any(|index| index.contains(':')) {
             return Ok(None);
         }
@@ -41,8 +41,8 @@ impl Data {
     }
 
     /// What a field is in each index. None: it isn't there.
-    fn uses(&self, field: &str) -> Result<Vec<(String, Option<Use>)>> {
-        let of = |meant: &Meant| -> Result<(String, Option<Use>)> {
+    fn uses(&self, field: &str) -> Result<Vec<(String, Option<Use>)>, ApiError> {
+        let of = |meant: &Meant| -> Result<(String, Option<Use>), ApiError> {
             let found = match meant {
                 Meant::Internal(_) => Some(match type_of(field) {
                     FieldType::Date | FieldType::DateNanos => Use::Time,
@@ -64,7 +64,7 @@ impl Data {
         self.meant.iter().map(of).collect()
     }
 
-    pub async fn search(&self, state: &ApiState, body: Value) -> Result<Found> {
+    pub async fn search(&self, state: &ApiState, body: Value) -> Result<Found, ApiError> {
         let body: Map<String, Value> = body.as_object().cloned().unwrap_or_default();
         let search = Search::parse(body)?;
         let targets = state.jobs.targets(&self.meant)?;
@@ -78,119 +78,110 @@ pub async fn check(
     state: &ApiState,
     detector: &Detector,
     dialect: Dialect,
-    counts: impl FnOnce() -> std::result::Result<(), Issue>,
-) -> std::result::Result<(), Issue> {
-    let data = Data::of(state, detector).await;
-    let data = data.map_err(|error| Issue::refused("indices", error))?;
+    counts: impl FnOnce() -> Result<(), Wrong>,
+) -> Result<(), Wrong> {
+    let data = Data::of(state, detector).await?;
     if let Some(data) = &data {
-        check_time(data, detector)?;
+        check_time(data, detector, dialect)?;
     }
     counts()?;
     let Some(data) = data else {
-        return check_features(detector, dialect);
+        return Ok(check_features(detector, dialect)?);
     };
-    check_categories(&data, detector)?;
-    let failed = |error| Issue::refused("indices", error);
+    check_categories(&data, detector, dialect)?;
     let found = data.search(state, json!({"size": 0, "terminate_after": 1}));
-    if found.await.map_err(failed)?.total == 0 {
-        return Err(Issue::with_status(
-            "indices",
-            400,
-            format!(
-                "Can't create anomaly detector as no document is found in the indices: [{}]",
-                detector.indices.join(", ")
-            ),
-        ));
+    if found.await?.total == 0 {
+        let message = format!(
+            "Can't create anomaly detector as no document is found in the indices: [{}]",
+            detector.indices.join(", ")
+        );
+        return Err(Issue::with_status("indices", 400, message).into());
     }
     check_features(detector, dialect)?;
     check_values(state, &data, detector, dialect).await
 }
 
-fn check_time(data: &Data, detector: &Detector) -> std::result::Result<(), Issue> {
+fn check_time(data: &Data, detector: &Detector, dialect: Dialect) -> Result<(), Wrong> {
     let field = &detector.time_field;
-    let issue = |message| Err(Issue::new("time_field", message));
-    let uses = data
-        .uses(field)
-        .map_err(|error| Issue::refused("indices", error))?;
-    for (index, found) in &uses {
-        match found {
-            None => {
-                return issue(format!(
-                    "Timestamp field: ({field}) is not found in the ({index}) index mapping"
-                ));
+    let uses = data.uses(field)?;
+    // Once it was enough that one of the indices has it.
+    let is_missing = match dialect.is_legacy() {
+        true => uses.iter().all(|(_, found)| found.is_none()),
+        false => uses.is_empty() || uses.iter().any(|(_, found)| found.is_none()),
+    };
+    let wrong = |found: &Option<Use>| found.is_some_and(|found| found != Use::Time);
+    let message = if uses.iter().any(|(_, found)| wrong(found)) {
+        format!("Timestamp field: ({field}) must be of type date")
+    } else if is_missing {
+        let lacks = uses.iter().find(|(_, found)| found.is_none());
+        match lacks.filter(|_| !dialect.is_legacy()) {
+            Some((index, _)) => {
+                format!("Timestamp field: ({field}) is not found in the ({index}) index mapping")
             }
-            Some(Use::Time) => {}
-            Some(_) => return issue(format!("Timestamp field: ({field}) must be of type date")),
+            None => format!("Timestamp field: ({field}) is not found in index mapping"),
         }
-    }
-    Ok(())
+    } else {
+        return Ok(());
+    };
+    Err(Issue::found("time_field", message).into())
 }
 
-fn check_categories(data: &Data, detector: &Detector) -> std::result::Result<(), Issue> {
+fn check_categories(data: &Data, detector: &Detector, dialect: Dialect) -> Result<(), Wrong> {
     for field in detector.categories() {
-        let uses = data
-            .uses(field)
-            .map_err(|error| Issue::refused("indices", error))?;
+        let uses = data.uses(field)?;
         let mut kinds = uses.iter().filter_map(|(_, found)| *found).peekable();
-        let refused = |message| {
-            Err(Issue::refused(
-                "category_field",
-                ApiError::illegal_argument(message),
-            ))
+        let message = if kinds.peek().is_none() {
+            let indices = match dialect.is_legacy() {
+                true => String::new(),
+                false => format!(" in index [{}]", detector.indices.join(", ")),
+            };
+            format!("Can't find the categorical field {field}{indices}")
+        } else if kinds.any(|kind| kind != Use::Category) {
+            let what = match dialect.is_legacy() {
+                true => "A categorical field",
+                false => &format!("Categorical field {field}"),
+            };
+            format!("{what} must be of type keyword or ip.")
+        } else {
+            continue;
         };
-        if kinds.peek().is_none() && !uses.is_empty() {
-            return refused(format!(
-                "Can't find the categorical field {field} in index [{}]",
-                detector.indices.join(", ")
-            ));
-        }
-        if kinds.any(|kind| kind != Use::Category) {
-            return refused(format!(
-                "Categorical field {field} must be of type keyword or ip."
-            ));
-        }
+        return Err(Issue::found("category_field", message).into());
     }
     Ok(())
 }
 
-/// Each feature must have a value somewhere.
+/// Each feature must have a value somewhere, also one that is not enabled.
 async fn check_values(
     state: &ApiState,
     data: &Data,
     detector: &Detector,
     dialect: Dialect,
-) -> std::result::Result<(), Issue> {
-    let mut empty: Vec<&str> = Vec::new();
-    for feature in detector.enabled() {
-        let name = &feature.feature_name;
+) -> Result<(), Wrong> {
+    let mut wrong: Vec<(&str, &str)> = Vec::new();
+    for feature in &detector.feature_attributes {
         let asked = json!({"size": 0, "aggs": feature.aggregation_query});
-        match data.search(state, asked).await {
+        let told = match data.search(state, asked).await {
             Ok(found) => {
                 let answer = found.aggregations.unwrap_or_default();
-                if !answer.get(feature.aggregation()).is_some_and(has_value) {
-                    empty.push(name);
+                if answer.get(feature.aggregation()).is_some_and(has_value) {
+                    continue;
                 }
+                dialect.says(
+                    "Feature has an invalid query returning empty aggregated data",
+                    "Feature has invalid query returning empty aggregated data",
+                )
             }
-            Err(error) => {
-                let told = "Feature has an invalid query causing a runtime exception";
-                let issue = Issue::with_status(
-                    "feature_attributes",
-                    400,
-                    format!("{told}: {name}: {error}"),
-                );
-                return Err(issue.of_each(&[name], told));
-            }
-        }
+            Err(_) => dialect.says(
+                "Feature has an invalid query causing a runtime exception",
+                "Feature has invalid query causing a runtime exception",
+            ),
+        };
+        wrong.push((&feature.feature_name, told));
     }
-    if empty.is_empty() {
-        return Ok(());
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Issue::of_features(Aspect::Detector, &detector.name, &wrong).into()),
     }
-    let told = dialect.says(
-        "Feature has an invalid query returning empty aggregated data",
-        "Feature has invalid query returning empty aggregated data",
-    );
-    let message = format!("{told}: {}", empty.join(", "));
-    Err(Issue::with_status("feature_attributes", 400, message).of_each(&empty, told))
 }
 
 /// Whether an aggregation gave a number: its own, its first percentile, or that of the one within it.

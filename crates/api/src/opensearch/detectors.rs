@@ -20,7 +20,7 @@ const INTERVAL: i64 = 10;
 
 pub fn read(body: &serde_json::Map<String, Value>, dialect: Dialect) -> Result<Sent> {
     let sent = Sent::read(body, dialect, Some(Period::minutes(INTERVAL)));
-    sent.map_err(|issue| issue.into_error(dialect))
+    sent.map_err(|wrong| wrong.into_error(dialect))
 }
 
 /// A detector with its place, in the order that OpenSearch has after a write.

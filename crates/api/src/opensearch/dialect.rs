@@ -136,6 +136,14 @@ impl Dialect {
             ),
         }
     }
+
+    /// The refusal of a definition that doesn't go with what there is.
+    pub fn found_invalid(self, reason: String) -> ApiError {
+        match self {
+            Self::OpenDistro => status(400, reason),
+            _ => status(500, reason),
+        }
+    }
 }
 
 /// A `status_exception`, of 200 too: there are such errors.

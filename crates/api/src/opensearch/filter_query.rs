@@ -28,7 +28,8 @@ fn tell(query: &Value, depth: usize) -> Value {
         ("term" | "prefix", body) => of_field(body, |said| valued(said, "value")),
         ("wildcard", body) => of_field(body, |said| valued(said, "wildcard")),
         ("terms", Value::Object(body)) => Some(with_boost(body.clone())),
-        ("match", body) => of_field(body, matched),
+        ("match", body) => of_field(body, |said| queried(said, match_defaults())),
+        ("match_phrase", body) => of_field(body, |said| queried(said, phrase_defaults())),
         _ => None,
     };
     match told {
@@ -73,7 +74,11 @@ fn bool_query(body: &Map<String, Value>, depth: usize) -> Value {
         given.unwrap_or(Value::Bool(true)),
     );
     if let Some(least) = body.get("minimum_should_match") {
-        told.insert("minimum_should_match".to_owned(), least.clone());
+        // A text always.
+        let least = least
+            .as_str()
+            .map_or_else(|| least.to_string(), str::to_owned);
+        told.insert("minimum_should_match".to_owned(), least.into());
     }
     if let Some(boost) = body.get("boost") {
         told.insert("boost".to_owned(), boost.clone());
@@ -116,11 +121,19 @@ fn valued(said: &Value, name: &str) -> Option<Map<String, Value>> {
     Some(told)
 }
 
-fn matched(said: &Value) -> Option<Map<String, Value>> {
-    let mut told = json!({
+fn match_defaults() -> Value {
+    json!({
         "query": null, "operator": "OR", "prefix_length": 0, "max_expansions": 50, "fuzzy_transpositions": true,
         "lenient": false, "zero_terms_query": "NONE", "auto_generate_synonyms_phrase_query": true
-    });
+    })
+}
+
+fn phrase_defaults() -> Value {
+    json!({"query": null, "slop": 0, "zero_terms_query": "NONE"})
+}
+
+/// A text that is looked for, over what it is looked for by where nothing is said.
+fn queried(said: &Value, mut told: Value) -> Option<Map<String, Value>> {
     match said {
         Value::Object(said) => {
             for (name, value) in said {
@@ -165,6 +178,15 @@ mod tests {
                 json!({"term": {"host": {"value": "a", "boost": 1.0}}}),
             ),
             (
+                json!({"bool": {"should": [{"match_phrase": {"host": "a b"}}], "minimum_should_match": 1}}),
+                json!({"bool": {
+                    "should": [{"match_phrase": {"host": {
+                        "query": "a b", "slop": 0, "zero_terms_query": "NONE", "boost": 1.0
+                    }}}],
+                    "adjust_pure_negative": true, "minimum_should_match": "1", "boost": 1.0
+                }}),
+            ),
+            (
                 json!({"geo_distance": {"distance": "1km"}}),
                 json!({"geo_distance": {"distance": "1km"}}),
             ),
@@ -183,6 +205,7 @@ mod tests {
             json!({"prefix": {"host": {"value": "a"}}}),
             json!({"terms": {"host": ["a", "b"]}}),
             json!({"match": {"message": "failed"}}),
+            json!({"match_phrase": {"message": {"query": "it failed", "slop": 1}}}),
             json!({"bool": {"must_not": [{"match_all": {}}]}}),
         ] {
             let told = told(&given);

@@ -23,6 +23,48 @@ impl Aspect {
     }
 }
 
+/// Why a detector is not taken.
+#[derive(Debug)]
+pub enum Wrong {
+    /// It has to be another: `_validate` tells it.
+    Issue(Issue),
+    /// It could not be looked at.
+    Error(ApiError),
+}
+
+impl From<Issue> for Wrong {
+    fn from(issue: Issue) -> Self {
+        Self::Issue(issue)
+    }
+}
+
+impl From<ApiError> for Wrong {
+    fn from(error: ApiError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Wrong {
+    /// As a request is refused.
+    pub fn into_error(self, dialect: Dialect) -> ApiError {
+        match self {
+            Self::Issue(issue) => issue.into_error(dialect),
+            Self::Error(error) => error,
+        }
+    }
+}
+
+/// How a request is refused that brings a detector with an issue.
+#[derive(Debug)]
+enum Refusal {
+    /// As one that is wrong in itself.
+    Read,
+    /// As one that the data or the other detectors show to be wrong. None: in the words of the issue.
+    Found(Option<String>),
+    /// With a status, in the words of the issue.
+    Status(u16),
+}
+
 /// What is wrong with a detector.
 #[derive(Debug)]
 pub struct Issue {
@@ -33,11 +75,11 @@ pub struct Issue {
     /// Names of features, and what is wrong with each.
     sub_issues: Vec<(String, String)>,
     suggested: Option<Box<Value>>,
-    /// How a request is refused that brings such a detector. None: as one that is wrong in itself.
-    refusal: Option<Box<ApiError>>,
+    refusal: Refusal,
 }
 
 impl Issue {
+    /// Of a definition that is wrong in itself.
     pub fn new(field: &'static str, message: impl Into<String>) -> Self {
         Self {
             aspect: Aspect::Detector,
@@ -45,7 +87,15 @@ impl Issue {
             message: message.into(),
             sub_issues: Vec::new(),
             suggested: None,
-            refusal: None,
+            refusal: Refusal::Read,
+        }
+    }
+
+    /// Of a definition that doesn't go with what there is.
+    pub fn found(field: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            refusal: Refusal::Found(None),
+            ..Self::new(field, message)
         }
     }
 
@@ -56,30 +106,30 @@ impl Issue {
         }
     }
 
-    /// One whose refusal is a status of its own, in the same words.
+    /// One whose refusal has a status of its own.
     pub fn with_status(field: &'static str, code: u16, message: impl Into<String>) -> Self {
-        let message = message.into();
         Self {
-            refusal: Some(Box::new(status(code, message.clone()))),
+            refusal: Refusal::Status(code),
             ..Self::new(field, message)
         }
     }
 
-    /// One whose refusal is another error, and has its words.
-    pub fn refused(field: &'static str, error: ApiError) -> Self {
+    /// What is wrong with features: their names, and what it is. `detector`: the name of theirs.
+    pub fn of_features(aspect: Aspect, detector: &str, features: &[(&str, &str)]) -> Self {
+        let each = features
+            .iter()
+            .map(|(name, told)| format!("{told}: {name}"));
+        let message = each.collect::<Vec<_>>().join(", ");
+        let refused = format!(
+            "Validation failed for feature(s) of detector {detector} Exceptions: [{message}]"
+        );
+        let owned = |(name, told): &(&str, &str)| ((*name).to_owned(), (*told).to_owned());
         Self {
-            message: error.0.reason.clone(),
-            refusal: Some(Box::new(error)),
-            ..Self::new(field, "")
+            aspect,
+            sub_issues: features.iter().map(owned).collect(),
+            refusal: Refusal::Found(Some(refused)),
+            ..Self::new("feature_attributes", message)
         }
-    }
-
-    /// `told` in front of the message of each of `names`, and of each alone.
-    pub fn of_each(mut self, names: &[&str], told: &str) -> Self {
-        for name in names {
-            self.sub_issues.push(((*name).to_owned(), told.to_owned()));
-        }
-        self
     }
 
     /// What would be better: a time as detectors have it.
@@ -88,10 +138,11 @@ impl Issue {
         self
     }
 
-    pub fn into_error(self, dialect: Dialect) -> ApiError {
+    fn into_error(self, dialect: Dialect) -> ApiError {
         match self.refusal {
-            None => dialect.invalid(&self.message),
-            Some(error) => *error,
+            Refusal::Read => dialect.invalid(&self.message),
+            Refusal::Found(told) => dialect.found_invalid(told.unwrap_or(self.message)),
+            Refusal::Status(code) => status(code, self.message),
         }
     }
 

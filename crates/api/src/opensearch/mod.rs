@@ -39,7 +39,10 @@ mod top;
 mod validate;
 
 use axum::Router;
-use axum::extract::Extension;
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 
 pub use indices::targets;
@@ -47,16 +50,38 @@ pub use leftovers::go_on;
 pub use shared::OpenSearch;
 
 use crate::ApiState;
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::jobs::lasting;
 use dialect::Dialect;
 
 /// The last moment that a client may name: in the year 9999. Epoch milliseconds.
 const LATEST: i64 = 253_402_300_799_999;
 
-pub fn routes() -> Router<ApiState> {
-    let each = Dialect::ALL.into_iter().map(of_dialect);
+pub fn routes(state: &ApiState) -> Router<ApiState> {
+    let each = Dialect::ALL.into_iter().map(|dialect| {
+        of_dialect(dialect)
+            .route_layer(middleware::from_fn_with_state(state.clone(), guard))
+            .layer(Extension(dialect))
+    });
     each.fold(Router::new(), Router::merge)
+}
+
+/// Nothing is answered where the settings turn it off.
+async fn guard(
+    State(state): State<ApiState>,
+    Extension(dialect): Extension<Dialect>,
+    request: Request,
+    next: Next,
+) -> Result<Response> {
+    if state.jobs.cluster().has_detectors() {
+        return Ok(next.run(request).await);
+    }
+    let what = dialect.says("AD functionality", "AD plugin");
+    Err(ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "illegal_state_exception",
+        format!("{what} is disabled. To enable update plugins.anomaly_detection.enabled to true"),
+    ))
 }
 
 fn of_dialect(dialect: Dialect) -> Router<ApiState> {
@@ -130,7 +155,6 @@ fn of_dialect(dialect: Dialect) -> Router<ApiState> {
         .route(&at("/{detector_id}/_stop"), post(run::stop))
         .route(&at("/count"), get(count::count))
         .route(&at("/match"), get(count::matching))
-        .layer(Extension(dialect))
 }
 
 /// A fresh id: of 20 letters and digits, as OpenSearch's are, but in lower case, so that it can be a job's.

@@ -7,14 +7,14 @@ use tidewatch_store::search::Search;
 
 use super::detector::{Detector, Feature, Period};
 use super::dialect::Dialect;
-use super::issue::Issue;
+use super::issue::{Issue, Wrong};
 use super::{check, filter_query, id};
 use crate::error::ApiError;
 
 const SHINGLE: i64 = 8;
 const RECENCY: i64 = 2_560;
 
-type Read<T> = Result<T, Issue>;
+type Read<T> = Result<T, Wrong>;
 
 /// A detector as it was sent.
 pub struct Sent {
@@ -78,44 +78,18 @@ impl Body<'_> {
         };
         match Period::new(interval, unit) {
             Some(period) => Ok(Some(period)),
-            None => Err(refused(name, format!("Timeunit {unit} is not supported"))),
+            None => Err(refused(format!("Time unit {unit} is not supported"))),
         }
     }
 }
 
-fn unreadable(name: &str, why: &str) -> Issue {
-    refused(name, format!("Failed to parse field [{name}]: {why}"))
+fn unreadable(name: &str, why: &str) -> Wrong {
+    refused(format!("Failed to parse field [{name}]: {why}"))
 }
 
 /// What can't be read at all, whoever asks.
-fn refused(name: &str, reason: String) -> Issue {
-    Issue::refused(known(name), ApiError::illegal_argument(reason))
-}
-
-/// The fields that issues are about.
-fn known(name: &str) -> &'static str {
-    const KNOWN: [&str; 18] = [
-        "name",
-        "time_field",
-        "shingle_size",
-        "suggested_seasonality",
-        "indices",
-        "feature_attributes",
-        "category_field",
-        "filter_query",
-        "window_delay",
-        "result_index",
-        "imputation_option",
-        "detection_interval",
-        "recency_emphasis",
-        "description",
-        "history",
-        "rules",
-        "frequency",
-        "timeout",
-    ];
-    let known = KNOWN.into_iter().find(|known| *known == name);
-    known.unwrap_or("general_settings")
+fn refused(reason: impl Into<String>) -> Wrong {
+    ApiError::illegal_argument(reason).into()
 }
 
 impl Sent {
@@ -185,7 +159,7 @@ impl Sent {
 fn check_query(query: &Value) -> Read<Value> {
     let wrong = |why: &str| {
         let message = format!("Custom query error in data filter: {why}");
-        Issue::refused("filter_query", ApiError::illegal_argument(message))
+        Issue::new("filter_query", message)
     };
     if query.as_object().is_some_and(Map::is_empty) {
         return Ok(filter_query::all());
@@ -201,15 +175,17 @@ fn features(body: &Body<'_>) -> Read<Vec<Feature>> {
 }
 
 fn feature(body: &Body<'_>) -> Read<Feature> {
-    const FIELD: &str = "feature_attributes";
-    let refuse = |reason: &str| Issue::refused(FIELD, ApiError::illegal_argument(reason));
+    let issue = |why: &str| {
+        let message = format!("Custom query error: {why}");
+        Issue::new("feature_attributes", message)
+    };
     let name = body.text("feature_name")?.unwrap_or_default();
     if name.trim().is_empty() {
-        return Err(refuse("Feature name should be set"));
+        return Err(refused("Feature name should be set"));
     }
     let query: Map<String, Value> = body
         .as_type("aggregation_query")?
-        .ok_or_else(|| refuse("Feature aggregation query should be set"))?;
+        .ok_or_else(|| refused("Feature aggregation query should be set"))?;
     let feature = Feature {
         feature_id: match body.text("feature_id")?.filter(|id| !id.is_empty()) {
             Some(id) => id,
@@ -220,13 +196,11 @@ fn feature(body: &Body<'_>) -> Read<Feature> {
         aggregation_query: query,
     };
     if feature.aggregation_query.len() != 1 || feature.kind().is_empty() {
-        return Err(refuse(
-            "Custom query error: a feature has one aggregation with a name",
-        ));
+        return Err(issue("a feature has one aggregation with a name").into());
     }
     let search = Map::from_iter([("aggs".to_owned(), feature.aggregation_query.clone().into())]);
     match Search::parse(search) {
         Ok(_) => Ok(feature),
-        Err(error) => Err(refuse(&format!("Custom query error: {error}"))),
+        Err(error) => Err(issue(&error.to_string()).into()),
     }
 }

@@ -1,5 +1,7 @@
 //! Statistics of all detectors, and of the one node.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Extension, Path, State};
 use axum::http::Uri;
 use axum::response::Response;
@@ -11,19 +13,16 @@ use super::{history, real_time, results, stored};
 use crate::ApiState;
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
+use crate::near;
 
-/// Statistics of the whole.
-const CLUSTER: [&str; 10] = [
+/// Statistics of the whole, but for the two that have other names in each dialect.
+const CLUSTER: [&str; 6] = [
     "anomaly_detectors_index_status",
     "anomaly_results_index_status",
     "models_checkpoint_index_status",
     "anomaly_detection_job_index_status",
     "anomaly_detection_state_status",
     "detector_count",
-    "single_stream_detector_count",
-    "hc_detector_count",
-    "single_entity_detector_count",
-    "multi_entity_detector_count",
 ];
 /// Statistics of a node.
 const NODE: [&str; 11] = [
@@ -39,6 +38,9 @@ const NODE: [&str; 11] = [
     "model_count",
     "models",
 ];
+
+/// Models that are told of; all are counted.
+const MODELS: usize = 100;
 
 pub async fn all(
     state: State<ApiState>,
@@ -82,28 +84,7 @@ async fn answer(
     nodes: Option<&str>,
     stats: Option<&str>,
 ) -> Result<Response> {
-    let asked: Vec<&str> = match stats {
-        None | Some("_all") => Vec::new(),
-        Some(stats) => stats.split(',').map(str::trim).collect(),
-    };
-    let is_known = |name: &&&str| CLUSTER.contains(*name) || NODE.contains(*name);
-    let unknown: Vec<&str> = asked
-        .iter()
-        .filter(|name| !is_known(name))
-        .copied()
-        .collect();
-    if !unknown.is_empty() {
-        return Err(ApiError::illegal_argument(format!(
-            "request [{}] contains unrecognized stat{}: {}",
-            uri.path(),
-            if unknown.len() == 1 { "" } else { "s" },
-            unknown
-                .iter()
-                .map(|name| format!("[{name}]"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        )));
-    }
+    let asked = asked(uri, dialect, stats)?;
     let is_asked = |name: &str| asked.is_empty() || asked.contains(&name);
     let own = &state.identity.node_id;
     let is_meant = nodes.is_none_or(|nodes| {
@@ -123,6 +104,53 @@ async fn answer(
     Ok(ok(&told.into()))
 }
 
+/// Of detectors with one series, and of those with many.
+fn count_names(dialect: Dialect) -> [&'static str; 2] {
+    match dialect.is_legacy() {
+        true => [
+            "single_entity_detector_count",
+            "multi_entity_detector_count",
+        ],
+        false => ["single_stream_detector_count", "hc_detector_count"],
+    }
+}
+
+/// The statistics that are asked for; none where all are.
+fn asked<'s>(uri: &Uri, dialect: Dialect, stats: Option<&'s str>) -> Result<Vec<&'s str>> {
+    const ALL: &str = "_all";
+    let asked: Vec<&str> = match stats {
+        None | Some(ALL) => return Ok(Vec::new()),
+        Some(stats) => stats.split(',').map(str::trim).collect(),
+    };
+    let path = uri.path();
+    if asked.contains(&ALL) {
+        let message = format!("Request {path} contains {ALL} and individual stats");
+        return Err(ApiError::illegal_argument(message));
+    }
+    let counts = count_names(dialect);
+    let known: Vec<&str> = [&CLUSTER[..], &counts, &NODE].concat();
+    let unknown: BTreeSet<&str> = asked
+        .iter()
+        .filter(|name| !known.contains(name))
+        .copied()
+        .collect();
+    let told: Vec<String> = unknown
+        .iter()
+        .map(|name| match near::meant(name, &known) {
+            Some(known) => format!("[{name}] -> did you mean {known}?"),
+            None => format!("[{name}]"),
+        })
+        .collect();
+    match told.len() {
+        0 => Ok(asked),
+        count => Err(ApiError::illegal_argument(format!(
+            "request [{path}] contains unrecognized stat{}: {}",
+            if count == 1 { "" } else { "s" },
+            told.join(", ")
+        ))),
+    }
+}
+
 fn cluster(state: &ApiState, dialect: Dialect) -> Result<Map<String, Value>> {
     let detectors = stored::all(state)?;
     let tasks = history::all(state)?;
@@ -132,13 +160,7 @@ fn cluster(state: &ApiState, dialect: Dialect) -> Result<Map<String, Value>> {
     let status = |is_there: bool| if is_there { "green" } else { "non-existent" };
     let started = detectors.iter().any(|kept| kept.stored.real_time.is_some());
     let has_run = started || !tasks.is_empty();
-    let (single, multi) = match dialect.is_legacy() {
-        true => (
-            "single_entity_detector_count",
-            "multi_entity_detector_count",
-        ),
-        false => ("single_stream_detector_count", "hc_detector_count"),
-    };
+    let [single, multi] = count_names(dialect);
     let told = json!({
         "anomaly_detectors_index_status": status(!detectors.is_empty()),
         "anomaly_detection_state_status": status(has_run),
@@ -155,7 +177,7 @@ fn cluster(state: &ApiState, dialect: Dialect) -> Result<Map<String, Value>> {
 async fn node(state: &ApiState) -> Result<Map<String, Value>> {
     let mut searches = [0; 2];
     let mut failures = [0; 2];
-    let mut models = Vec::new();
+    let (mut models, mut count_of_models) = (Vec::new(), 0);
     for kept in stored::all(state)? {
         let detector = &kept.stored.detector;
         let kind = usize::from(!detector.categories().is_empty());
@@ -169,8 +191,12 @@ async fn node(state: &ApiState) -> Result<Map<String, Value>> {
         let runs = state.feeds.runs();
         let own = runs.iter().filter(|run| run.plan().job_id == *job_id);
         failures[kind] += own.map(|run| run.figures().errors).sum::<u64>();
+        let times = times(state, job_id).await?;
         for entity in results::active(state, job_id).await? {
-            models.push(model(&kept.stored.id, &entity));
+            count_of_models += 1;
+            if models.len() < MODELS {
+                models.push(model(&kept.stored.id, &entity, times));
+            }
         }
     }
     let tasks = history::all(state)?;
@@ -189,18 +215,37 @@ async fn node(state: &ApiState) -> Result<Map<String, Value>> {
         "ad_batch_task_failure_count": count(&|state| state == "FAILED"),
         // A job whose state can't be read fails, and has no model.
         "ad_model_corruption_count": 0,
-        "model_count": models.len(),
+        "model_count": count_of_models,
         "models": models
     });
     Ok(told.as_object().cloned().unwrap_or_default())
 }
 
-fn model(detector_id: &str, entity: &[EntityField]) -> Value {
+/// When data last came to a job's models, and when they were last saved. Epoch milliseconds.
+async fn times(state: &ApiState, job_id: &str) -> Result<(Option<i64>, Option<i64>)> {
+    let stats = state.jobs.stats(job_id, true)?;
+    let used = stats
+        .first()
+        .and_then(|stats| stats.data_counts.last_data_time);
+    let saved = state.jobs.snapshots(job_id).await?;
+    Ok((used, saved.last().map(|snapshot| snapshot.timestamp)))
+}
+
+fn model(
+    detector_id: &str,
+    entity: &[EntityField],
+    (used, saved): (Option<i64>, Option<i64>),
+) -> Value {
     let mut told = json!({
         "detector_id": detector_id,
         "model_type": if entity.is_empty() { "rcf" } else { "entity" },
         "model_id": model_id(detector_id, entity)
     });
+    for (name, time) in [("last_used_time", used), ("last_checkpoint_time", saved)] {
+        if let Some(time) = time {
+            told[name] = time.into();
+        }
+    }
     if !entity.is_empty() {
         told["entity"] = entity_json(entity);
     }

@@ -44,7 +44,7 @@ pub async fn suggest(
     let Some(data) = Data::of(&state, detector).await? else {
         return Err(status(400, "Data of other clusters is not looked at."));
     };
-    let model = Model::of(&state, data, &sent).await;
+    let model = Model::of(&state, data, &sent, dialect).await;
     let model = model.map_err(|_| status(400, "Empty data. Cannot find a good interval."))?;
     let now = state.jobs.now();
     let mut told = json!({});
@@ -52,7 +52,8 @@ pub async fn suggest(
     let of = match interval {
         true => {
             let found = model.shortest_good().await;
-            found.map_err(|issue| issue.into_error(dialect))?
+            let found = found.map_err(|wrong| wrong.into_error(dialect))?;
+            found.map(|interval| interval / MINUTE)
         }
         false => Some((detector.interval() + MINUTE - 1) / MINUTE),
     };

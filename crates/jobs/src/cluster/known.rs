@@ -41,6 +41,10 @@ pub const RESULT_RETRIES: &str = "xpack.ml.persist_results_max_retries";
 pub const DELAYED_DATA_CHECK: &str = "xpack.ml.delayed_data_check_freq";
 pub const IDLE_CLOSE: &str = "xpack.ml.idle_job_auto_close_timeout";
 pub const DESTRUCTIVE: &str = "action.destructive_requires_name";
+pub const DETECTORS: &str = "plugins.anomaly_detection.enabled";
+pub const MAX_DETECTORS: &str = "plugins.anomaly_detection.max_anomaly_detectors";
+pub const MAX_CATEGORY_DETECTORS: &str =
+    "plugins.anomaly_detection.max_multi_entity_anomaly_detectors";
 pub const ALLOCATION: &str = "cluster.persistent_tasks.allocation.enable";
 
 const fn count(name: &'static str, least: i64, most: i64, default: &'static str) -> Known {
@@ -62,7 +66,7 @@ const fn other(name: &'static str, kind: Kind, default: &'static str) -> Known {
 const INT: i64 = i32::MAX as i64;
 
 /// By name. Those that mean nothing to one process with one store are kept and shown, as their clients expect.
-pub const KNOWN: [Known; 24] = [
+pub const KNOWN: [Known; 27] = [
     other(DESTRUCTIVE, Flag, "true"),
     other(ALLOCATION, OneOf(&["all", "none"]), "all"),
     other(
@@ -72,6 +76,9 @@ pub const KNOWN: [Known; 24] = [
     ),
     other("cluster.routing.allocation.enable", Text, "all"),
     other("indices.recovery.max_bytes_per_sec", Bytes, "40mb"),
+    other(DETECTORS, Flag, "true"),
+    count(MAX_DETECTORS, 0, 10_000, "1000"),
+    count(MAX_CATEGORY_DETECTORS, 0, 10_000, "10"),
     other(DELAYED_DATA_CHECK, Time { least: 1 }, "15m"),
     other("xpack.ml.enable_config_migration", Flag, "true"),
     other(IDLE_CLOSE, Time { least: -1 }, "48h"),

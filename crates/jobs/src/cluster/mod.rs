@@ -168,6 +168,21 @@ impl Cluster {
         span.map_or(Duration::from_secs(900), TimeSpan::as_duration)
     }
 
+    /// Whether OpenSearch's detectors may be asked for anything.
+    pub fn has_detectors(&self) -> bool {
+        self.text(known::DETECTORS) == "true"
+    }
+
+    /// Detectors of OpenSearch's that there may be.
+    pub fn max_detectors(&self) -> usize {
+        usize::try_from(self.number(known::MAX_DETECTORS)).unwrap_or(usize::MAX)
+    }
+
+    /// Those of them that may have categories.
+    pub fn max_category_detectors(&self) -> usize {
+        usize::try_from(self.number(known::MAX_CATEGORY_DETECTORS)).unwrap_or(usize::MAX)
+    }
+
     pub fn upgrade_mode(&self) -> bool {
         self.values.read().kept.upgrade_mode
     }
