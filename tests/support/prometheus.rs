@@ -49,6 +49,7 @@ fn answer(mut stream: &TcpStream, value: fn(i64) -> f64) -> Option<()> {
         let (start, end, step) = (seconds("start")?, seconds("end")?, seconds("step")?);
         let values: Vec<Value> = (start..=end)
             .step_by(usize::try_from(step).ok()?)
+            .filter(|at| !value(*at).is_nan())
             .map(|at| json!([at, value(at).to_string()]))
             .collect();
         json!({"resultType": "matrix", "result": [{"metric": {"instance": "a"}, "values": values}]})

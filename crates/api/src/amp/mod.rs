@@ -14,7 +14,7 @@ mod error;
 mod job;
 mod labels;
 mod preview;
-mod promql;
+pub(crate) mod promql;
 mod query;
 mod remote_write;
 mod series;
@@ -31,6 +31,7 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 
 pub use settings::{Amp, AmpSettings, InvalidAmp, Key};
+pub(crate) use sigv4::{Authorization, Signed};
 
 use crate::ApiState;
 

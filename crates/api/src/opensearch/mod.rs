@@ -33,12 +33,13 @@ use axum::http::Uri;
 use axum::routing::{delete, get, post};
 use serde_json::{Map, Value};
 
+pub use dialect::Dialect;
 pub use indices::targets;
+pub use read::Sent;
 
 use crate::error::Result;
 use crate::jobs::lasting;
 use crate::{ApiState, body, escape};
-use dialect::Dialect;
 
 /// The last moment that a client may name: in the year 9999. Epoch milliseconds.
 const LATEST: i64 = 253_402_300_799_999;

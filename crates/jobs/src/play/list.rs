@@ -8,7 +8,7 @@ use super::marks::{Bounds, Series};
 use super::read::Results;
 use super::run::Run;
 use super::settings::Play;
-use super::timeline::{Period, Timeline};
+use super::timeline::Period;
 use crate::config::Job;
 use crate::error::Result;
 use crate::manager::Jobs;
@@ -86,16 +86,8 @@ impl Jobs {
             if !is_asked || is_behind {
                 continue;
             }
-            // Checked when it was set.
-            let Ok(detectors) = play.detectors(&job.analysis_config) else {
+            let Some(results) = Results::of(self.store(), &job, &play) else {
                 continue;
-            };
-            let results = Results {
-                store: self.store(),
-                job_id: &job.job_id,
-                play: &play,
-                detectors: &detectors,
-                timeline: Timeline::new(job.analysis_config.bucket_span.as_secs()),
             };
             Search::new(&results, asked).run(&mut found).await?;
             if found.len() > asked.most {
