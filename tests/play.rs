@@ -197,8 +197,7 @@ fn what_a_job_watches_is_queried() {
     server.post_data(JOB, &rates(0, BAD + 12));
     server.close(JOB);
     let path = "/v1beta1/apps/com.example.shop/crashRateMetricSet:query?alt=json";
-    let spec =
-        json!({"aggregationPeriod": "HOURLY", "startTime": hour(12), "endTime": hour(16)});
+    let spec = json!({"aggregationPeriod": "HOURLY", "startTime": hour(12), "endTime": hour(16)});
     let body = |changes: Value| {
         let mut body = json!({
             "metrics": ["crashRate"], "dimensions": ["versionCode"], "timelineSpec": spec
@@ -243,17 +242,25 @@ fn what_a_job_watches_is_queried() {
     assert_eq!(pinned["rows"].as_array().map(Vec::len), Some(4), "{pinned}");
     let fields = format!("{path}&fields=rows(metrics/metric)");
     assert_eq!(
-        server.ok("POST", &fields, &body(json!({"filter": "versionCode=\"101\""})))["rows"][0],
+        server.ok(
+            "POST",
+            &fields,
+            &body(json!({"filter": "versionCode=\"101\""}))
+        )["rows"][0],
         json!({"metrics": [{"metric": "crashRate"}]})
     );
     // Only what is final: the last hour isn't.
-    let open = query(json!({"timelineSpec": {"aggregationPeriod": "HOURLY", "startTime": hour(20)}}));
+    let open =
+        query(json!({"timelineSpec": {"aggregationPeriod": "HOURLY", "startTime": hour(20)}}));
     assert_eq!(open["rows"].as_array().map(Vec::len), Some(6), "{open}");
 
     let refused = |changes: Value, told: &str| {
         let reply = server.call("POST", path, &body(changes));
         let error = &reply.body["error"];
-        assert_eq!((reply.status, &error["status"]), (400, &json!("INVALID_ARGUMENT")));
+        assert_eq!(
+            (reply.status, &error["status"]),
+            (400, &json!("INVALID_ARGUMENT"))
+        );
         let message = error["message"].as_str().expect("a message");
         assert!(message.contains(told), "{message}");
     };
@@ -271,11 +278,17 @@ fn what_a_job_watches_is_queried() {
     ] {
         refused(changes, there);
     }
-    refused(json!({"filter": "versionCode > 1"}), "expected '=' at position 12");
+    refused(
+        json!({"filter": "versionCode > 1"}),
+        "expected '=' at position 12",
+    );
     refused(json!({"userCohort": "OS_BETA"}), "jobs know no cohorts");
     refused(json!({"pageToken": token}), "all other parameters");
     refused(json!({"pageSize": -1}), "-1 is negative");
-    refused(json!({"metric": "x"}), "Unknown name \"metric\": Cannot find field.");
+    refused(
+        json!({"metric": "x"}),
+        "Unknown name \"metric\": Cannot find field.",
+    );
     let other = path.replace("crashRate", "anrRate");
     let reply = server.call("POST", &other, &json!({}));
     assert_eq!(reply.status, 404, "{}", reply.text);
@@ -312,6 +325,9 @@ fn a_job_is_seen_when_its_settings_say_so() {
         &update,
         &json!({"custom_settings": {"play": settings()}}),
     );
+    // It keeps what a long anomaly is told by.
+    let job = server.ok("GET", &path, &Value::Null)["jobs"][0].clone();
+    assert_eq!(job["model_plot_config"]["enabled"], true);
     assert_eq!(server.ok("GET", ANOMALIES, &Value::Null), json!({}));
     assert_eq!(
         server.ok(

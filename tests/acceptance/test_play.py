@@ -162,9 +162,9 @@ def test_what_got_worse_is_listed(play):
 def test_another_job_watches_the_same_app(play):
     anomalies = listed(play, parent=f"apps/{APP}")
     # A forest is still learning what a day is at first.
-    after = f'activeBetween("{(START + timedelta(days=20)).isoformat()}", UNBOUNDED)'
+    after = f'activeBetween("{(START + timedelta(days=25)).isoformat()}", UNBOUNDED)'
     late = listed(play, parent=f"apps/{APP}", filter=after)
-    [anomaly] = [anomaly for anomaly in late if anomaly not in crashes(late)]
+    [anomaly] = [one for one in late if one not in crashes(late)]
     assert anomaly in anomalies
     assert anomaly["metricSet"] == f"apps/{APP}/anrRateMetricSet"
     assert anomaly["dimensions"] == [{"dimension": "countryCode", "stringValue": "DE"}]
@@ -203,7 +203,7 @@ def test_pages_of_all_apps(play):
 
 def test_what_is_too_long_for_a_uri(play):
     # The client sends it as a form then.
-    start = '"2021-03-01T00:00:00Z"'.ljust(900)
+    start = '"2021-03-01T00:00:00Z"'.ljust(900, "\t")
     request = play.anomalies().list(parent=f"apps/{APP}", filter=f"activeBetween({start}, UNBOUNDED)")
     assert len(crashes(request.execute()["anomalies"])) == 2
 
@@ -271,7 +271,7 @@ def test_apps_and_freshness(play):
     # The last hour has not ended.
     [freshness] = crashes["freshnessInfo"]["freshnesses"]
     assert freshness == {"aggregationPeriod": "HOURLY", "latestEndTime": hour(HOURS - 1)}
-    error = refused(play.vitals().anrrate().get(name=f"apps/{APP}/anrRateMetricSet"))
+    error = refused(play.vitals().lmkrate().get(name=f"apps/{APP}/lmkRateMetricSet"))
     assert error.status_code == 404
 
 

@@ -151,13 +151,9 @@ impl<'a> Search<'a> {
 
     /// The runs over a point whose anchors are of an interest.
     async fn over(&self, point: i64, wanted: impl Fn(i64) -> bool) -> Result<Vec<(Series, Run)>> {
-        let mut runs = Vec::new();
-        for series in self.results.marked(point).await? {
-            let run = self.results.run(&series, point).await?;
-            if let Some(run) = run.filter(|run| run.anchor.is_some_and(&wanted)) {
-                runs.push((series, run));
-            }
-        }
+        let of = self.results.marked(point).await?;
+        let mut runs = self.results.runs(of, point).await?;
+        runs.retain(|(_, run)| run.anchor.is_some_and(&wanted));
         Ok(runs)
     }
 
@@ -197,19 +193,11 @@ impl<'a> Search<'a> {
         found: &mut Vec<(Spot, Anomaly)>,
     ) -> Result<()> {
         ends.retain(|_, end| *end > point);
-        let mut runs = Vec::new();
-        for series in all {
-            if ends.contains_key(&series) {
-                continue;
-            }
-            let Some(run) = self.results.run(&series, point).await? else {
-                continue;
-            };
-            ends.insert(series.clone(), run.end);
-            if run.anchor == Some(point) {
-                runs.push((series, run));
-            }
-        }
+        let is_new = |series: &Series| !ends.contains_key(series);
+        let of = all.into_iter().filter(is_new).collect();
+        let mut runs = self.results.runs(of, point).await?;
+        ends.extend(runs.iter().map(|(series, run)| (series.clone(), run.end)));
+        runs.retain(|(_, run)| run.anchor == Some(point));
         self.add(runs, found);
         Ok(())
     }

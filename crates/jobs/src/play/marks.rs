@@ -19,25 +19,44 @@ pub struct Bounds {
     pub upper: f64,
 }
 
-/// A value that is worse than expected.
+impl Bounds {
+    /// The one that is crossed when things get worse.
+    pub fn worse(self, worse: Worse) -> f64 {
+        match worse {
+            Worse::Up => self.upper,
+            Worse::Down => self.lower,
+        }
+    }
+}
+
+/// A value that may be part of an anomaly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
     pub value: f64,
     /// None where the result doesn't tell.
     pub bounds: Option<Bounds>,
+    /// Worse than expected. Else it is unusual all the same: part of an anomaly that its forest expects to go on.
+    pub is_out: bool,
     /// So unusual that it makes an anomaly of the run that it is part of.
     pub is_anchor: bool,
 }
 
 impl Mark {
-    /// The two as one: the worse value counts.
+    /// The two as one: the worse value counts, beside what was expected of one that came out worse than that.
     pub fn join(&mut self, other: &Self, worse: Worse) {
         let is_anchor = self.is_anchor || other.is_anchor;
         let told_better = self.bounds.is_none() && other.value == self.value;
+        let bounds = match (self.is_out, other.is_out) {
+            (true, false) => Some(self.bounds),
+            (false, true) => Some(other.bounds),
+            _ => None,
+        };
+        let is_out = self.is_out || other.is_out;
         if worse.is(other.value, self.value) || told_better {
             self.clone_from(other);
         }
-        self.is_anchor = is_anchor;
+        self.bounds = bounds.unwrap_or(self.bounds);
+        (self.is_out, self.is_anchor) = (is_out, is_anchor);
     }
 }
 
@@ -51,21 +70,22 @@ pub struct Told {
     bounds: Option<Bounds>,
     /// 0 to 100; 0 for what is told of any value.
     score: f64,
+    /// A forest finds it unusual together with those before.
+    is_unusual: bool,
 }
 
 impl Told {
-    /// The value, if it is worse than what was expected of it.
+    /// The value, if it may be part of an anomaly.
     pub fn mark(&self, play: &Play) -> Option<Mark> {
         // A record is out of its bounds, or of a spell that is as a whole; others tell of any value.
-        let expected = match (self.typical, play.worse) {
-            (Some(typical), _) => typical,
-            (None, Worse::Up) => self.bounds?.upper,
-            (None, Worse::Down) => self.bounds?.lower,
-        };
-        play.worse.is(self.value, expected).then_some(Mark {
+        let bound = self.bounds.map(|bounds| bounds.worse(play.worse));
+        let expected = self.typical.or(bound);
+        let is_out = expected.is_some_and(|expected| play.worse.is(self.value, expected));
+        (is_out || self.is_unusual).then_some(Mark {
             value: self.value,
             bounds: self.bounds,
-            is_anchor: self.typical.is_some() && self.score >= play.min_score,
+            is_out,
+            is_anchor: is_out && self.typical.is_some() && self.score >= play.min_score,
         })
     }
 }
@@ -129,6 +149,7 @@ impl Doc {
             typical: self.typical.first().copied(),
             bounds: bounds.map(|(lower, upper)| Bounds { lower, upper }),
             score,
+            is_unusual: false,
         })
     }
 }
@@ -143,6 +164,9 @@ struct Forest {
     lower: Vec<f64>,
     upper: Vec<f64>,
     past_values: Vec<f64>,
+    anomaly_score: f64,
+    /// 0 while there is no score.
+    threshold: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -171,6 +195,7 @@ impl Forest {
             typical: None,
             bounds: bounds.map(|(&lower, &upper)| Bounds { lower, upper }),
             score: 0.0,
+            is_unusual: self.threshold > 0.0 && self.anomaly_score > self.threshold,
         })
     }
 }
@@ -243,6 +268,7 @@ mod tests {
         let mark = Mark {
             value: 3.0,
             bounds: bounds(0.5, 1.5),
+            is_out: true,
             is_anchor: true,
         };
         assert_eq!(
@@ -258,6 +284,7 @@ mod tests {
         let mark = Mark {
             value: 0.9,
             bounds: bounds(1.0, 2.0),
+            is_out: true,
             is_anchor: false,
         };
         assert_eq!(marks(Worse::Down, plot(0.9)), [(series(&[]), mark)]);
@@ -277,7 +304,7 @@ mod tests {
         let told = |doc: Value| read(ResultKind::Forest, &doc.to_string(), &[0, 1]);
         let doc = json!({
             "entity": [{"name": "p", "value": "y"}], "values": [5.0, 7.0], "imputed": [true, false],
-            "expected": [1.0, 6.0], "lower": [0.0, 5.5], "upper": [2.0, 6.5]
+            "expected": [1.0, 6.0], "lower": [0.0, 5.5], "upper": [2.0, 6.5], "anomaly_score": 1.2, "threshold": 1.1
         });
         let seven = Told {
             series: series(&[("p", "y")]),
@@ -288,6 +315,7 @@ mod tests {
                 upper: 6.5,
             }),
             score: 0.0,
+            is_unusual: true,
         };
         assert_eq!(told(doc.clone()), [seven.clone()]);
         let mut late = doc;
@@ -319,6 +347,7 @@ mod tests {
         let mark = Mark {
             value: 9.0,
             bounds: None,
+            is_out: true,
             is_anchor: false,
         };
         assert_eq!(found, [(series(&[("b", "x"), ("o", "m")]), mark)]);

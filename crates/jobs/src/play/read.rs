@@ -25,6 +25,9 @@ pub struct Results<'a> {
     values: ResultKind,
 }
 
+/// By series, and by point.
+pub type Marks = BTreeMap<Series, BTreeMap<i64, Mark>>;
+
 /// A page of what makes anomalies: points and series, in the order of time.
 pub struct Anchors {
     pub found: Vec<(i64, Series)>,
@@ -74,18 +77,14 @@ impl<'a> Results<'a> {
         })
     }
 
-    /// The marks of a series from a point to another, one a point.
-    pub async fn marks(
-        &self,
-        series: &Series,
-        start: i64,
-        end: i64,
-    ) -> Result<BTreeMap<i64, Mark>> {
-        let mut marks: BTreeMap<i64, Mark> = BTreeMap::new();
+    /// The marks of some series from a point to another, one a point.
+    pub async fn marks(&self, of: &BTreeSet<Series>, start: i64, end: i64) -> Result<Marks> {
+        let mut marks = Marks::new();
         self.marked_values(start, end, |point, told, mark| {
-            if told.series != *series {
+            if !of.contains(&told.series) {
                 return;
             }
+            let marks = marks.entry(told.series).or_default();
             marks
                 .entry(point)
                 .and_modify(|there| there.join(&mark, self.play.worse))
