@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_model::config::{Detector, Metric};
 
 use super::condition::Condition;
+use super::marks::{Series, Told};
 use super::read::Results;
 use super::settings::Play;
 use super::timeline::{Period, Timeline};
@@ -96,11 +97,11 @@ fn unavailable(metric: Option<&String>, asked: &RowsAsked, shown: &[&(Job, Play)
     let mut there = BTreeSet::new();
     for (job, play) in shown {
         let period = Timeline::new(job.analysis_config.bucket_span.as_secs()).rows();
-        let state = match (period, job.plot_options().enabled || job.forest().is_some()) {
-            (None, _) => "buckets that are no part of an hour, and no day".to_owned(),
-            (_, false) => "no model plot".to_owned(),
-            (Some(Period::Daily), _) => "DAILY".to_owned(),
-            (Some(Period::Hourly), _) => "HOURLY".to_owned(),
+        let state = match (period, has_values(job)) {
+            (None, _) => "buckets that are no part of an hour, and no day",
+            (_, false) => "no model plot",
+            (Some(Period::Daily), _) => "DAILY",
+            (Some(Period::Hourly), _) => "HOURLY",
         };
         for detector in play.detectors(&job.analysis_config).unwrap_or_default() {
             let names = job.analysis_config.detectors.get(detector).map(split);
@@ -108,13 +109,21 @@ fn unavailable(metric: Option<&String>, asked: &RowsAsked, shown: &[&(Job, Play)
             there.insert(format!("{} by [{names}] ({state})", play.metric));
         }
     }
-    let metric = metric.map_or("no metric", String::as_str);
+    let told = match metric {
+        Some(metric) => format!("{metric} is not available"),
+        None => "nothing is available".to_owned(),
+    };
     let there: Vec<String> = there.into_iter().collect();
     JobError::illegal_argument(format!(
-        "{metric} is not available by [{}] for this period and filter. Jobs have: {}",
+        "{told} by [{}] for this period and filter. Jobs have: {}",
         asked.dimensions.join(", "),
         there.join("; ")
     ))
+}
+
+/// Whether a job keeps values that are usual, too.
+fn has_values(job: &Job) -> bool {
+    job.plot_options().enabled || job.forest().is_some()
 }
 
 /// The fields that a detector is split by.
@@ -140,8 +149,7 @@ impl<'a> Source<'a> {
     fn of(jobs: &'a Jobs, job: &'a Job, play: &'a Play, asked: &RowsAsked) -> Option<Self> {
         let mut results = Results::of(jobs.store(), job, play)?;
         let is_asked = asked.metrics.is_empty() || asked.metrics.contains(&play.metric);
-        let has_values = job.plot_options().enabled || job.forest().is_some();
-        if !is_asked || !has_values || results.timeline.rows() != Some(asked.period) {
+        if !is_asked || !has_values(job) || results.timeline.rows() != Some(asked.period) {
             return None;
         }
         let detectors = &job.analysis_config.detectors;
@@ -168,14 +176,16 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The values of a point's buckets, and how they become one.
-struct Sum {
+/// The values of a point's buckets as one. Those of another job, or another of its detectors, are passed over.
+struct Sum<'a> {
+    job_id: &'a str,
+    detector: usize,
     metric: Metric,
     value: f64,
     count: f64,
 }
 
-impl Sum {
+impl Sum<'_> {
     fn add(&mut self, value: f64) {
         self.count += 1.0;
         self.value = match self.metric {
@@ -194,21 +204,84 @@ impl Sum {
     }
 }
 
+/// The rows that have been found, with their metrics by name.
+struct Table<'a> {
+    asked: &'a RowsAsked,
+    rows: BTreeMap<RowSpot, BTreeMap<&'a str, Sum<'a>>>,
+}
+
+impl<'a> Table<'a> {
+    /// Takes a value of a bucket, if it is of a row that is asked for.
+    fn take(&mut self, source: &'a Source<'_>, time: i64, told: &Told) {
+        let Series {
+            detector,
+            dimensions,
+        } = &told.series;
+        let value = |name: &String| {
+            let has = dimensions.iter().find(|(dimension, _)| dimension == name);
+            has.map(|(_, value)| value.clone())
+        };
+        let values: Option<Vec<String>> = self.asked.dimensions.iter().map(value).collect();
+        let (Some(values), Some(metric)) = (values, source.metric(*detector)) else {
+            return;
+        };
+        let spot = RowSpot {
+            point: source.results.timeline.point(time),
+            values,
+        };
+        let is_behind = self.asked.after.as_ref().is_none_or(|after| spot > *after);
+        if !is_behind || !self.asked.condition.holds(dimensions) {
+            return;
+        }
+        let row = self.rows.entry(spot).or_default();
+        let sum = row.entry(&source.results.play.metric);
+        let job_id = source.job.job_id.as_str();
+        sum.and_modify(|sum| {
+            if (sum.job_id, sum.detector) == (job_id, *detector) {
+                sum.add(told.value);
+            }
+        })
+        .or_insert(Sum {
+            job_id,
+            detector: *detector,
+            metric,
+            value: told.value,
+            count: 1.0,
+        });
+    }
+
+    fn page(self) -> Rows {
+        let is_more = self.rows.len() > self.asked.most;
+        let rows = self.rows.into_iter().take(self.asked.most);
+        let rows = rows.map(|(spot, sums)| {
+            let sums = sums.into_iter();
+            Row {
+                spot,
+                metrics: sums
+                    .map(|(name, sum)| (name.to_owned(), sum.value()))
+                    .collect(),
+            }
+        });
+        Rows {
+            rows: rows.collect(),
+            is_more,
+        }
+    }
+}
+
 /// Reads on from the first point, some points at a time, until there are enough rows.
 async fn read(sources: &[Source<'_>], asked: &RowsAsked) -> Result<Rows> {
     let timeline = sources[0].results.timeline;
-    let width = timeline.width;
     let (earliest, latest) = timeline.all();
-    let after = asked.after.as_ref().map(|after| after.point);
-    let start = asked
-        .start
-        .unwrap_or(earliest)
-        .max(after.unwrap_or(earliest));
-    let end = asked.end.unwrap_or(latest);
-    let (mut start, end) = (timeline.point(start), timeline.point(end));
+    let after = asked.after.as_ref().map_or(earliest, |after| after.point);
+    let mut start = timeline.point(asked.start.unwrap_or(earliest).max(after));
+    let end = timeline.point(asked.end.unwrap_or(latest));
     let mut points = FEW;
-    let mut rows: BTreeMap<RowSpot, BTreeMap<&str, (&str, usize, Sum)>> = BTreeMap::new();
-    while rows.len() <= asked.most {
+    let mut table = Table {
+        asked,
+        rows: BTreeMap::new(),
+    };
+    while table.rows.len() <= asked.most {
         let mut next: Option<i64> = None;
         for source in sources {
             let first = source.results.first_value(start, end.min(source.until));
@@ -216,64 +289,15 @@ async fn read(sources: &[Source<'_>], asked: &RowsAsked) -> Result<Rows> {
             next = next.into_iter().chain(first).min();
         }
         let Some(next) = next else { break };
-        start = next.saturating_add(points.saturating_mul(width)).min(end);
+        start = next
+            .saturating_add(points.saturating_mul(timeline.width))
+            .min(end);
         for source in sources {
-            source
-                .results
-                .values(next, start.min(source.until), |time, told| {
-                    let dimensions = &told.series.dimensions;
-                    let value = |name: &String| {
-                        let mut of = dimensions.iter();
-                        of.find(|(dimension, _)| dimension == name)
-                            .map(|(_, value)| value.clone())
-                    };
-                    let values: Option<Vec<String>> = asked.dimensions.iter().map(value).collect();
-                    let detector = told.series.detector;
-                    let (Some(values), Some(metric)) = (values, source.metric(detector)) else {
-                        return;
-                    };
-                    let spot = RowSpot {
-                        point: timeline.point(time),
-                        values,
-                    };
-                    let is_behind = asked.after.as_ref().is_none_or(|after| spot > *after);
-                    if !is_behind || !asked.condition.holds(dimensions) {
-                        return;
-                    }
-                    let row = rows.entry(spot).or_default();
-                    let named = source.results.play.metric.as_str();
-                    match row.get_mut(named) {
-                        // The first job, and its first detector, that have it count.
-                        Some((job, of, sum)) if *job == source.job.job_id && *of == detector => {
-                            sum.add(told.value);
-                        }
-                        Some(_) => {}
-                        None => {
-                            let sum = Sum {
-                                metric,
-                                value: told.value,
-                                count: 1.0,
-                            };
-                            row.insert(named, (&source.job.job_id, detector, sum));
-                        }
-                    }
-                })
-                .await?;
+            let until = start.min(source.until);
+            let take = |time, told: Told| table.take(source, time, &told);
+            source.results.values(next, until, take).await?;
         }
         points = (2 * points).min(MANY);
     }
-    let is_more = rows.len() > asked.most;
-    let rows = rows.into_iter().take(asked.most).map(|(spot, metrics)| {
-        let metrics = metrics.into_iter();
-        Row {
-            spot,
-            metrics: metrics
-                .map(|(name, (_, _, sum))| (name.to_owned(), sum.value()))
-                .collect(),
-        }
-    });
-    Ok(Rows {
-        rows: rows.collect(),
-        is_more,
-    })
+    Ok(table.page())
 }
