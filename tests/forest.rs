@@ -202,3 +202,49 @@ fn a_job_goes_back_to_a_snapshot_and_begins_anew_when_reset() {
     let settings = json!({"engine": "random_cut_forest", "random_cut_forest": {"trees": 20, "shingle_size": 4}});
     server.ok("POST", &update, &json!({"custom_settings": settings}));
 }
+
+#[test]
+fn an_estimate_knows_what_forests_weigh() {
+    let server = Server::start(&[]);
+    let hosts = 20;
+    let mut body = json!({
+        "analysis_config": config()["analysis_config"], "overall_cardinality": {"host": hosts}
+    });
+    let path = "/_ml/anomaly_detectors/_estimate_model_memory";
+    let estimate = |body: &Value| {
+        let told = server.ok("POST", path, body)["model_memory_estimate"].clone();
+        let mebibytes = told.as_str().and_then(|told| told.strip_suffix("mb"));
+        let mebibytes: i64 = mebibytes.and_then(|n| n.parse().ok()).expect("mebibytes");
+        mebibytes << 20
+    };
+    let usual = estimate(&body);
+    body["custom_settings"] = config()["custom_settings"].clone();
+    let estimated = estimate(&body);
+    assert_ne!(estimated, usual);
+    body["custom_settings"]["engine"] = "other".into();
+    server.call("POST", path, &body).assert_error(
+        400,
+        "status_exception",
+        "custom_settings.engine can only be",
+    );
+
+    server.create_open(JOB, &config());
+    let mut lines = String::new();
+    for bucket in 0..20 {
+        for host in 0..hosts {
+            let line =
+                json!({"time": START + bucket * SPAN, "host": format!("h{host}"), "v": bucket % 7});
+            writeln!(lines, "{line}").expect("writes to memory");
+        }
+    }
+    server.post_data(JOB, lines.as_bytes());
+    server.close(JOB);
+    let stats = server.ok("GET", &Client::job_path(JOB, "/_stats"), &Value::Null);
+    let bytes = stats["jobs"][0]["model_size_stats"]["model_bytes"].as_i64();
+    // All but the ten mebibytes that any job is told.
+    let bytes = bytes.expect("a size");
+    assert!(
+        (bytes..bytes + (11 << 20)).contains(&estimated),
+        "{bytes} {estimated}"
+    );
+}

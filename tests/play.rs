@@ -10,7 +10,7 @@ const JOB: &str = "crashes";
 const START: i64 = 1_614_556_800;
 /// When version 102 begins to crash more, in hours from the start: 2021-03-23T12:00Z.
 const BAD: i64 = 540;
-const BAD_HOURS: i64 = 4;
+const BAD_HOURS: i64 = 6;
 const ANOMALIES: &str = "/v1beta1/apps/com.example.shop/anomalies";
 
 fn config(play: Value) -> Value {
@@ -20,9 +20,21 @@ fn config(play: Value) -> Value {
             "detectors": [{"function": "mean", "field_name": "crashRate", "partition_field_name": "versionCode"}]
         },
         "data_description": {"time_field": "time", "time_format": "epoch"},
-        "model_plot_config": {"enabled": true},
         "custom_settings": {"play": play}
     })
+}
+
+/// An hour of the bad day.
+fn hour(hour: i64) -> Value {
+    json!({"year": 2021, "month": 3, "day": 23, "hours": hour, "timeZone": {"id": "UTC"}})
+}
+
+/// The rate of a version in an hour.
+fn rate(version: i64, hour: i64) -> f64 {
+    let wave = 0.3 * (hour as f64 * std::f64::consts::TAU / 24.0).sin();
+    let noise = ((hour * 7_919 + version * 104_729) % 97) as f64 / 97.0 - 0.5;
+    let is_bad = version == 102 && (BAD..BAD + BAD_HOURS).contains(&hour);
+    1.0 + wave + 0.1 * noise + if is_bad { 1.5 } else { 0.0 }
 }
 
 fn settings() -> Value {
@@ -35,13 +47,11 @@ fn settings() -> Value {
 fn rates(from: i64, to: i64) -> Vec<u8> {
     let mut lines = String::new();
     for hour in from..to {
-        for (number, version) in [(1, "101"), (2, "102")] {
-            let wave = 0.3 * (hour as f64 * std::f64::consts::TAU / 24.0).sin();
-            let noise = ((hour * 7_919 + number * 104_729) % 97) as f64 / 97.0 - 0.5;
-            let bad = version == "102" && (BAD..BAD + BAD_HOURS).contains(&hour);
-            let rate = 1.0 + wave + 0.1 * noise + if bad { 1.5 } else { 0.0 };
-            let record =
-                json!({"time": START + hour * 3_600, "versionCode": version, "crashRate": rate});
+        for version in [101, 102] {
+            let time = START + hour * 3_600;
+            let record = json!({
+                "time": time, "versionCode": version.to_string(), "crashRate": rate(version, hour)
+            });
             lines.push_str(&format!("{record}\n"));
         }
     }
@@ -73,8 +83,7 @@ fn an_anomaly_grows_under_its_name_until_its_job_goes() {
     server.flush(JOB);
     let first = server.ok("GET", ANOMALIES, &Value::Null);
     let name = first["anomalies"][0]["name"].clone();
-    let hours = |hour: i64| json!({"year": 2021, "month": 3, "day": 23, "hours": hour, "timeZone": {"id": "UTC"}});
-    assert_eq!(first["anomalies"][0]["timelineSpec"]["endTime"], hours(13));
+    assert_eq!(first["anomalies"][0]["timelineSpec"]["endTime"], hour(13));
 
     server.post_data(JOB, &rates(BAD + 2, BAD + 12));
     server.flush(JOB);
@@ -85,7 +94,7 @@ fn an_anomaly_grows_under_its_name_until_its_job_goes() {
         "GET",
         &Client::job_path(
             JOB,
-            "/results/model_plots?start=2021-03-23T12:00:00Z&end=2021-03-23T16:00:00Z",
+            "/results/model_plots?start=2021-03-23T12:00:00Z&end=2021-03-23T18:00:00Z",
         ),
         &Value::Null,
     );
@@ -107,7 +116,7 @@ fn an_anomaly_grows_under_its_name_until_its_job_goes() {
         json!({"anomalies": [{
             "name": name,
             "metricSet": "apps/com.example.shop/crashRateMetricSet",
-            "timelineSpec": {"aggregationPeriod": "HOURLY", "startTime": hours(12), "endTime": hours(16)},
+            "timelineSpec": {"aggregationPeriod": "HOURLY", "startTime": hour(12), "endTime": hour(18)},
             "dimensions": [{"dimension": "versionCode", "int64Value": "102"}],
             "metric": {
                 "metric": "crashRate",
@@ -134,11 +143,11 @@ fn an_anomaly_grows_under_its_name_until_its_job_goes() {
         answer
     );
     assert_eq!(
-        filtered(&quoted("2021-03-23T15:59:59Z"), "UNBOUNDED"),
+        filtered(&quoted("2021-03-23T17:59:59Z"), "UNBOUNDED"),
         answer
     );
     assert_eq!(
-        filtered(&quoted("2021-03-23T16:00:00Z"), "UNBOUNDED"),
+        filtered(&quoted("2021-03-23T18:00:00Z"), "UNBOUNDED"),
         json!({})
     );
 
@@ -158,6 +167,131 @@ fn an_anomaly_grows_under_its_name_until_its_job_goes() {
         server.ok("GET", "/v1beta1/apps/-/anomalies", &Value::Null),
         json!({})
     );
+}
+
+#[test]
+fn a_shift_of_six_hours_is_one_anomaly_of_six_hours_with_either_engine() {
+    let server = Server::start(&[]);
+    let mut forest = config(settings());
+    forest["custom_settings"]["engine"] = "random_cut_forest".into();
+    for config in [config(settings()), forest] {
+        server.create_open(JOB, &config);
+        server.post_data(JOB, &rates(0, BAD + 30));
+        server.close(JOB);
+        let answer = server.ok("GET", ANOMALIES, &Value::Null);
+        let anomalies = answer["anomalies"].as_array().expect("anomalies").iter();
+        let of_bad = anomalies.filter(|one| one["dimensions"][0]["int64Value"] == "102");
+        let spans: Vec<[&Value; 2]> = of_bad
+            .map(|one| &one["timelineSpec"])
+            .map(|spec| [&spec["startTime"], &spec["endTime"]])
+            .collect();
+        assert_eq!(spans, [[&hour(12), &hour(18)]], "{config}: {answer:#}");
+        server.ok("DELETE", &Client::job_path(JOB, ""), &Value::Null);
+    }
+}
+
+#[test]
+fn what_a_job_watches_is_queried() {
+    let server = Server::start(&[]);
+    server.create_open(JOB, &config(settings()));
+    server.post_data(JOB, &rates(0, BAD + 12));
+    server.close(JOB);
+    let path = "/v1beta1/apps/com.example.shop/crashRateMetricSet:query?alt=json";
+    let spec = json!({"aggregationPeriod": "HOURLY", "startTime": hour(12), "endTime": hour(16)});
+    let body = |changes: Value| {
+        let mut body = json!({
+            "metrics": ["crashRate"], "dimensions": ["versionCode"], "timelineSpec": spec
+        });
+        for (name, value) in changes.as_object().expect("an object") {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let query = |changes: Value| server.ok("POST", path, &body(changes));
+    let whole = query(json!({"userCohort": "OS_PUBLIC"}));
+    let rows = whole["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 8, "{whole}");
+    for (place, row) in rows.iter().enumerate() {
+        let (at, version) = (place as i64 / 2, 101 + place as i64 % 2);
+        let value = row["metrics"][0]["decimalValue"]["value"].as_str();
+        let value: f64 = value.and_then(|text| text.parse().ok()).expect("a decimal");
+        assert!((value - rate(version, BAD + at)).abs() < 1e-9, "{row}");
+        assert_eq!(
+            *row,
+            json!({
+                "aggregationPeriod": "HOURLY", "startTime": hour(12 + at),
+                "dimensions": [{"dimension": "versionCode", "int64Value": version.to_string()}],
+                "metrics": [{"metric": "crashRate", "decimalValue": row["metrics"][0]["decimalValue"]}]
+            })
+        );
+    }
+    // Page by page it is the same; a token is for no other query.
+    let mut paged = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = query(json!({"pageSize": 3, "pageToken": token}));
+        paged.extend(page["rows"].as_array().expect("rows").clone());
+        let Some(next) = page["nextPageToken"].as_str() else {
+            break;
+        };
+        next.clone_into(&mut token);
+    }
+    assert_eq!(&paged, rows);
+    // What a filter pins needs no dimension of its own.
+    let pinned = query(json!({"dimensions": [], "filter": "versionCode = 102"}));
+    assert_eq!(pinned["rows"].as_array().map(Vec::len), Some(4), "{pinned}");
+    let fields = format!("{path}&fields=rows(metrics/metric)");
+    assert_eq!(
+        server.ok(
+            "POST",
+            &fields,
+            &body(json!({"filter": "versionCode=\"101\""}))
+        )["rows"][0],
+        json!({"metrics": [{"metric": "crashRate"}]})
+    );
+    // Only what is final: the last hour isn't.
+    let open =
+        query(json!({"timelineSpec": {"aggregationPeriod": "HOURLY", "startTime": hour(20)}}));
+    assert_eq!(open["rows"].as_array().map(Vec::len), Some(6), "{open}");
+
+    let refused = |changes: Value, told: &str| {
+        let reply = server.call("POST", path, &body(changes));
+        let error = &reply.body["error"];
+        assert_eq!(
+            (reply.status, &error["status"]),
+            (400, &json!("INVALID_ARGUMENT"))
+        );
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.contains(told), "{message}");
+    };
+    refused(
+        json!({"metrics": ["anrRate"]}),
+        "unknown metric anrRate of crashRateMetricSet",
+    );
+    let there = "Jobs have: crashRate by [versionCode] (HOURLY)";
+    for changes in [
+        json!({"metrics": ["distinctUsers"]}),
+        json!({"dimensions": []}),
+        json!({"dimensions": ["countryCode"]}),
+        json!({"filter": "countryCode = US"}),
+        json!({"timelineSpec": {"aggregationPeriod": "DAILY"}}),
+    ] {
+        refused(changes, there);
+    }
+    refused(
+        json!({"filter": "versionCode > 1"}),
+        "expected '=' at position 12",
+    );
+    refused(json!({"userCohort": "OS_BETA"}), "jobs know no cohorts");
+    refused(json!({"pageToken": token}), "all other parameters");
+    refused(json!({"pageSize": -1}), "-1 is negative");
+    refused(
+        json!({"metric": "x"}),
+        "Unknown name \"metric\": Cannot find field.",
+    );
+    let other = path.replace("crashRate", "anrRate");
+    let reply = server.call("POST", &other, &json!({}));
+    assert_eq!(reply.status, 404, "{}", reply.text);
 }
 
 #[test]
@@ -191,6 +325,9 @@ fn a_job_is_seen_when_its_settings_say_so() {
         &update,
         &json!({"custom_settings": {"play": settings()}}),
     );
+    // It keeps what a long anomaly is told by.
+    let job = server.ok("GET", &path, &Value::Null)["jobs"][0].clone();
+    assert_eq!(job["model_plot_config"]["enabled"], true);
     assert_eq!(server.ok("GET", ANOMALIES, &Value::Null), json!({}));
     assert_eq!(
         server.ok(
@@ -234,6 +371,9 @@ fn errors_are_googles() {
             "fieldViolations": [{"field": "filter", "description": told}]
         }])
     );
+    // What isn't of an answer, and isn't told as nothing.
+    let error = invalid("fields=anomalies(metric/value)");
+    assert_eq!(error["message"], "Invalid field selection value");
     for query in [
         "pageSize=-1",
         "pageSize=x",
@@ -268,9 +408,9 @@ fn errors_are_googles() {
         ),
         (
             "POST",
-            "/v1beta1/apps/com.example.shop/crashRateMetricSet:query?alt=json",
-            501,
-            "UNIMPLEMENTED",
+            "/v1beta1/apps/com.none/crashRateMetricSet:query?alt=json",
+            404,
+            "NOT_FOUND",
         ),
         (
             "GET",

@@ -12,10 +12,14 @@ use serde_json::{Value, json};
 /// What the series `instance` has at a time in seconds, as it is written; None where there is nothing.
 pub type Values = fn(instance: &str, at: i64) -> Option<String>;
 
-/// Answers each query with one series, by the time of each value in seconds: its address.
+/// Answers each query with one series, by the time of each value in seconds, without those that aren't numbers: its
+/// address.
 pub fn prometheus(value: fn(i64) -> f64) -> String {
     serve(move |request| {
-        let values = move |_: &str, at: i64| Some(value(at).to_string());
+        let values = move |_: &str, at: i64| {
+            let value = Some(value(at)).filter(|value| !value.is_nan());
+            value.map(|value| value.to_string())
+        };
         Some(answered(request, &["a"], values))
     })
 }

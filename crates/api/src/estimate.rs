@@ -6,8 +6,9 @@ use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::post;
 use serde::{Deserialize, Deserializer, de};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tidewatch_jobs::JobError;
+use tidewatch_jobs::config::with_engine;
 use tidewatch_model::config::{AnalysisConfig, ConfigError, new_analysis};
 use tidewatch_model::estimate::{Cardinality, estimate};
 
@@ -32,6 +33,9 @@ struct Asked {
     overall_cardinality: Cardinality,
     #[serde(default, deserialize_with = "max_bucket")]
     max_bucket_cardinality: Cardinality,
+    /// Those that the job is to have, which may name an engine. Elasticsearch has none here.
+    #[serde(default)]
+    custom_settings: Option<Map<String, Value>>,
 }
 
 async fn answer(uri: Uri, body: Body) -> Result<Response> {
@@ -41,6 +45,7 @@ async fn answer(uri: Uri, body: Body) -> Result<Response> {
         let missing = JobError::invalid_request(&["[analysis_config] was not specified"]);
         return Err(missing.into());
     };
+    let analysis = with_engine(analysis, asked.custom_settings.as_ref())?;
     let estimate = estimate(
         &analysis,
         &asked.overall_cardinality,

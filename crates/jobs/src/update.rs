@@ -126,8 +126,8 @@ impl JobUpdate {
                 "custom_settings.engine cannot be updated",
             ));
         }
-        if changed.contains(&"custom_settings") {
-            new.check_play()?;
+        if changed.contains(&"custom_settings") && new.take_over_play()? {
+            changed.push("model_plot_config");
         }
         changed.sort_unstable();
         Ok((new, changed))

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{AnalysisConfig, ConfigError, Detector, MLCATEGORY, Metric};
+use crate::forest::{Entity, ForestConfig};
 use crate::units::Memory;
 
 const KIB: i64 = 1 << 10;
@@ -22,7 +23,7 @@ const CATEGORIES: i64 = 20 * MIB;
 /// How many values fields have. None is negative.
 pub type Cardinality = BTreeMap<String, i64>;
 
-/// The memory that a job of this analysis should have: whole mebibytes, and no more than a number of bytes can tell.
+/// The memory that a job of this analysis should have, by the engine that it names: whole mebibytes, and no more than a number of bytes can tell.
 ///
 /// # Errors
 /// `illegal_argument_exception` where a field that matters has no figure. That of `mlcategory` is known without.
@@ -32,8 +33,13 @@ pub fn estimate(
     max_bucket: &Cardinality,
 ) -> Result<Memory, ConfigError> {
     let mut bytes = BASE;
-    for detector in &analysis.detectors {
-        bytes = bytes.saturating_add(of_detector(detector, analysis.span(), overall)?);
+    match &analysis.forest {
+        Some(config) => bytes = bytes.saturating_add(of_forests(config, analysis, overall)?),
+        None => {
+            for detector in &analysis.detectors {
+                bytes = bytes.saturating_add(of_detector(detector, analysis.span(), overall)?);
+            }
+        }
     }
     bytes = bytes.saturating_add(of_influencers(analysis, max_bucket)?);
     bytes = bytes.saturating_add(of_categories(analysis, overall)?);
@@ -69,6 +75,31 @@ fn of_detector(detector: &Detector, span: i64, overall: &Cardinality) -> Result<
         bytes = bytes.saturating_add(OVER_VALUE.saturating_mul(values as i64));
     }
     Ok(bytes.saturating_mul(partitions).saturating_add(workspace))
+}
+
+/// The detectors are features of one forest an entity, and split by the same fields.
+fn of_forests(
+    config: &ForestConfig,
+    analysis: &AnalysisConfig,
+    overall: &Cardinality,
+) -> Result<i64, ConfigError> {
+    let features = analysis.detectors.len();
+    let Some(detector) = analysis.detectors.first() else {
+        return Ok(0);
+    };
+    let partitions = match &detector.partition_field_name {
+        Some(name) => known("Overall", "partition_field_name", name, overall, 500)?.max(1),
+        None => 1,
+    };
+    let within = match &detector.by_field_name {
+        Some(name) => {
+            let values = known("Overall", "by_field_name", name, overall, 500)?;
+            thinned(values, partitions, analysis.span()).ceil().max(1.0) as i64
+        }
+        None => 1,
+    };
+    let each = i64::try_from(Entity::bytes(config, features)).unwrap_or(i64::MAX);
+    Ok(each.saturating_mul(partitions).saturating_mul(within))
 }
 
 /// How many of a field's values a partition has: the fewer, the more partitions there are and the shorter a bucket is.
@@ -167,6 +198,36 @@ mod tests {
 
     fn one(detector: Value) -> Value {
         json!({"detectors": [detector]})
+    }
+
+    #[test]
+    fn a_forest_is_weighed_by_its_trees_and_entities() {
+        let of = |trees: u16, detector: Value, features: usize| {
+            let detectors = vec![detector; features];
+            let config = json!({"bucket_span": "15m", "detectors": detectors});
+            let mut config: AnalysisConfig = serde_json::from_value(config).expect("valid");
+            config.forest = Some(ForestConfig {
+                trees,
+                ..ForestConfig::default()
+            });
+            let told = estimate(&config, &cardinality(), &cardinality());
+            told.map(|memory| memory.as_mebibytes() as i64 - 10)
+                .map_err(|error| error.reason)
+        };
+        let split = |field: &str| json!({"function": "mean", "field_name": "x", "partition_field_name": field});
+        let known = |told: Result<i64, String>| told.expect("an estimate");
+        let [few, many] = [30, 100].map(|trees| known(of(trees, split("part"), 1)));
+        assert!(few > 10 && many > 2 * few && many < 4 * few, "{few} {many}");
+        // Ten times the entities, but for what is rounded.
+        let tenth = known(of(100, split("few"), 1));
+        assert!((10 * tenth - many).abs() <= 10, "{tenth} {many}");
+        let wide = known(of(100, split("part"), 3));
+        assert!(wide > many, "{wide}");
+        assert_eq!(known(of(50, json!({"function": "count"}), 1)), 1);
+        assert_eq!(
+            of(50, split("other"), 1),
+            Err("[Overall] cardinality estimate required for [partition_field_name] [other] but not supplied".into())
+        );
     }
 
     #[test]

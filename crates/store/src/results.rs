@@ -3,6 +3,7 @@
 mod categories;
 mod forest;
 mod in_time;
+mod page;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -159,19 +160,9 @@ impl Store {
 
     /// A page of a job's results, and how many match in all; both of the same moment.
     pub async fn results(&self, q: &ResultQuery) -> Result<ResultPage> {
-        let mut moment = self.readers().begin().await?;
-        let count = select("COUNT(*)", q)
-            .build_query_scalar()
-            .fetch_one(&mut *moment)
-            .await?;
-        let mut docs = Vec::new();
-        if q.size > 0 && q.from < count {
-            let mut page = select("doc", q);
-            order(&mut page, q);
-            docs = page.build_query_scalar().fetch_all(&mut *moment).await?;
-        }
-        moment.commit().await?;
-        Ok(ResultPage { count, docs })
+        let order = |page: &mut QueryBuilder<Sqlite>| order(page, q);
+        self.page(|what| select(what, q), order, q.from, q.size)
+            .await
     }
 
     /// Start, score and whether it is interim, of each bucket from `start` on and before `end`, in the order of time.
@@ -357,9 +348,7 @@ fn order(sql: &mut QueryBuilder<Sqlite>, q: &ResultQuery) {
             ));
         }
     }
-    sql.push(format_args!("timestamp {direction}, seq LIMIT "));
-    sql.push_bind(q.size);
-    sql.push(" OFFSET ").push_bind(q.from.max(0));
+    sql.push(format_args!("timestamp {direction}, seq"));
 }
 
 #[cfg(test)]

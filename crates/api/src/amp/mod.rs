@@ -18,7 +18,7 @@ mod kept;
 mod labels;
 mod list;
 mod preview;
-mod promql;
+pub(crate) mod promql;
 mod query;
 mod refused;
 mod remote_write;
@@ -41,6 +41,7 @@ use axum::routing::{any, get, post, put};
 use tower::ServiceExt;
 
 pub use settings::{Amp, AmpSettings, InvalidAmp, Key};
+pub(crate) use sigv4::{Authorization, Signed};
 
 use crate::ApiState;
 

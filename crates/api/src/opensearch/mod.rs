@@ -45,14 +45,15 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 
+pub use dialect::Dialect;
 pub use indices::targets;
 pub use leftovers::go_on;
+pub use read::Sent;
 pub use shared::OpenSearch;
 
 use crate::ApiState;
 use crate::error::{ApiError, Result};
 use crate::jobs::lasting;
-use dialect::Dialect;
 
 /// The last moment that a client may name: in the year 9999. Epoch milliseconds.
 const LATEST: i64 = 253_402_300_799_999;

@@ -7,8 +7,16 @@ use super::apps;
 use super::error::Result;
 use super::filter::Active;
 use super::request::{Params, token};
-use super::values::{date_time, decimal, dimension, period};
+use super::values::{DATE_TIME, DIMENSION, METRIC, date_time, decimal, dimension, period};
 use crate::ApiState;
+
+/// What an answer can have.
+pub fn shape() -> String {
+    let spec = format!("aggregationPeriod,startTime({DATE_TIME}),endTime({DATE_TIME})");
+    format!(
+        "anomalies(name,metricSet,timelineSpec({spec}),dimensions({DIMENSION}),metric({METRIC})),nextPageToken"
+    )
+}
 
 const USUAL: usize = 10;
 const MOST: usize = 100;

@@ -8,6 +8,8 @@ use super::error::{PlayError, Result};
 use super::request::{Params, token};
 use crate::ApiState;
 
+pub const SHAPE: &str = "apps(name,packageName,displayName),nextPageToken";
+
 const USUAL: usize = 50;
 const MOST: usize = 1_000;
 

@@ -57,6 +57,30 @@ impl PlayError {
         Self::invalid(None, told.clone(), told)
     }
 
+    /// A field of a body that Google doesn't know. `path` is empty at the top.
+    pub fn unknown_field(name: &str, path: &str) -> Self {
+        let (field, place) = match path {
+            "" => (None, String::new()),
+            path => (Some(path), format!(" at '{path}'")),
+        };
+        let told = format!(
+            "Invalid JSON payload received. Unknown name \"{name}\"{place}: Cannot find field."
+        );
+        Self::invalid(field, told.clone(), told)
+    }
+
+    /// A body that is no JSON object.
+    pub fn unreadable(told: String) -> Self {
+        let message = format!("Invalid JSON payload received. {told}");
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", message)
+    }
+
+    /// A part of an answer that there isn't.
+    pub fn selection(what: &str) -> Self {
+        let told = format!("Invalid field selection {what}");
+        Self::invalid(Some("fields"), told.clone(), told)
+    }
+
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
@@ -64,6 +88,11 @@ impl PlayError {
     pub fn unimplemented(what: &str) -> Self {
         let message = format!("Operation is not implemented: {what}.");
         Self::new(StatusCode::NOT_IMPLEMENTED, "UNIMPLEMENTED", message)
+    }
+
+    /// On several lines or on one.
+    pub fn response(&self, pretty: bool) -> Response {
+        response(self.code, &self.body(), pretty)
     }
 
     fn body(&self) -> Value {
@@ -87,8 +116,14 @@ impl PlayError {
 impl From<JobError> for PlayError {
     fn from(error: JobError) -> Self {
         match error.status {
-            400 => Self::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", error.reason),
+            400 | 413 => Self::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", error.reason),
             404 => Self::not_found(error.reason),
+            429 => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "RESOURCE_EXHAUSTED",
+                error.reason,
+            ),
+            503 => Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", error.reason),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", error.reason),
         }
     }
@@ -97,12 +132,6 @@ impl From<JobError> for PlayError {
 impl From<ApiError> for PlayError {
     fn from(error: ApiError) -> Self {
         error.0.into()
-    }
-}
-
-impl IntoResponse for PlayError {
-    fn into_response(self) -> Response {
-        response(self.code, &self.body(), true)
     }
 }
 

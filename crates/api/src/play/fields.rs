@@ -27,6 +27,27 @@ impl Mask {
         }
     }
 
+    /// Refuses names that a shape, which has all that there can be, doesn't have.
+    pub fn check(&self, shape: &Self) -> Result<()> {
+        for (name, below) in &self.0 {
+            if name == "*" {
+                let all = shape.0.iter();
+                // It keeps what of each there is.
+                let fits = all.clone().any(|(_, shape)| below.check(shape).is_ok());
+                if !fits {
+                    return Err(PlayError::selection(name));
+                }
+                continue;
+            }
+            let known = shape.0.iter().find(|(known, _)| known == name);
+            let Some((_, shape)) = known else {
+                return Err(PlayError::selection(name));
+            };
+            below.check(shape)?;
+        }
+        Ok(())
+    }
+
     pub fn apply(&self, value: Value) -> Value {
         match value {
             value if self.0.is_empty() => value,
@@ -82,10 +103,7 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong(&self) -> PlayError {
-        PlayError::bad(
-            "fields",
-            format!("invalid field selection [{}]", self.rest()),
-        )
+        PlayError::selection(self.rest())
     }
 
     fn list(&mut self) -> Result<Mask> {
@@ -150,6 +168,27 @@ mod tests {
     }
 
     #[test]
+    fn names_that_there_never_are_are_refused() {
+        let shape = Mask::parse("a(b,c(d)),f").expect("a shape");
+        for (fields, unknown) in [
+            ("a,f", None),
+            ("a(c/d)", None),
+            ("*/b", None),
+            ("*", None),
+            ("a/*/d", None),
+            ("x", Some("x")),
+            ("f,a/x", Some("x")),
+            ("f/a", Some("a")),
+            ("*/x", Some("*")),
+        ] {
+            let mask = Mask::parse(fields).expect(fields);
+            let told = mask.check(&shape).err().map(|error| error.message);
+            let unknown = unknown.map(|name| format!("Invalid field selection {name}"));
+            assert_eq!(told, unknown, "{fields}");
+        }
+    }
+
+    #[test]
     fn what_is_no_selection_is_refused() {
         let deep = "a(".repeat(LONGEST / 2);
         for (fields, told) in [
@@ -160,10 +199,7 @@ mod tests {
             (&deep, ""),
         ] {
             let error = Mask::parse(fields).expect_err(fields);
-            assert_eq!(
-                error.message,
-                format!("Invalid value for fields: invalid field selection [{told}]")
-            );
+            assert_eq!(error.message, format!("Invalid field selection {told}"));
         }
         assert!(Mask::parse(&"a/".repeat(LONGEST)).is_err());
     }

@@ -5,8 +5,13 @@ use tidewatch_jobs::play::Period;
 
 use super::apps;
 use super::error::{PlayError, Result};
-use super::values::{date_time, period};
+use super::values::{DATE_TIME, date_time, period};
 use crate::ApiState;
+
+/// What an answer can have.
+pub fn shape() -> String {
+    format!("name,freshnessInfo(freshnesses(aggregationPeriod,latestEndTime({DATE_TIME})))")
+}
 
 /// The end of the latest point of each aggregation period, of all jobs that show the metric set.
 pub async fn get(state: &ApiState, app: &str, set: &str) -> Result<Value> {

@@ -1,6 +1,6 @@
 //! Parameters, those that all of Google's methods take among them, and tokens of pages.
 
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,11 +31,19 @@ pub struct Params(Vec<(String, String)>);
 /// How the answer is to look.
 #[derive(Default)]
 pub struct Look {
-    compact: bool,
+    pub compact: bool,
     fields: Option<Mask>,
 }
 
 impl Look {
+    /// Refuses parts that the answers of a method, whose shape is told as `fields` are, never have.
+    pub fn check(&self, shape: &str) -> Result<()> {
+        match &self.fields {
+            Some(mask) => mask.check(&Mask::parse(shape)?),
+            None => Ok(()),
+        }
+    }
+
     pub fn response(&self, value: Value) -> Response {
         let value = match &self.fields {
             Some(mask) => mask.apply(value),
@@ -46,8 +54,8 @@ impl Look {
 }
 
 impl Params {
-    pub fn new(uri: &Uri) -> Result<Self> {
-        let mut given = escape::pairs(uri.query().unwrap_or_default())?;
+    pub fn new(query: &str) -> Result<Self> {
+        let mut given = escape::pairs(query)?;
         given.retain(|(name, _)| !COMMON.contains(&name.as_str()));
         Ok(Self(given))
     }
@@ -94,32 +102,16 @@ impl Params {
         let Some(text) = self.take(&["pageSize", "page_size"]) else {
             return Ok(usual);
         };
-        let size: i32 = text
+        let size = text
             .parse()
             .map_err(|_| PlayError::mistyped("page_size", "TYPE_INT32", &text))?;
-        match usize::try_from(size) {
-            Ok(0) => Ok(usual),
-            Ok(size) => Ok(size.min(most)),
-            Err(_) => Err(PlayError::bad("page_size", format!("{size} is negative"))),
-        }
+        page_size(size, usual, most)
     }
 
     /// What the token of a page holds, if there is one and it was given to such a request.
     pub fn page<T: DeserializeOwned>(&mut self, request: &Value) -> Result<Option<T>> {
         let token = self.take(&["pageToken", "page_token"]);
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
-            return Ok(None);
-        };
-        let wrong = |told: &str| PlayError::bad("page_token", told);
-        let bytes = URL_SAFE_NO_PAD.decode(&token).ok();
-        let held: Option<(Value, T)> = bytes.and_then(|held| serde_json::from_slice(&held).ok());
-        let (given_to, held) = held.ok_or_else(|| wrong("it is no token of this method"))?;
-        match given_to == *request {
-            true => Ok(Some(held)),
-            false => Err(wrong(
-                "all other parameters must be those of the request that gave it",
-            )),
-        }
+        held(token, request)
     }
 
     /// Refuses what nobody took.
@@ -128,6 +120,32 @@ impl Params {
             Some((name, _)) => Err(PlayError::unknown_parameter(name)),
             None => Ok(()),
         }
+    }
+}
+
+/// How many are wanted: 0 is the usual, more than `most` is as many.
+pub fn page_size(size: i32, usual: usize, most: usize) -> Result<usize> {
+    match usize::try_from(size) {
+        Ok(0) => Ok(usual),
+        Ok(size) => Ok(size.min(most)),
+        Err(_) => Err(PlayError::bad("page_size", format!("{size} is negative"))),
+    }
+}
+
+/// What the token of a page holds, if there is one and it was given to such a request.
+pub fn held<T: DeserializeOwned>(token: Option<String>, request: &Value) -> Result<Option<T>> {
+    let Some(token) = token.filter(|token| !token.is_empty()) else {
+        return Ok(None);
+    };
+    let wrong = |told: &str| PlayError::bad("page_token", told);
+    let bytes = URL_SAFE_NO_PAD.decode(&token).ok();
+    let held: Option<(Value, T)> = bytes.and_then(|held| serde_json::from_slice(&held).ok());
+    let (given_to, held) = held.ok_or_else(|| wrong("it is no token of this method"))?;
+    match given_to == *request {
+        true => Ok(Some(held)),
+        false => Err(wrong(
+            "all other parameters must be those of the request that gave it",
+        )),
     }
 }
 
@@ -144,10 +162,7 @@ mod tests {
     use super::*;
 
     fn params(query: &str) -> Params {
-        let uri: Uri = format!("/v1beta1/apps:search?{query}")
-            .parse()
-            .expect("a URI");
-        Params::new(&uri).expect("decodes")
+        Params::new(query).expect("decodes")
     }
 
     fn size(query: &str) -> std::result::Result<usize, String> {

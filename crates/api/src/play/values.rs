@@ -7,6 +7,17 @@ use tidewatch_jobs::play::{Period, Timeline};
 /// Dimensions whose values are whole numbers; those of all others are texts.
 const WHOLE: [&str; 2] = ["versionCode", "deviceRamBucket"];
 
+/// The time zones of hours and of days.
+pub const UTC: &str = "UTC";
+pub const LOS_ANGELES: &str = "America/Los_Angeles";
+
+/// What there can be of values, as `fields` names it.
+pub const DATE_TIME: &str =
+    "year,month,day,hours,minutes,seconds,nanos,utcOffset,timeZone(id,version)";
+pub const DIMENSION: &str = "dimension,stringValue,int64Value,valueLabel";
+pub const METRIC: &str = "metric,decimalValue(value),\
+                          decimalValueConfidenceInterval(lowerBound(value),upperBound(value))";
+
 /// `google.type.Decimal`, normalised: an exponent where digits would only be zeros, upper-case and signed.
 pub fn decimal(value: f64) -> Value {
     let size = value.abs();
@@ -38,9 +49,9 @@ pub fn date_time(moment: i64, period: Period) -> Option<Value> {
     let zone = match period {
         Period::Hourly => {
             value["hours"] = date.hour().into();
-            "UTC"
+            UTC
         }
-        Period::Daily => "America/Los_Angeles",
+        Period::Daily => LOS_ANGELES,
     };
     value["timeZone"] = json!({"id": zone});
     Some(value)

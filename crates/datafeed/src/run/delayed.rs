@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::json;
-use tidewatch_jobs::{JobError, Position, Rewind, iso};
+use tidewatch_jobs::{JobError, Rewind, iso};
 use tidewatch_store::{AnnotationRow, ResultKind, ResultQuery, Sort};
 
 use super::life::{Life, Trouble};
@@ -61,7 +61,10 @@ impl Life {
             return Ok(false);
         }
         let position = self.jobs.position(&self.plan.job_id).await?;
-        let Some(window) = self.checked_window(position, check) else {
+        let since = self.delayed.looked.map_or(0, |looked| now - looked);
+        let end = position.final_bucket_end;
+        let window = end.and_then(|end| checked_window(end, check, since, self.plan.bucket_span));
+        let Some(window) = window else {
             self.delayed.looked = Some(now);
             return Ok(false);
         };
@@ -80,15 +83,6 @@ impl Life {
             self.tell_missing(missing).await?;
         }
         Ok(false)
-    }
-
-    /// Final buckets that are looked at.
-    fn checked_window(&self, position: Position, check: i64) -> Option<Window> {
-        let span = self.plan.bucket_span;
-        let floor = |time: i64| time.div_euclid(span) * span;
-        let end = floor(position.final_bucket_end?);
-        let start = floor(end.saturating_sub(check));
-        (start < end).then_some(Window { start, end })
     }
 
     /// Documents that the final buckets of a window had, by their start.
@@ -281,6 +275,15 @@ impl Life {
     }
 }
 
+/// The final buckets that are looked at: those that ended within `check` before the end, or would have when was looked
+/// last, `since` ago. So what came late by less than `check` is found, however rarely is looked. All in milliseconds.
+fn checked_window(final_end: i64, check: i64, since: i64, span: i64) -> Option<Window> {
+    let floor = |time: i64| time.div_euclid(span) * span;
+    let end = floor(final_end);
+    let start = floor(end.saturating_sub(check).saturating_sub(since.max(0)));
+    (start < end).then_some(Window { start, end })
+}
+
 /// Of the buckets that had events, those of which there is more now. Documents may also be gone.
 fn missing(events: Vec<(i64, u64)>, counts: &BTreeMap<i64, u64>) -> Missing {
     let late = events.into_iter().filter_map(|(bucket, events)| {
@@ -319,6 +322,36 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_late_is_found_however_rarely_is_looked() {
+        const SPAN: i64 = 100;
+        for (check, interval) in [(200, 50), (200, 200), (200, 1_000), (1_000, 70)] {
+            let looks: Vec<i64> = (0..40).map(|n| 10_000 + n * interval).collect();
+            // Just before each look but the first, a document of a bucket that ended less than the check ago.
+            for pair in looks.windows(2) {
+                for came in pair[0] + 1..=pair[1] {
+                    for late in [0, check - SPAN - 1] {
+                        let bucket = (came - late).div_euclid(SPAN) * SPAN - SPAN;
+                        let window = checked_window(pair[1], check, interval, SPAN);
+                        let window = window.expect("there are buckets");
+                        assert!(
+                            (window.start..window.end).contains(&bucket),
+                            "{check} {interval} {came} {late}"
+                        );
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            checked_window(250, 100, 0, SPAN),
+            Some(Window {
+                start: 100,
+                end: 200
+            })
+        );
+        assert_eq!(checked_window(50, 0, 0, SPAN), None);
+    }
 
     #[test]
     fn what_is_missing_is_what_there_is_more_now() {

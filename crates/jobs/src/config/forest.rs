@@ -33,6 +33,21 @@ fn of(settings: Option<&Map<String, Value>>) -> Result<Option<ForestConfig>> {
     }
 }
 
+/// An analysis with the engine that custom settings name.
+///
+/// # Errors
+/// 400 for an engine that there isn't, or settings that can't be followed.
+pub fn with_engine(
+    analysis: AnalysisConfig,
+    settings: Option<&Map<String, Value>>,
+) -> Result<AnalysisConfig> {
+    let forest = of(settings)?;
+    if let Some(config) = &forest {
+        config.check(&analysis)?;
+    }
+    Ok(AnalysisConfig { forest, ..analysis })
+}
+
 impl Job {
     /// The settings of its forests; none for a job of the usual engine.
     pub fn forest(&self) -> Option<ForestConfig> {

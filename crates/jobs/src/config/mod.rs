@@ -21,7 +21,7 @@ use tidewatch_model::units::TimeSpan;
 use crate::entry::{BlockReason, Blocked};
 
 pub use data::DataDescription;
-pub use forest::RANDOM_CUT_FOREST;
+pub use forest::{RANDOM_CUT_FOREST, with_engine};
 pub use ids::{is_valid_id, same_name};
 pub use limits::{AnalysisLimits, NewLimits};
 pub use new::NewJob;

@@ -102,7 +102,7 @@ impl<D> NewJob<D> {
         };
         job.check()?;
         job.check_detectors_differ()?;
-        job.check_play()?;
+        job.take_over_play()?;
         job.analysis_limits = self
             .analysis_limits
             .unwrap_or_default()

@@ -3,6 +3,7 @@
 use tidewatch_store::{ResultKind, ResultQuery, Sort};
 
 use super::timeline::{Period, Timeline};
+use crate::config::Job;
 use crate::error::Result;
 use crate::manager::Jobs;
 
@@ -20,14 +21,22 @@ impl Jobs {
                 continue;
             }
             let ends: &mut Vec<(Period, i64)> = ends.get_or_insert_default();
-            let span = job.analysis_config.bucket_span.as_secs();
-            if let Some(latest) = self.latest_final_bucket(job.job_id).await? {
-                let timeline = Timeline::new(span);
-                let end = latest.saturating_add(span.saturating_mul(1_000));
-                ends.push((timeline.period, timeline.shown(end, end).0));
+            if let Some(end) = self.play_end(&job).await? {
+                let span = job.analysis_config.bucket_span.as_secs();
+                ends.push((Timeline::new(span).period, end));
             }
         }
         Ok(ends)
+    }
+
+    /// The end of a job's latest whole hour or day that is final, as a moment of its timeline.
+    pub(super) async fn play_end(&self, job: &Job) -> Result<Option<i64>> {
+        let span = job.analysis_config.bucket_span.as_secs();
+        let latest = self.latest_final_bucket(job.job_id.clone()).await?;
+        Ok(latest.map(|latest| {
+            let end = latest.saturating_add(span.saturating_mul(1_000));
+            Timeline::new(span).shown(end, end).0
+        }))
     }
 
     /// Its start, epoch milliseconds.

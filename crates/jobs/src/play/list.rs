@@ -8,7 +8,7 @@ use super::marks::{Bounds, Series};
 use super::read::Results;
 use super::run::Run;
 use super::settings::Play;
-use super::timeline::{Period, Timeline};
+use super::timeline::Period;
 use crate::config::Job;
 use crate::error::Result;
 use crate::manager::Jobs;
@@ -86,16 +86,8 @@ impl Jobs {
             if !is_asked || is_behind {
                 continue;
             }
-            // Checked when it was set.
-            let Ok(detectors) = play.detectors(&job.analysis_config) else {
+            let Some(results) = Results::of(self.store(), &job, &play) else {
                 continue;
-            };
-            let results = Results {
-                store: self.store(),
-                job_id: &job.job_id,
-                play: &play,
-                detectors: &detectors,
-                timeline: Timeline::new(job.analysis_config.bucket_span.as_secs()),
             };
             Search::new(&results, asked).run(&mut found).await?;
             if found.len() > asked.most {
@@ -159,13 +151,9 @@ impl<'a> Search<'a> {
 
     /// The runs over a point whose anchors are of an interest.
     async fn over(&self, point: i64, wanted: impl Fn(i64) -> bool) -> Result<Vec<(Series, Run)>> {
-        let mut runs = Vec::new();
-        for series in self.results.marked(point).await? {
-            let run = self.results.run(&series, point).await?;
-            if let Some(run) = run.filter(|run| run.anchor.is_some_and(&wanted)) {
-                runs.push((series, run));
-            }
-        }
+        let of = self.results.marked(point).await?;
+        let mut runs = self.results.runs(of, point).await?;
+        runs.retain(|(_, run)| run.anchor.is_some_and(&wanted));
         Ok(runs)
     }
 
@@ -205,19 +193,11 @@ impl<'a> Search<'a> {
         found: &mut Vec<(Spot, Anomaly)>,
     ) -> Result<()> {
         ends.retain(|_, end| *end > point);
-        let mut runs = Vec::new();
-        for series in all {
-            if ends.contains_key(&series) {
-                continue;
-            }
-            let Some(run) = self.results.run(&series, point).await? else {
-                continue;
-            };
-            ends.insert(series.clone(), run.end);
-            if run.anchor == Some(point) {
-                runs.push((series, run));
-            }
-        }
+        let is_new = |series: &Series| !ends.contains_key(series);
+        let of = all.into_iter().filter(is_new).collect();
+        let mut runs = self.results.runs(of, point).await?;
+        ends.extend(runs.iter().map(|(series, run)| (series.clone(), run.end)));
+        runs.retain(|(_, run)| run.anchor == Some(point));
         self.add(runs, found);
         Ok(())
     }

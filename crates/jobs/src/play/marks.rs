@@ -1,6 +1,7 @@
-//! What of a job's results is a value that came out worse than expected.
+//! What a job's results tell of values, and which of them came out worse than expected.
 
 use serde::Deserialize;
+use tidewatch_store::ResultKind;
 
 use super::settings::{Play, Worse};
 
@@ -11,32 +12,81 @@ pub struct Series {
     pub dimensions: Vec<(String, String)>,
 }
 
-/// Where 95 % of the values were expected.
+/// Where values were expected: 95 % of them, or all that a forest finds usual.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
     pub lower: f64,
     pub upper: f64,
 }
 
-/// A value that is worse than expected.
+impl Bounds {
+    /// The one that is crossed when things get worse.
+    pub fn worse(self, worse: Worse) -> f64 {
+        match worse {
+            Worse::Up => self.upper,
+            Worse::Down => self.lower,
+        }
+    }
+}
+
+/// A value that may be part of an anomaly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
     pub value: f64,
     /// None where the result doesn't tell.
     pub bounds: Option<Bounds>,
+    /// Worse than expected. Else it is unusual all the same: part of an anomaly that its forest expects to go on.
+    pub is_out: bool,
     /// So unusual that it makes an anomaly of the run that it is part of.
     pub is_anchor: bool,
 }
 
 impl Mark {
-    /// The two as one: the worse value counts.
+    /// The two as one: the worse value counts, beside what was expected of one that came out worse than that.
     pub fn join(&mut self, other: &Self, worse: Worse) {
         let is_anchor = self.is_anchor || other.is_anchor;
         let told_better = self.bounds.is_none() && other.value == self.value;
+        let bounds = match (self.is_out, other.is_out) {
+            (true, false) => Some(self.bounds),
+            (false, true) => Some(other.bounds),
+            _ => None,
+        };
+        let is_out = self.is_out || other.is_out;
         if worse.is(other.value, self.value) || told_better {
             self.clone_from(other);
         }
-        self.is_anchor = is_anchor;
+        self.bounds = bounds.unwrap_or(self.bounds);
+        (self.is_out, self.is_anchor) = (is_out, is_anchor);
+    }
+}
+
+/// What a result tells of one value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub series: Series,
+    pub value: f64,
+    /// What was expected, where the result was made because the value isn't that.
+    typical: Option<f64>,
+    bounds: Option<Bounds>,
+    /// 0 to 100; 0 for what is told of any value.
+    score: f64,
+    /// A forest finds it unusual together with those before.
+    is_unusual: bool,
+}
+
+impl Told {
+    /// The value, if it may be part of an anomaly.
+    pub fn mark(&self, play: &Play) -> Option<Mark> {
+        // A record is out of its bounds, or of a spell that is as a whole; others tell of any value.
+        let bound = self.bounds.map(|bounds| bounds.worse(play.worse));
+        let expected = self.typical.or(bound);
+        let is_out = expected.is_some_and(|expected| play.worse.is(self.value, expected));
+        (is_out || self.is_unusual).then_some(Mark {
+            value: self.value,
+            bounds: self.bounds,
+            is_out,
+            is_anchor: is_out && self.typical.is_some() && self.score >= play.min_score,
+        })
     }
 }
 
@@ -75,65 +125,109 @@ struct Explanation {
 }
 
 impl Doc {
-    fn series(self, detector: usize) -> Series {
+    fn told(self, detector: usize, score: f64) -> Option<Told> {
+        let value = match self.actual? {
+            Actual::One(value) => value,
+            Actual::Several(values) => *values.first()?,
+        };
+        let explained = self.anomaly_score_explanation;
+        let lower = self.model_lower.or(explained.lower_confidence_bound);
+        let upper = self.model_upper.or(explained.upper_confidence_bound);
+        let bounds = lower.zip(upper);
         let fields = [
             (self.partition_field_name, self.partition_field_value),
             (self.by_field_name, self.by_field_value),
             (self.over_field_name, self.over_field_value),
         ];
         let fields = fields.into_iter();
-        Series {
-            detector,
-            dimensions: fields.filter_map(|(name, value)| name.zip(value)).collect(),
-        }
-    }
-
-    /// The value, if it is worse than what was expected of it.
-    fn mark(&self, worse: Worse) -> Option<Mark> {
-        let value = match self.actual.as_ref()? {
-            Actual::One(value) => *value,
-            Actual::Several(values) => *values.first()?,
-        };
-        let told = &self.anomaly_score_explanation;
-        let lower = self.model_lower.or(told.lower_confidence_bound);
-        let upper = self.model_upper.or(told.upper_confidence_bound);
-        let bounds = lower
-            .zip(upper)
-            .map(|(lower, upper)| Bounds { lower, upper });
-        // A record is out of its bounds, or of a spell that is as a whole; a plot tells of any value.
-        let expected = match (self.typical.first(), worse) {
-            (Some(typical), _) => *typical,
-            (None, Worse::Up) => bounds?.upper,
-            (None, Worse::Down) => bounds?.lower,
-        };
-        worse.is(value, expected).then_some(Mark {
+        Some(Told {
+            series: Series {
+                detector,
+                dimensions: fields.filter_map(|(name, value)| name.zip(value)).collect(),
+            },
             value,
-            bounds,
-            is_anchor: false,
+            typical: self.typical.first().copied(),
+            bounds: bounds.map(|(lower, upper)| Bounds { lower, upper }),
+            score,
+            is_unusual: false,
         })
     }
 }
 
-/// The values of a result, a JSON text, that are worse than expected. A text of another shape, as may have been written
-/// from outside, has none.
-pub fn read(text: &str, play: &Play, detectors: &[usize]) -> Vec<(Series, Mark)> {
-    let Ok(mut doc) = serde_json::from_str::<Doc>(text) else {
-        return Vec::new();
-    };
-    let detector = doc.detector_index;
+/// What a forest said of a bucket. Its features are the job's detectors.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Forest {
+    entity: Vec<Field>,
+    values: Vec<f64>,
+    imputed: Vec<bool>,
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+    past_values: Vec<f64>,
+    anomaly_score: f64,
+    /// 0 while there is no score.
+    threshold: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Field {
+    name: String,
+    value: String,
+}
+
+impl Forest {
+    fn told(&self, detector: usize) -> Option<Told> {
+        let value = *self.values.get(detector)?;
+        let is_measured = !self.imputed.get(detector).copied().unwrap_or_default();
+        // What was found late tells what was expected of an earlier value: its record has that one.
+        let is_of_now = self.past_values.is_empty();
+        let bounds = self.lower.get(detector).zip(self.upper.get(detector));
+        let bounds = bounds.filter(|_| is_of_now);
+        let fields = self.entity.iter();
+        is_measured.then(|| Told {
+            series: Series {
+                detector,
+                dimensions: fields
+                    .map(|field| (field.name.clone(), field.value.clone()))
+                    .collect(),
+            },
+            value,
+            typical: None,
+            bounds: bounds.map(|(&lower, &upper)| Bounds { lower, upper }),
+            score: 0.0,
+            is_unusual: self.threshold > 0.0 && self.anomaly_score > self.threshold,
+        })
+    }
+}
+
+/// What results of a kind, JSON texts, tell of the values of some detectors. A text of another shape, as may have been
+/// written from outside, tells nothing.
+pub fn read(kind: ResultKind, text: &str, detectors: &[usize]) -> Vec<Told> {
+    match kind {
+        ResultKind::Forest => {
+            let forest: Forest = serde_json::from_str(text).unwrap_or_default();
+            let told = detectors
+                .iter()
+                .filter_map(|&detector| forest.told(detector));
+            told.collect()
+        }
+        _ => serde_json::from_str(text)
+            .map(|doc| told(doc, detectors))
+            .unwrap_or_default(),
+    }
+}
+
+fn told(mut doc: Doc, detectors: &[usize]) -> Vec<Told> {
+    let (detector, score) = (doc.detector_index, doc.record_score);
     if !detectors.contains(&detector) {
         return Vec::new();
     }
-    let is_anchor = doc.model_upper.is_none() && doc.record_score >= play.min_score;
     let told = match std::mem::take(&mut doc.causes) {
         causes if causes.is_empty() => vec![doc],
         causes => causes,
     };
-    let marks = told.into_iter().filter_map(|doc| {
-        let mark = doc.mark(play.worse)?;
-        Some((doc.series(detector), Mark { is_anchor, ..mark }))
-    });
-    marks.collect()
+    let told = told.into_iter();
+    told.filter_map(|doc| doc.told(detector, score)).collect()
 }
 
 #[cfg(test)]
@@ -150,7 +244,9 @@ mod tests {
             worse,
             min_score: 25.0,
         };
-        read(&doc.to_string(), &play, &[1])
+        let told = read(ResultKind::Record, &doc.to_string(), &[1]).into_iter();
+        let marks = told.filter_map(|told| Some((told.series.clone(), told.mark(&play)?)));
+        marks.collect()
     }
 
     fn series(dimensions: &[(&str, &str)]) -> Series {
@@ -172,6 +268,7 @@ mod tests {
         let mark = Mark {
             value: 3.0,
             bounds: bounds(0.5, 1.5),
+            is_out: true,
             is_anchor: true,
         };
         assert_eq!(
@@ -187,6 +284,7 @@ mod tests {
         let mark = Mark {
             value: 0.9,
             bounds: bounds(1.0, 2.0),
+            is_out: true,
             is_anchor: false,
         };
         assert_eq!(marks(Worse::Down, plot(0.9)), [(series(&[]), mark)]);
@@ -199,6 +297,36 @@ mod tests {
         ] {
             assert_eq!(marks(Worse::Up, odd), []);
         }
+    }
+
+    #[test]
+    fn a_forest_tells_of_each_feature() {
+        let told = |doc: Value| read(ResultKind::Forest, &doc.to_string(), &[0, 1]);
+        let doc = json!({
+            "entity": [{"name": "p", "value": "y"}], "values": [5.0, 7.0], "imputed": [true, false],
+            "expected": [1.0, 6.0], "lower": [0.0, 5.5], "upper": [2.0, 6.5], "anomaly_score": 1.2, "threshold": 1.1
+        });
+        let seven = Told {
+            series: series(&[("p", "y")]),
+            value: 7.0,
+            typical: None,
+            bounds: Some(Bounds {
+                lower: 5.5,
+                upper: 6.5,
+            }),
+            score: 0.0,
+            is_unusual: true,
+        };
+        assert_eq!(told(doc.clone()), [seven.clone()]);
+        let mut late = doc;
+        late["past_values"] = json!([5.0, 9.0]);
+        let unknown = Told {
+            bounds: None,
+            ..seven
+        };
+        assert_eq!(told(late), [unknown]);
+        assert_eq!(told(json!({"values": [1.0], "imputed": [false]})).len(), 1);
+        assert_eq!(told(json!("x")), []);
     }
 
     #[test]
@@ -219,6 +347,7 @@ mod tests {
         let mark = Mark {
             value: 9.0,
             bounds: None,
+            is_out: true,
             is_anchor: false,
         };
         assert_eq!(found, [(series(&[("b", "x"), ("o", "m")]), mark)]);

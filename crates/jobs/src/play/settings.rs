@@ -1,118 +1,11 @@
-//! What a job says in `custom_settings.play`, and the metrics that there are.
+//! What a job says in `custom_settings.play`.
 
 use serde::Deserialize;
 use tidewatch_model::config::{AnalysisConfig, Detector, Metric};
 
-use crate::config::Job;
+use super::metrics::METRIC_SETS;
+use crate::config::{Job, ModelPlotConfig};
 use crate::error::{JobError, Result};
-
-/// A set of metrics, by its resource's name, with the metrics that Google documents for it.
-#[derive(Debug)]
-pub struct MetricSet {
-    pub name: &'static str,
-    pub metrics: &'static [&'static str],
-}
-
-pub const METRIC_SETS: [MetricSet; 10] = [
-    MetricSet {
-        name: "crashRateMetricSet",
-        metrics: &[
-            "crashRate",
-            "crashRate7dUserWeighted",
-            "crashRate28dUserWeighted",
-            "userPerceivedCrashRate",
-            "userPerceivedCrashRate7dUserWeighted",
-            "userPerceivedCrashRate28dUserWeighted",
-            "distinctUsers",
-        ],
-    },
-    MetricSet {
-        name: "anrRateMetricSet",
-        metrics: &[
-            "anrRate",
-            "anrRate7dUserWeighted",
-            "anrRate28dUserWeighted",
-            "userPerceivedAnrRate",
-            "userPerceivedAnrRate7dUserWeighted",
-            "userPerceivedAnrRate28dUserWeighted",
-            "distinctUsers",
-        ],
-    },
-    MetricSet {
-        name: "excessiveWakeupRateMetricSet",
-        metrics: &[
-            "excessiveWakeupRate",
-            "excessiveWakeupRate7dUserWeighted",
-            "excessiveWakeupRate28dUserWeighted",
-            "distinctUsers",
-        ],
-    },
-    MetricSet {
-        name: "stuckBackgroundWakelockRateMetricSet",
-        metrics: &[
-            "stuckBgWakelockRate",
-            "stuckBgWakelockRate7dUserWeighted",
-            "stuckBgWakelockRate28dUserWeighted",
-            "distinctUsers",
-        ],
-    },
-    MetricSet {
-        name: "slowRenderingRateMetricSet",
-        metrics: &[
-            "slowRenderingRate20Fps",
-            "slowRenderingRate20Fps7dUserWeighted",
-            "slowRenderingRate20Fps28dUserWeighted",
-            "slowRenderingRate30Fps",
-            "slowRenderingRate30Fps7dUserWeighted",
-            "slowRenderingRate30Fps28dUserWeighted",
-            "distinctUsers",
-        ],
-    },
-    MetricSet {
-        name: "slowStartRateMetricSet",
-        metrics: &[
-            "slowStartRate",
-            "slowStartRate7dUserWeighted",
-            "slowStartRate28dUserWeighted",
-            "distinctUsers",
-        ],
-    },
-    MetricSet {
-        name: "lmkRateMetricSet",
-        metrics: &[
-            "userPerceivedLmkRate",
-            "userPerceivedLmkRate7dUserWeighted",
-            "userPerceivedLmkRate28dUserWeighted",
-            "distinctUsers",
-        ],
-    },
-    MetricSet {
-        name: "errorCountMetricSet",
-        metrics: &["errorReportCount", "distinctUsers"],
-    },
-    MetricSet {
-        name: "anonRssAndSwapMemoryUsageMetricSet",
-        metrics: &[
-            "anonRssAndSwapMemoryUsageP50",
-            "anonRssAndSwapMemoryUsageP75",
-            "anonRssAndSwapMemoryUsageP90",
-            "anonRssAndSwapMemoryUsageP95",
-            "anonRssAndSwapMemoryUsageP99",
-            "distinctUsers",
-        ],
-    },
-    MetricSet {
-        name: "bitmapMemoryUsageMetricSet",
-        metrics: &[
-            "bitmapMemoryUsageP50",
-            "bitmapMemoryUsageP75",
-            "bitmapMemoryUsageP90",
-            "bitmapMemoryUsageP95",
-            "bitmapMemoryUsageP99",
-            "distinctUsers",
-        ],
-    },
-];
 
 const LONGEST_APP: usize = 255;
 /// From here on Elasticsearch's own views call an anomaly major.
@@ -246,13 +139,25 @@ impl Job {
         (!told.is_null()).then(|| Play::deserialize(told))
     }
 
-    /// Refuses settings of a new job, or settings that are new, which can't be followed.
-    pub(crate) fn check_play(&self) -> Result<()> {
+    /// Refuses settings of a new job, or settings that are new, which can't be followed. A job that is to be seen, and
+    /// says nothing of a model plot, has one from now on: records tell of an event once, and no value that is usual.
+    /// True if so.
+    pub(crate) fn take_over_play(&mut self) -> Result<bool> {
         match self.read_play() {
-            None => Ok(()),
-            Some(Ok(play)) => play.check(&self.analysis_config),
-            Some(Err(error)) => Err(refused(&error.to_string())),
+            None => return Ok(false),
+            Some(Ok(play)) => play.check(&self.analysis_config)?,
+            Some(Err(error)) => return Err(refused(&error.to_string())),
         }
+        // Forests tell of any value as they are.
+        let plots = self.model_plot_config.is_none() && self.forest().is_none();
+        if plots {
+            self.model_plot_config = Some(ModelPlotConfig {
+                enabled: true,
+                terms: None,
+                annotations_enabled: true,
+            });
+        }
+        Ok(plots)
     }
 }
 
@@ -305,6 +210,27 @@ mod tests {
             refused(json!([rare])),
             "custom_settings.play: function [rare] has no value that could get better or worse"
         );
+    }
+
+    #[test]
+    fn a_job_that_is_seen_has_a_model_plot_unless_it_says_otherwise() {
+        let plot = |settings: Value, plot: Value| {
+            let new: NewJob = serde_json::from_value(json!({
+                "analysis_config": {"detectors": [{"function": "count"}]}, "data_description": {},
+                "custom_settings": settings, "model_plot_config": plot
+            }))
+            .expect("readable");
+            let job = new.build("job", 0, None).expect("fine");
+            json!(job.model_plot_config)
+        };
+        let on = json!({"enabled": true, "annotations_enabled": true});
+        let seen = json!({"play": play(json!({}))});
+        assert_eq!(plot(seen.clone(), Value::Null), on);
+        assert_eq!(plot(seen, json!({"enabled": false}))["enabled"], false);
+        let forest = json!({"play": play(json!({})), "engine": "random_cut_forest"});
+        for settings in [forest, json!({"other": 1})] {
+            assert_eq!(plot(settings, Value::Null), Value::Null);
+        }
     }
 
     #[test]

@@ -41,6 +41,14 @@ impl Timeline {
         }
     }
 
+    /// What a bucket, or several of an hour, are a row of: an hour or a day. None where they are neither.
+    pub fn rows(&self) -> Option<Period> {
+        match (self.period, self.width) {
+            (Period::Hourly, HOUR) | (Period::Daily, DAY) => Some(self.period),
+            _ => None,
+        }
+    }
+
     /// The beginning of the point that a time is part of.
     pub fn point(&self, time: i64) -> i64 {
         time.clamp(FIRST, END).div_euclid(self.width) * self.width
@@ -97,7 +105,10 @@ mod tests {
             (86_400, Period::Daily, DAY),
             (7 * 86_400, Period::Daily, 7 * DAY),
         ] {
-            assert_eq!(Timeline::new(span), Timeline { period, width }, "{span}");
+            let timeline = Timeline::new(span);
+            assert_eq!(timeline, Timeline { period, width }, "{span}");
+            let is_row = [HOUR, DAY].contains(&width);
+            assert_eq!(timeline.rows(), is_row.then_some(period), "{span}");
         }
         let odd = Timeline::new(1_500);
         let start = odd.point(at("2021-04-21T10:55:00Z"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
@@ -56,7 +57,8 @@ struct Repair {
 struct RepairState {
     /// When the files were opened last.
     begun: Instant,
-    is_going_on: bool,
+    /// What opened them last, or is opening them. It may have panicked.
+    going_on: Option<JoinHandle<()>>,
     /// The index is closed: its files stay so.
     is_over: bool,
 }
@@ -127,7 +129,7 @@ impl Index {
                 index: index.clone(),
                 state: Mutex::new(RepairState {
                     begun: Instant::now(),
-                    is_going_on: false,
+                    going_on: None,
                     is_over: false,
                 }),
             },
@@ -269,7 +271,8 @@ impl Index {
     /// Opens the files again on a thread of its own, if it isn't too soon.
     fn open_again(&self) {
         let mut state = self.repair.state.lock();
-        if state.is_going_on || state.is_over || state.begun.elapsed() < PATIENCE {
+        let is_going_on = state.going_on.as_ref().is_some_and(|t| !t.is_finished());
+        if is_going_on || state.is_over || state.begun.elapsed() < PATIENCE {
             return;
         }
         let index = self.repair.index.clone();
@@ -280,7 +283,7 @@ impl Index {
         };
         let thread = std::thread::Builder::new().name("index".to_owned());
         match thread.spawn(again) {
-            Ok(_) => state.is_going_on = true,
+            Ok(thread) => state.going_on = Some(thread),
             Err(error) => {
                 tracing::error!(index = self.name, %error, "the index can't be opened again");
             }
@@ -300,7 +303,6 @@ impl Index {
             Shard::open(&self.name, dir, &self.mapping(), shared.clone())
         };
         let mut state = self.repair.state.lock();
-        state.is_going_on = false;
         state.begun = Instant::now();
         match opened {
             // It has no thread yet.

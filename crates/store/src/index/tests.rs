@@ -545,6 +545,25 @@ async fn many_indices_are_written_side_by_side_and_refresh_by_themselves() {
     store.close().await;
 }
 
+/// Damages the columns of a segment, below its footer, and returns what was there.
+fn damaged(segments: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let mut files = std::fs::read_dir(segments)
+        .unwrap()
+        .map(|f| f.unwrap().path());
+    let file = files
+        .find(|file| file.extension().is_some_and(|kind| kind == "fast"))
+        .unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let end = whole.len() - 8;
+    let footer = u32::from_le_bytes(whole[end..end + 4].try_into().unwrap()) as usize;
+    // How long the list of columns is.
+    let length = end - footer - 20;
+    let mut damaged = whole.clone();
+    damaged[length..length + 8].fill(0x7f);
+    std::fs::write(&file, damaged).unwrap();
+    (file, whole)
+}
+
 #[tokio::test]
 async fn an_index_that_could_not_commit_goes_on_when_it_can() {
     let dir = tempfile::tempdir().unwrap();
@@ -575,6 +594,13 @@ async fn an_index_that_could_not_commit_goes_on_when_it_can() {
         .expect_err("it has failed");
     assert!(index.reader().is_err());
     std::fs::rename(&away, &segments).unwrap();
+    // At first what is there can't be read, which tantivy panics of.
+    let (file, whole) = damaged(&segments);
+    for _ in 0..4 {
+        index.reader().err().expect("it has failed");
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    }
+    std::fs::write(file, whole).unwrap();
     let mut tries = 0;
     while index.write(vec![put("d", &json!({"n": 4}))]).await.is_err() {
         tries += 1;

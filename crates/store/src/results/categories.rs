@@ -22,18 +22,11 @@ pub struct CategoryQuery {
 impl Store {
     /// A page of a job's categories, by id, and how many match in all; both of the same moment.
     pub async fn categories(&self, q: &CategoryQuery) -> Result<ResultPage> {
-        let mut moment = self.readers().begin().await?;
-        let count = select("COUNT(*)", q)
-            .build_query_scalar()
-            .fetch_one(&mut *moment)
-            .await?;
-        let mut page = select("doc", q);
-        page.push(" ORDER BY timestamp LIMIT ")
-            .push_bind(q.size.max(0));
-        page.push(" OFFSET ").push_bind(q.from.max(0));
-        let docs = page.build_query_scalar().fetch_all(&mut *moment).await?;
-        moment.commit().await?;
-        Ok(ResultPage { count, docs })
+        let order = |page: &mut QueryBuilder<Sqlite>| {
+            page.push(" ORDER BY timestamp");
+        };
+        self.page(|what| select(what, q), order, q.from, q.size)
+            .await
     }
 }
 

@@ -32,19 +32,12 @@ impl Store {
     /// A page of what forests said, by time, and how many match in all; both of the same moment. The documents are
     /// those of [`ForestResult`](tidewatch_model::forest::ForestResult) with `job_id` and `result_type`.
     pub async fn forest_results(&self, q: &ForestQuery) -> Result<ResultPage> {
-        let mut moment = self.readers().begin().await?;
-        let count = select("COUNT(*)", q)
-            .build_query_scalar()
-            .fetch_one(&mut *moment)
-            .await?;
-        let mut page = select("doc", q);
         let direction = if q.descending { "DESC" } else { "ASC" };
-        page.push(format_args!(" ORDER BY timestamp {direction}, seq LIMIT "));
-        page.push_bind(q.size.max(0));
-        page.push(" OFFSET ").push_bind(q.from.max(0));
-        let docs = page.build_query_scalar().fetch_all(&mut *moment).await?;
-        moment.commit().await?;
-        Ok(ResultPage { count, docs })
+        let order = |page: &mut QueryBuilder<Sqlite>| {
+            page.push(format_args!(" ORDER BY timestamp {direction}, seq"));
+        };
+        self.page(|what| select(what, q), order, q.from, q.size)
+            .await
     }
 }
 
