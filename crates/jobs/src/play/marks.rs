@@ -317,7 +317,7 @@ mod tests {
             score: 0.0,
             is_unusual: true,
         };
-        assert_eq!(told(doc.clone()), [seven.clone()]);
+        assert_eq!(told(doc.clone()), std::slice::from_ref(&seven));
         let mut late = doc;
         late["past_values"] = json!([5.0, 9.0]);
         let unknown = Told {

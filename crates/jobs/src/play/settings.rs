@@ -215,11 +215,14 @@ mod tests {
     #[test]
     fn a_job_that_is_seen_has_a_model_plot_unless_it_says_otherwise() {
         let plot = |settings: Value, plot: Value| {
-            let new: NewJob = serde_json::from_value(json!({
+            let mut body = json!({
                 "analysis_config": {"detectors": [{"function": "count"}]}, "data_description": {},
-                "custom_settings": settings, "model_plot_config": plot
-            }))
-            .expect("readable");
+                "custom_settings": settings
+            });
+            if !plot.is_null() {
+                body["model_plot_config"] = plot;
+            }
+            let new: NewJob = serde_json::from_value(body).expect("readable");
             let job = new.build("job", 0, None).expect("fine");
             json!(job.model_plot_config)
         };
