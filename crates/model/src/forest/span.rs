@@ -28,6 +28,14 @@ pub fn stretch(low: &mut [f32], high: &mut [f32], point: &[f32]) {
     }
 }
 
+/// Whether a point lies in a box and on none of its sides.
+#[inline(always)]
+pub fn is_within(low: &[f32], high: &[f32], point: &[f32]) -> bool {
+    let each = low.iter().zip(high).zip(point);
+    // Without a branch for each.
+    each.fold(true, |is, ((low, high), x)| is & (low < x) & (x < high))
+}
+
 /// How far a point lies outside of a box, and how wide the box is: sums over the dimensions. None if it is inside.
 #[inline(always)]
 pub fn measure(low: &[f32], high: &[f32], point: &[f32]) -> Option<(f32, f32)> {

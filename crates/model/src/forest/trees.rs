@@ -14,9 +14,7 @@ const PURGES: u64 = 16;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trees {
-    seed: u64,
-    sample: u16,
-    decay: f64,
+    sampling: Sampling,
     points: Points,
     trees: Vec<Tree>,
     /// For each tree when it takes a point next.
@@ -31,9 +29,11 @@ impl Trees {
         let sample = usize::from(config.sample_size);
         let tree = || Tree::new(sample, points.dimensions());
         let mut trees = Self {
-            seed,
-            sample: config.sample_size,
-            decay: config.decay(),
+            sampling: Sampling {
+                seed,
+                sample: config.sample_size,
+                decay: config.decay(),
+            },
             trees: (0..config.trees).map(|_| tree()).collect(),
             points,
             due: Vec::new(),
@@ -44,7 +44,7 @@ impl Trees {
 
     /// After it was read from a state: finds what isn't part of that.
     pub fn restore(&mut self) {
-        let (sample, dimensions) = (usize::from(self.sample), self.points.dimensions());
+        let (sample, dimensions) = (usize::from(self.sampling.sample), self.points.dimensions());
         for tree in &mut self.trees {
             tree.reserve(sample, dimensions);
             tree.keep_boxes(&self.points);
@@ -136,21 +136,15 @@ impl Trees {
             if step < due.fill.min(due.exchange) {
                 continue;
             }
-            let mut random = Random::of(self.seed, number, step);
-            let aged = self.decay * step as f64;
+            let mut random = Random::of(self.sampling.seed, number, step);
+            let aged = self.sampling.decay * step as f64;
             let most = (step < due.fill).then(|| f64::from(tree.heaviest()) + aged);
             let weight = (drawn(&mut random, most) - aged) as f32;
             if most.is_some() {
                 tree.evict(&self.points, scratch);
             }
             tree.insert(&self.points, place, weight, &mut random, scratch);
-            *due = Due::after(
-                step,
-                tree,
-                self.sample.into(),
-                self.decay,
-                &mut ahead(self.seed, number, step),
-            );
+            *due = self.sampling.due(number, tree, step);
         }
     }
 
@@ -160,17 +154,9 @@ impl Trees {
         let purged = points.added() - points.added() % stride(points);
         let purged = purged.saturating_sub(1);
         let due = |(number, tree): (usize, &Tree)| {
-            let newest = tree
-                .newest(points)
-                .map_or(0, |age| points.added() - age as u64);
-            let since = newest.max(purged);
-            Due::after(
-                since,
-                tree,
-                self.sample.into(),
-                self.decay,
-                &mut ahead(self.seed, number, since),
-            )
+            let newest = tree.newest(points);
+            let newest = newest.map_or(0, |age| points.added() - age as u64);
+            self.sampling.due(number, tree, newest.max(purged))
         };
         self.due = self.trees.iter().enumerate().map(due).collect();
     }
@@ -184,17 +170,14 @@ impl Trees {
         }
         let shingle = points.dimensions() / points.features();
         let oldest = points.window().saturating_sub(stride as usize + shingle);
-        for tree in &mut self.trees {
+        let before = points.added() - 1;
+        let each = self.trees.iter_mut().zip(&mut self.due);
+        for (number, (tree, due)) in each.enumerate() {
             tree.purge(points, |place| points.age(place) > oldest, scratch);
             tree.keep_boxes(points);
+            *due = self.sampling.due(number, tree, before);
         }
-        self.find_due();
     }
-}
-
-/// What is drawn ahead at a tree's step.
-fn ahead(seed: u64, tree: usize, step: u64) -> Random {
-    Random::of(!seed, tree, step)
 }
 
 /// Entries from one purge to the next.
@@ -212,23 +195,41 @@ struct Due {
     exchange: u64,
 }
 
-impl Due {
-    /// After a tree was changed at a step.
-    fn after(step: u64, tree: &Tree, sample: usize, decay: f64, random: &mut Random) -> Self {
-        let [fill, exchange] = [(); 2].map(|()| -random.unit().max(1e-18).ln());
+/// How samples are drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Sampling {
+    seed: u64,
+    sample: u16,
+    decay: f64,
+}
+
+impl Sampling {
+    /// When a tree takes a point next, after it was changed at a step.
+    fn due(&self, number: usize, tree: &Tree, step: u64) -> Due {
+        let mut random = Random::of(!self.seed, number, step);
+        let mut wait = || -random.unit().max(1e-18).ln();
+        // A new weight is below the heaviest with a hazard that grows by the decay: the one in the middle of the first
+        // step and of those that follow makes up for their being steps.
+        let hazard = (f64::from(tree.heaviest()) + self.decay * (step as f64 + 0.5)).exp();
+        let exchange = match self.decay > 0.0 {
+            true => (wait() * self.decay / hazard).ln_1p() / self.decay,
+            false => wait() / hazard,
+        };
         // One of all points that a sample has room for, and so on by chance.
-        let chance = first_chance(tree.mass() as f64 / sample as f64);
-        let fill = fill / -(-chance).ln_1p();
-        // Each step's weight is below the heaviest with a hazard that grows by the decay.
-        let hazard = (f64::from(tree.heaviest()) + decay * (step + 1) as f64).exp();
-        let exchange = match decay > 0.0 {
-            true => (exchange * decay.exp_m1() / hazard).ln_1p() / decay,
-            false => exchange / hazard,
+        let sample = usize::from(self.sample);
+        let fill = match tree.mass() < sample {
+            true => {
+                let chance = first_chance(tree.mass() as f64 / sample as f64);
+                wait() / -(-chance).ln_1p()
+            }
+            false => f64::INFINITY,
         };
         // As floats they never pass the last step.
-        let [fill, exchange] =
-            [fill, exchange].map(|wait| step.saturating_add(wait.ceil().max(1.0) as u64));
-        Self { fill, exchange }
+        let after = |wait: f64| step.saturating_add(wait.ceil().max(1.0) as u64);
+        Due {
+            fill: after(fill),
+            exchange: after(exchange),
+        }
     }
 }
 

@@ -102,8 +102,7 @@ impl Tree {
         }
         for step in path.iter().rev().filter(|step| step.mass > large) {
             let (low, high) = self.boxes.of(step.node, point.len());
-            let mut each = low.iter().zip(high).zip(point);
-            if each.all(|((low, high), x)| low < x && x < high) {
+            if span::is_within(low, high, point) {
                 return;
             }
             self.make_box(points, step.node, step.first.into(), step.mass - 1);
