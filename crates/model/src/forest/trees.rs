@@ -82,13 +82,14 @@ impl Trees {
 
     /// The anomaly score of a point: about 1 for what is usual.
     pub fn score(&self, query: &[f32], scratch: &mut Scratch) -> f64 {
-        // Most trees have the same mass, and a logarithm takes long.
-        let (mut mass, mut scale) = (0, 0.0);
+        // Trees have much the same masses, and a logarithm takes long.
+        let mut scales = [(0, 0.0); 8];
         let mut scaled = |tree: &Tree, score| {
-            if tree.mass() != mass {
-                (mass, scale) = (tree.mass(), scale_of(tree));
+            let (mass, scale) = &mut scales[tree.mass() % 8];
+            if tree.mass() != *mass {
+                (*mass, *scale) = (tree.mass(), scale_of(tree));
             }
-            score * scale
+            score * *scale
         };
         let (abreast, rest) = self.trees.as_chunks();
         let mut sum = 0.0;
