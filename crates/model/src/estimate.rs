@@ -23,7 +23,8 @@ const CATEGORIES: i64 = 20 * MIB;
 /// How many values fields have. None is negative.
 pub type Cardinality = BTreeMap<String, i64>;
 
-/// The memory that a job of this analysis should have, by the engine that it names: whole mebibytes, and no more than a number of bytes can tell.
+/// The memory that a job of this analysis should have, by the engine that it names: whole mebibytes, and no more than a
+/// number of bytes can tell.
 ///
 /// # Errors
 /// `illegal_argument_exception` where a field that matters has no figure. That of `mlcategory` is known without.

@@ -128,7 +128,9 @@ async fn begin(state: &ApiState, job_id: &str, detector: &Detector) -> Result<()
         }
         Err(error) => error,
     };
-    let _ = jobs.delete(job_id, true, Annotations::All).ended().await;
+    if let Err(error) = jobs.delete(job_id, true, Annotations::All).ended().await {
+        tracing::warn!(job_id, %error, "a job that could not be opened can't be deleted either");
+    }
     Err(match error.status {
         429 => AmpError::quota(&detector.workspace_id, "memory", error.reason),
         _ => refused(error),

@@ -24,7 +24,10 @@ const SENT: &str = "amp_remote_write";
 /// Sends until the server ends. What is found before a detector is active, by its look-back, is not sent: receivers
 /// refuse what is so old.
 pub async fn run(state: ApiState, to: &RemoteWrite) {
-    let kept = state.jobs.store().meta(SENT).await.ok().flatten();
+    let kept = state.jobs.store().meta(SENT).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "how far remote write had come can't be read: it begins with what is new");
+        None
+    });
     // By ARN, so that a detector that learns anew goes on where it was: the time of the last evaluation that was sent.
     let mut sent: BTreeMap<String, i64> = kept
         .and_then(|kept| serde_json::from_str(&kept).ok())
