@@ -5,6 +5,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -465,6 +466,92 @@ fn a_body_over_the_limit_is_refused() {
     let answer = String::from_utf8_lossy(&answer);
     let refused = answer.starts_with("HTTP/1.1 413 ") || answer.starts_with("HTTP/1.1 400 ");
     assert!(refused, "expected 413 or 400, got «{answer}»");
+    assert_works(&server);
+}
+
+/// What comes of `rest`, sent a moment after `head`, on one connection.
+fn answers(server: &Server, head: &str, rest: &str) -> String {
+    let mut stream = TcpStream::connect(&server.address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.write_all(head.as_bytes()).expect("the head sent");
+    std::thread::sleep(Duration::from_millis(100));
+    // A server that has hung up may refuse it: then the answers tell.
+    let _ = stream.write_all(rest.as_bytes());
+    let mut answers = Vec::new();
+    let _ = stream.read_to_end(&mut answers);
+    String::from_utf8_lossy(&answers).into_owned()
+}
+
+/// Clients keep their connections, and a request that is refused before its body has come in must not cost them one.
+#[test]
+fn a_refused_body_leaves_its_connection_usable() {
+    let server = Server::start(&[]);
+    let next = format!(
+        "GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        server.address
+    );
+    for (request, headers, status) in [
+        (
+            "PUT /_ml/nowhere/at/all",
+            "Content-Type: application/json\r\n",
+            400,
+        ),
+        (
+            "PUT /_ml/anomaly_detectors/x",
+            "Content-Type: text/plain\r\n",
+            406,
+        ),
+        (
+            "PUT /_ml/anomaly_detectors/x?bogus=1",
+            "Content-Type: application/json\r\n",
+            400,
+        ),
+        (
+            "PATCH /_ml/anomaly_detectors/x",
+            "Content-Type: application/json\r\n",
+            405,
+        ),
+        (
+            "POST /_plugins/_anomaly_detection/detectors/_validate/else",
+            "Content-Type: application/json\r\n",
+            500,
+        ),
+        (
+            "POST /_ml/anomaly_detectors/x/_data",
+            "Content-Type: application/json\r\n",
+            404,
+        ),
+        (
+            "POST /workspaces/ws-1/anomalydetectors",
+            "Content-Type: application/json\r\n",
+            400,
+        ),
+    ] {
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: {}\r\n{headers}Content-Length: 9\r\n\r\n",
+            server.address
+        );
+        let answers = answers(&server, &head, &format!("{{\"a\": 12}}{next}"));
+        assert!(
+            answers.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request}: {answers}"
+        );
+        let (_, second) = answers
+            .split_once("HTTP/1.1 200 ")
+            .unwrap_or_else(|| panic!("{request}: {answers}"));
+        assert!(!second.is_empty(), "{answers}");
+    }
+    // One that asks whether to send its body at all hears that it need not, and that the connection ends.
+    let head = format!(
+        "PUT /_ml/nowhere HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+        server.address
+    );
+    let answers = answers(&server, &head, "");
+    assert!(answers.starts_with("HTTP/1.1 400 "), "{answers}");
+    assert!(
+        answers.to_lowercase().contains("connection: close"),
+        "{answers}"
+    );
     assert_works(&server);
 }
 

@@ -15,8 +15,6 @@ use crate::token::{Kind, Place, Tokens};
 
 /// Bytes of a body that is read as a whole.
 const MAX_BODY: usize = 10 << 20;
-/// Bytes of a body that is too long which are still read, and dropped: a client that is writing hears its answer only then.
-const DROPPED: usize = 1 << 30;
 
 pub async fn read(body: Body) -> Result<Bytes> {
     read_up_to(body, MAX_BODY).await
@@ -34,12 +32,14 @@ pub async fn read_up_to(body: Body, most: usize) -> Result<Bytes> {
             ApiError::parse(format!("the request body could not be read: {error}"))
         })?;
         length += chunk.len();
-        if length > most.saturating_add(DROPPED) {
-            break;
-        }
         if length > most {
-            whole = BytesMut::new();
-        } else if length == chunk.len() {
+            return Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "illegal_argument_exception",
+                format!("entity content is too long; at most [{most}] bytes are taken"),
+            ));
+        }
+        if length == chunk.len() {
             first = chunk;
         } else {
             if whole.is_empty() {
@@ -48,13 +48,6 @@ pub async fn read_up_to(body: Body, most: usize) -> Result<Bytes> {
             }
             whole.extend_from_slice(&chunk);
         }
-    }
-    if length > most {
-        return Err(ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "illegal_argument_exception",
-            format!("entity content is too long; at most [{most}] bytes are taken"),
-        ));
     }
     Ok(if whole.is_empty() {
         first

@@ -27,6 +27,7 @@ mod gone;
 mod grok;
 mod human;
 mod jobs;
+mod linger;
 mod media;
 mod metrics;
 mod model_plots;
@@ -118,6 +119,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(DefaultBodyLimit::disable())
         .with_state(state)
         .fallback_service(elasticsearch)
+        .layer(middleware::from_fn(linger::read_rest))
 }
 
 fn elasticsearch(state: ApiState) -> Router {
