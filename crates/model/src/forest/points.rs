@@ -79,25 +79,25 @@ impl Points {
     /// Widens a box so that it holds the points at some places.
     #[inline(always)]
     pub fn cover<const N: usize>(&self, low: &mut [f32], high: &mut [f32], places: &[u16]) {
-        let (Some(&last), Some(lows), Some(highs)) = (
-            places.last(),
-            low.first_chunk_mut::<N>(),
-            high.first_chunk_mut::<N>(),
-        ) else {
-            return;
-        };
         if N == 0 {
             for &place in places {
                 span::stretch(low, high, self.at(place));
             }
             return;
         }
+        let Some(last) = places.len().checked_sub(1) else {
+            return;
+        };
+        let (Some(lows), Some(highs)) = (low.first_chunk_mut::<N>(), high.first_chunk_mut::<N>())
+        else {
+            return;
+        };
         // Kept out of memory on the way.
         let (mut low, mut high) = (*lows, *highs);
         // In pairs, the last one twice if need be: how many there are is seldom foreseen by the processor.
         let features = self.features();
-        for pair in places.chunks(2) {
-            for place in [pair[0], pair.get(1).copied().unwrap_or(last)] {
+        for first in (0..places.len()).step_by(2) {
+            for place in [places[first], places[last.min(first + 1)]] {
                 let start = usize::from(place) * features;
                 let point = &self.values[start..start + N];
                 for (&x, (low, high)) in point.iter().zip(low.iter_mut().zip(&mut high)) {

@@ -147,15 +147,14 @@ impl Tree {
         (mass > 0).then_some((first, mass))
     }
 
-    /// The leaves on the other side of a node.
+    /// The leaves on the other side of a node. Which that is, no processor foresees: there is no branch about it.
     #[inline(always)]
     fn beside(&self, step: &Step) -> &[u16] {
         let left = usize::from(self.nodes[usize::from(step.node)].left);
-        let first = usize::from(step.first);
-        match step.goes_left {
-            true => &self.leaves[first + left..first + usize::from(step.mass)],
-            false => &self.leaves[first..first + left],
-        }
+        let (first, mass) = (usize::from(step.first), usize::from(step.mass));
+        let to_left = usize::from(step.goes_left).wrapping_neg();
+        let length = left ^ ((left ^ (mass - left)) & to_left);
+        &self.leaves[first + (left & to_left)..][..length]
     }
 
     /// Goes back up a path from a leaf, as long as `visit` wants to: the node, and the box of all that is under it.
