@@ -173,7 +173,9 @@ fn by_opensearch(server: &Client, series: &str) -> [Grades; 2] {
         }],
         "detection_interval": {"period": {"interval": 1, "unit": "Minutes"}},
         "window_delay": {"period": {"interval": 0, "unit": "Minutes"}},
-        "shingle_size": 8, "recency_emphasis": 2_560, "history": MINUTES + 60, "rules": []
+        "shingle_size": 8, "recency_emphasis": 2_560, "history": MINUTES + 60,
+        // Without any, there would be the usual ones.
+        "rules": [{"action": "IGNORE_ANOMALY", "conditions": []}]
     });
     let detector = create(server, PLUGINS, &definition);
     let detector = id(&detector);

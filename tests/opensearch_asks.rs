@@ -186,10 +186,22 @@ fn results_are_flat_in_an_index_beside_their_own() {
     server.ok("PUT", &path, &body);
     // The run that was is as it was then.
     assert_eq!(count("opensearch-ad-plugin-result-own*").as_i64(), both);
-    let other = server.call(
+    // Of what isn't there nothing is found, but where nothing else is asked.
+    let other = format!(
+        "{PLUGINS}/results/_search/opensearch-ad-plugin-result-own_flattened_other,shops-1"
+    );
+    let found = server.ok("POST", &other, &every);
+    assert_eq!(found["hits"]["total"]["value"], 0);
+    let only = server.call(
         "POST",
-        &format!("{PLUGINS}/results/_search/opensearch-ad-plugin-result-own_flattened_other"),
+        &format!("{other}?only_query_custom_result_index=true"),
         &every,
     );
-    assert_eq!(other.status, 404, "{}", other.text);
+    let reason = "No custom result indices found";
+    refused(&only, 400, "illegal_argument_exception", reason);
+    let usual = format!("{PLUGINS}/results/_search?only_query_custom_result_index=");
+    server.ok("POST", &format!("{usual}false"), &every);
+    let only = server.call("POST", &format!("{usual}true"), &every);
+    let reason = "No custom result index set.";
+    refused(&only, 500, "illegal_state_exception", reason);
 }

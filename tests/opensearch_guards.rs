@@ -10,8 +10,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 use support::opensearch::{
-    BASES, DISTRO, GUARD, PLUGINS, START, all_refuse, always, create, definition, id, refused,
-    says, server, with,
+    BASES, DISTRO, GUARD, PLUGINS, START, add_orders, all_refuse, always, create, definition, id,
+    mapped, refused, says, server, with,
 };
 use support::{Server, wait_until};
 
@@ -82,7 +82,11 @@ fn detectors_that_there_are_not() {
         ("POST", "/nobody/_stop", Value::Null),
         ("POST", "/nobody/_stop?historical=true", Value::Null),
         ("GET", "/nobody/_profile", Value::Null),
-        ("GET", "/nobody/results/_topAnomalies", Value::Null),
+        (
+            "GET",
+            "/nobody/results/_topAnomalies",
+            json!({"start_time_ms": 1, "end_time_ms": 2}),
+        ),
     ] {
         all_refuse(&server, method, rest, &body, 404, words);
     }
@@ -162,17 +166,112 @@ fn answer(mut stream: &TcpStream, held: &(Mutex<bool>, Condvar)) -> Option<()> {
     stream.write_all((head + &told).as_bytes()).ok()
 }
 
+/// A server that knows an OpenSearch by the name of `far`.
+fn server_with(url: &str) -> Server {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("settings.toml");
+    let settings = format!("[sources.far]\nkind = \"opensearch\"\nurl = \"{url}\"\n");
+    std::fs::write(&path, settings).expect("a file");
+    Server::start(&["--config", &path.display().to_string()])
+}
+
+#[test]
+fn a_source_that_never_answers_holds_up_its_own_detector_alone() {
+    // Whoever connects waits until the listener goes.
+    let silence = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silence.local_addr().expect("an address"));
+    let server = server_with(&url);
+    mapped(&server, "shops-1");
+    add_orders(&server, "shops-1", START, 10, None);
+    let far = with(definition("far"), "indices", json!(["far:shops"]));
+    let far = create(&server, PLUGINS, &far);
+    let near = create(&server, PLUGINS, &definition("near"));
+    let start = |detector: &Value| format!("{PLUGINS}/{}/_start", id(detector));
+    let failed = thread::scope(|scope| {
+        let starting = scope.spawn(|| server.call("POST", &start(&far), &Value::Null));
+        wait_until("its job to be open", || {
+            let path = format!("/_ml/anomaly_detectors/{}/_stats", id(&far));
+            let stats = server.ok("GET", &path, &Value::Null);
+            (stats["jobs"][0]["state"] == "opened").then_some(())
+        });
+        // By Elasticsearch's API it is as long as is asked for.
+        let path = format!("/_ml/datafeeds/{}/_start?timeout=50ms", id(&far));
+        let reason = format!(
+            "Starting datafeed [{}] timed out after [50ms]: its source has not answered",
+            id(&far)
+        );
+        let reply = server.call("POST", &path, &Value::Null);
+        refused(&reply, 503, "status_exception", &reason);
+        // Others come, change, start, stop and go.
+        let other = create(&server, PLUGINS, &definition("other"));
+        let path = format!("{PLUGINS}/{}", id(&near));
+        let body = with(definition("near"), "description", json!("changed"));
+        assert_eq!(server.ok("PUT", &path, &body)["_version"], 2);
+        let body = with(definition("near"), "shingle_size", json!(4));
+        assert_eq!(server.ok("PUT", &path, &body)["_version"], 3);
+        server.ok("POST", &start(&near), &Value::Null);
+        server.ok("POST", &format!("{path}/_stop"), &Value::Null);
+        server.ok("DELETE", &format!("{PLUGINS}/{}", id(&other)), &Value::Null);
+        assert!(!starting.is_finished(), "it was waited for");
+        drop(silence);
+        starting.join().expect("an answer")
+    });
+    let error = &failed.body["error"];
+    assert_eq!(
+        (failed.status, &error["type"]),
+        (503, &json!("status_exception")),
+        "{}",
+        failed.text
+    );
+    let profile = format!("{PLUGINS}/{}/_profile", id(&far));
+    let profile = server.ok("GET", &profile, &Value::Null);
+    assert_eq!(profile, json!({"state": "DISABLED"}));
+}
+
+#[test]
+fn of_many_that_come_together_one_has_the_name_and_no_more_than_there_is_room_for() {
+    let server = server();
+    let together = |names: &[String]| -> Vec<(u16, Value)> {
+        thread::scope(|scope| {
+            let calls = names
+                .iter()
+                .map(|name| scope.spawn(|| server.call("POST", PLUGINS, &definition(name))));
+            let calls: Vec<_> = calls.collect();
+            let replies = calls
+                .into_iter()
+                .map(|call| call.join().expect("an answer"));
+            let replies = replies.map(|reply| (reply.status, reply.body));
+            replies.collect()
+        })
+    };
+    let same = together(&["same".to_owned(), "same".to_owned(), "same".to_owned()]);
+    let mut codes: Vec<u16> = same.iter().map(|(code, _)| *code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [201, 409, 409]);
+    let room = json!({"transient": {"plugins.anomaly_detection.max_anomaly_detectors": 3}});
+    server.ok("PUT", "/_cluster/settings", &room);
+    let names: Vec<String> = (0..6).map(|number| format!("other-{number}")).collect();
+    let others = together(&names);
+    let (made, refused): (Vec<_>, Vec<_>) = others.into_iter().partition(|(code, _)| *code == 201);
+    let mut writes: Vec<i64> = made
+        .iter()
+        .filter_map(|(_, made)| made["_seq_no"].as_i64())
+        .collect();
+    writes.sort_unstable();
+    assert_eq!(writes, [1, 2]);
+    let words = "Can't create more than 3 single-stream anomaly detectors.";
+    assert!(
+        refused
+            .iter()
+            .all(|(code, body)| *code == 400 && body["error"]["reason"] == words),
+        "{refused:?}"
+    );
+}
+
 #[test]
 fn a_history_that_is_analysed_guards_its_detector() {
     let far = Far::start();
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("settings.toml");
-    let settings = format!(
-        "[sources.far]\nkind = \"opensearch\"\nurl = \"{}\"\n",
-        far.url
-    );
-    std::fs::write(&path, settings).expect("a file");
-    let server = Server::start(&["--config", &path.display().to_string()]);
+    let server = server_with(&far.url);
     let body = with(definition("far"), "indices", json!(["far:shops"]));
     let detector = create(&server, PLUGINS, &body);
     let one = |rest: &str| format!("/{}{rest}", id(&detector));

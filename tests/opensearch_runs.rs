@@ -226,15 +226,37 @@ fn entities_have_forests_of_their_own() {
     assert_eq!(first["key"], json!({"shop": "north"}), "{}", answer.text);
     assert_eq!(first["max_anomaly_grade"], found[0]["anomaly_grade"]);
     assert!(first["doc_count"].as_u64() >= Some(1));
+    // Numbers may be texts.
+    let texts = json!({
+        "start_time_ms": START.to_string(), "end_time_ms": (START + MINUTES * MINUTE).to_string(), "size": "1"
+    });
+    let answer = top(texts);
+    let all = answer.body["buckets"].as_array().expect("buckets");
+    assert_eq!(
+        (all.len(), &all[0]["key"]["shop"]),
+        (1, &json!("north")),
+        "{}",
+        answer.text
+    );
     for (body, reason) in [
         (
             json!({}),
-            "Must set both start time and end time with epoch of milliseconds".to_owned(),
+            "Must set both start time and end time with epoch of milliseconds",
         ),
         (
             json!({"start_time_ms": 2, "end_time_ms": 2}),
-            "Start time should be before end time".to_owned(),
+            "Start time should be before end time",
         ),
+    ] {
+        let reason = format!("Validation Failed: 1: {reason};");
+        refused(
+            &top(body),
+            400,
+            "action_request_validation_exception",
+            &reason,
+        );
+    }
+    for (body, reason) in [
         (
             with(range.clone(), "category_field", json!(["who"])),
             format!("Category field who doesn't exist for detector ID {detector_id}"),
@@ -248,7 +270,7 @@ fn entities_have_forests_of_their_own() {
             "Size cannot exceed 1000".to_owned(),
         ),
         (
-            with(range.clone(), "size", json!(0)),
+            with(range.clone(), "size", json!("many")),
             "Size must be a positive integer".to_owned(),
         ),
     ] {
@@ -453,6 +475,10 @@ fn entities_are_profiled_as_the_documents_say() {
         "illegal_argument_exception",
         "Cannot find entity",
     );
+    let unknown = json!({"entity": [{"name": "city", "value": "here"}]});
+    let reply = server.call("POST", &format!("{path}/_profile"), &unknown);
+    let reason = "Cannot find shop";
+    refused(&reply, 400, "illegal_argument_exception", reason);
     let got = server.ok("GET", &format!("{path}?task=true"), &Value::Null);
     assert_eq!(
         got["realtime_detection_task"]["task_type"],
@@ -460,7 +486,33 @@ fn entities_are_profiled_as_the_documents_say() {
     );
     // No data of now, and so no anomalies: the entities with most of them are none.
     let range = json!({"start_time_ms": START, "end_time_ms": START + 1});
-    let top = server.ok("POST", &format!("{path}/results/_topAnomalies"), &range);
-    assert_eq!(top, json!({"buckets": []}));
+    let top = format!("{path}/results/_topAnomalies");
+    assert_eq!(server.ok("POST", &top, &range), json!({"buckets": []}));
+    let reply = server.call("POST", &format!("{top}?historical=true"), &range);
+    let reason = format!(
+        "No historical tasks found for detector ID {}",
+        id(&detector)
+    );
+    refused(&reply, 400, "resource_not_found_exception", &reason);
     server.ok("POST", &format!("{path}/_stop"), &Value::Null);
+    // Of what doesn't run no model is told, nor of what has data and no results.
+    let stopped = server.ok(
+        "GET",
+        &format!("{path}/_profile?_all=true"),
+        &json!({"entity": entity}),
+    );
+    let told: Vec<&String> = stopped.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        told,
+        [
+            "is_active",
+            "last_active_timestamp",
+            "last_sample_timestamp"
+        ]
+    );
+    assert_eq!(stopped["is_active"], false);
+    let new = create(&server, GUARD, &with(by_shop, "name", json!("new")));
+    let profile = format!("{GUARD}/{}/_profile", id(&new));
+    let profile = server.ok("GET", &profile, &json!({"entity": entity}));
+    assert_eq!(profile, json!({}));
 }

@@ -1,6 +1,6 @@
 //! Changes to a job: the body of `_update`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use tidewatch_model::config::given;
 use tidewatch_model::config::{CategorizationConfig, CustomRule, PerPartition, check_prune_window};
@@ -29,8 +29,9 @@ pub struct JobUpdate {
     pub background_persist_interval: Option<TimeSpan>,
     #[serde(default, deserialize_with = "given")]
     pub renormalization_window_days: Option<i64>,
-    #[serde(default, deserialize_with = "given")]
-    pub results_retention_days: Option<i64>,
+    /// For ever, where none are given. No body says that: a null is refused.
+    #[serde(default, deserialize_with = "given_days")]
+    pub results_retention_days: Option<Option<i64>>,
     #[serde(default, deserialize_with = "given")]
     pub model_snapshot_retention_days: Option<i64>,
     #[serde(default, deserialize_with = "given")]
@@ -45,6 +46,12 @@ pub struct JobUpdate {
     pub allow_lazy_open: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     pub model_prune_window: Option<TimeSpan>,
+}
+
+fn given_days<'d, D: Deserializer<'d>>(
+    from: D,
+) -> std::result::Result<Option<Option<i64>>, D::Error> {
+    i64::deserialize(from).map(|days| Some(Some(days)))
 }
 
 #[derive(Debug, Deserialize)]

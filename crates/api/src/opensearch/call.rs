@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{Uri, header};
 use serde_json::{Map, Value};
 
+use super::LATEST;
 use super::dialect::Dialect;
 use crate::error::{ApiError, Result};
 use crate::{ApiState, body, escape};
@@ -87,4 +88,16 @@ pub async fn object(body: axum::body::Body) -> Result<Map<String, Value>> {
         true => Ok(Map::new()),
         false => body::object(&bytes),
     }
+}
+
+/// A number of a body, or a text that is one.
+pub fn number(body: &Map<String, Value>, name: &str) -> Option<i64> {
+    let value = body.get(name)?;
+    let text = value.as_str().and_then(|text| text.parse().ok());
+    value.as_i64().or(text)
+}
+
+/// A time of a body, epoch milliseconds.
+pub fn time(body: &Map<String, Value>, name: &str) -> Option<i64> {
+    number(body, name).filter(|time| (0..=LATEST).contains(time))
 }

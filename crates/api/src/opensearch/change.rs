@@ -45,12 +45,24 @@ pub async fn check(
 ) -> std::result::Result<(), Wrong> {
     check::check_name(&detector.name, dialect)?;
     let all = stored::all(state)?;
-    let counts = || match but {
-        None => check_room(state, detector, &all, dialect),
-        Some(_) => Ok(()),
-    };
+    let counts = || check_room(state, detector, &all, dialect, but);
     data::check(state, detector, dialect, counts).await?;
-    Ok(check_free_name(detector, &all, dialect, but)?)
+    check_free_name(detector, &all, dialect, but)
+}
+
+/// Looks again at what others may have taken meanwhile: the number of the next write. For as long as nobody else may be
+/// named.
+fn check_others(
+    state: &ApiState,
+    detector: &Detector,
+    dialect: Dialect,
+    but: Option<&str>,
+) -> Result<u64> {
+    let all = stored::all(state)?;
+    check_room(state, detector, &all, dialect, but)
+        .and_then(|()| check_free_name(detector, &all, dialect, but))
+        .map_err(|wrong| wrong.into_error(dialect))?;
+    Ok(stored::next_seq_no(&all))
 }
 
 fn check_room(
@@ -58,7 +70,11 @@ fn check_room(
     detector: &Detector,
     all: &[Kept],
     dialect: Dialect,
+    but: Option<&str>,
 ) -> std::result::Result<(), Wrong> {
+    if but.is_some() {
+        return Ok(());
+    }
     let by_category = !detector.categories().is_empty();
     let alike = |kept: &&Kept| !kept.stored.detector.categories().is_empty();
     let cluster = state.jobs.cluster();
@@ -88,7 +104,7 @@ fn check_free_name(
     all: &[Kept],
     dialect: Dialect,
     but: Option<&str>,
-) -> std::result::Result<(), Issue> {
+) -> std::result::Result<(), Wrong> {
     let name = &detector.name;
     let others: Vec<&str> = all
         .iter()
@@ -109,20 +125,21 @@ fn check_free_name(
     };
     let message =
         format!("Cannot create anomaly detector with name [{name}] as it's already used by {by}");
-    Err(Issue::with_status("name", code, message))
+    Err(Issue::with_status("name", code, message).into())
 }
 
 /// Creates a detector.
 pub async fn create(state: &ApiState, sent: Sent, dialect: Dialect) -> Result<Stored> {
-    let _changing = state.opensearch.changing().await;
     let checked = check(state, &sent.detector, dialect, None).await;
     checked.map_err(|wrong| wrong.into_error(dialect))?;
     let mut detector = sent.detector;
+    let _naming = state.opensearch.naming().await;
+    let seq_no = check_others(state, &detector, dialect, None)?;
     detector.last_update_time = Some(state.jobs.now());
     let stored = Stored {
         id: id(),
         version: 1,
-        seq_no: stored::next_seq_no(&stored::all(state)?),
+        seq_no,
         dialect,
         detector,
         real_time: None,
@@ -159,16 +176,14 @@ pub async fn update(
     expected: Expected,
     dialect: Dialect,
 ) -> Result<Stored> {
-    let _changing = state.opensearch.changing().await;
+    let _changing = state.opensearch.changing(id).await;
     let old = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     if real_time::is_running(state, &old) {
         return Err(dialect.is_running(id));
     }
     if dialect == Dialect::SearchGuard && sent.detector.result_index.is_none() {
         // Its document leaves it out of updates.
-        sent.detector
-            .result_index
-            .clone_from(&old.stored.detector.result_index);
+        sent.detector = sent.detector.with_index_of(&old.stored.detector);
     }
     check_kept(&old.stored.detector, &sent.detector, dialect)?;
     if history::is_running(state, id)? {
@@ -188,19 +203,25 @@ pub async fn update(
             .ui_metadata
             .clone_from(&old.stored.detector.ui_metadata);
     }
-    let new = Stored {
+    let naming = state.opensearch.naming().await;
+    let seq_no = check_others(state, &detector, dialect, Some(id))?;
+    let mut new = Stored {
         version: old.stored.version.saturating_add(1),
-        seq_no: stored::next_seq_no(&stored::all(state)?),
+        seq_no,
         detector,
         ..old.stored.clone()
     };
-    match job::learns_the_same(&old.stored.detector, &new.detector, new.dialect) {
-        true => {
-            change_job(state, &old, &new, &sent.query).await?;
-            Ok(new)
-        }
-        false => replace_job(state, &old, new, &sent.query).await,
+    if job::learns_the_same(&old.stored.detector, &new.detector, new.dialect) {
+        change_job(state, &old, &new, &sent.query).await?;
+        return Ok(new);
     }
+    let by = replace_job(state, &old, &mut new, &sent.query).await?;
+    drop(naming);
+    if let Err(error) = former::retire(state, id, &by).await {
+        // The detector is changed. What is left to do is done at the next change, or the next start.
+        tracing::warn!(detector = id, error = %error.0, "former jobs of a detector could not be put away");
+    }
+    Ok(new)
 }
 
 /// Refuses what no update changes.
@@ -227,14 +248,19 @@ async fn change_job(state: &ApiState, old: &Kept, new: &Stored, query: &Value) -
         ..new.clone()
     };
     let job_id = &old.job.job_id;
-    let changes =
-        |stored: &Stored| job::changes(&stored.detector, stored.dialect, old.settings(stored));
-    update_job(state, job_id, changes(&unfinished)).await?;
+    let change = |was: &Stored, is: &Stored| -> Result<JobUpdate> {
+        let changes = job::changes(&is.detector, is.dialect, old.settings(is));
+        let mut update: JobUpdate = from_json(changes)?;
+        let (was, days) = (was.detector.result_index_ttl, is.detector.result_index_ttl);
+        update.results_retention_days = (was != days).then_some(days);
+        Ok(update)
+    };
+    update_job(state, job_id, change(&old.stored, &unfinished)?).await?;
     if let Err(error) = give(state, job_id, &new.detector, query).await {
-        update_job(state, job_id, changes(&old.stored)).await?;
+        update_job(state, job_id, change(&unfinished, &old.stored)?).await?;
         return Err(error);
     }
-    update_job(state, job_id, changes(new)).await
+    update_job(state, job_id, change(&unfinished, new)?).await
 }
 
 /// Tells the datafeed of a detector what it asks from now on.
@@ -258,28 +284,31 @@ pub async fn finish_change(state: &ApiState, kept: &Kept) -> Result<()> {
     Ok(())
 }
 
-/// What a job analyses can't be changed: another takes its place, and what was found before stays with the former.
-async fn replace_job(state: &ApiState, old: &Kept, new: Stored, query: &Value) -> Result<Stored> {
+/// What a job analyses can't be changed: another takes its place, whose id this is, and what was found before stays with
+/// the former.
+async fn replace_job(
+    state: &ApiState,
+    old: &Kept,
+    new: &mut Stored,
+    query: &Value,
+) -> Result<String> {
     let told = former::told_until(state, &old.job.job_id).await?;
-    let new = Stored {
-        since: told.max(old.stored.since),
-        ..new
-    };
-    let mut job = new_job(state, &new, query)?;
+    new.since = told.max(old.stored.since);
+    let mut job = new_job(state, new, query)?;
     job::inherit(&mut job, &old.job);
+    let days = new.detector.result_index_ttl;
+    if days != old.stored.detector.result_index_ttl {
+        job.results_retention_days = days;
+    }
     let job_id = format!("{}.{}", new.id, new.version);
     create_job(state, &job_id, job).await?;
-    if let Err(error) = former::retire(state, &new.id, &job_id).await {
-        // The detector is changed. What is left to do is done at the next change, or the next start.
-        tracing::warn!(detector = new.id, error = %error.0, "former jobs of a detector could not be put away");
-    }
-    Ok(new)
+    Ok(job_id)
 }
 
 /// Keeps what is said of a detector, as it is.
 pub async fn keep(state: &ApiState, kept: &Kept, stored: &Stored) -> Result<()> {
-    let changes = json!({"custom_settings": kept.settings(stored)});
-    update_job(state, &kept.job.job_id, changes).await
+    let settings = kept.settings(stored);
+    update_job(state, &kept.job.job_id, of_settings(settings)).await
 }
 
 /// Puts something into the settings of a job.
@@ -287,11 +316,16 @@ pub async fn set(state: &ApiState, job_id: &str, name: &str, value: Value) -> Re
     let mut settings: Map<String, Value> =
         state.jobs.get(job_id)?.custom_settings.unwrap_or_default();
     settings.insert(name.to_owned(), value);
-    update_job(state, job_id, json!({"custom_settings": settings})).await
+    update_job(state, job_id, of_settings(settings)).await
 }
 
-async fn update_job(state: &ApiState, job_id: &str, changes: Value) -> Result<()> {
-    let update: JobUpdate = from_json(changes)?;
+fn of_settings(settings: Map<String, Value>) -> JobUpdate {
+    let mut update = JobUpdate::default();
+    update.custom_settings = Some(settings);
+    update
+}
+
+async fn update_job(state: &ApiState, job_id: &str, update: JobUpdate) -> Result<()> {
     let (jobs, job_id) = (state.jobs.clone(), job_id.to_owned());
     lasting(async move { jobs.update(&job_id, update).await }).await?;
     Ok(())
@@ -304,7 +338,7 @@ fn from_json<T: serde::de::DeserializeOwned>(json: Value) -> Result<T> {
 
 /// Deletes a detector that doesn't run, with all that was found by it: what it was. None: it isn't there.
 pub async fn delete(state: &ApiState, id: &str, dialect: Dialect) -> Result<Option<Stored>> {
-    let _changing = state.opensearch.changing().await;
+    let _changing = state.opensearch.changing(id).await;
     let Some(kept) = stored::find(state, id)? else {
         return Ok(None);
     };

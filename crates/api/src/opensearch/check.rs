@@ -37,6 +37,7 @@ pub fn check(detector: &Detector, dialect: Dialect, has_interval: bool) -> Read<
     }
     check_shingle(detector, dialect)?;
     check_result_index(detector, dialect)?;
+    check_keeping(detector)?;
     if detector.recency_emphasis <= 1 {
         let message = "Recency emphasis must be an integer greater than 1.";
         return Err(Issue::new("recency_emphasis", message));
@@ -198,6 +199,21 @@ fn check_result_index(detector: &Detector, dialect: Dialect) -> Read<()> {
     Err(Issue::new("result_index", message))
 }
 
+/// How large and how old results may become. OpenSearch takes any number here, and fails later.
+fn check_keeping(detector: &Detector) -> Read<()> {
+    for (name, number) in [
+        ("result_index_min_size", detector.result_index_min_size),
+        ("result_index_min_age", detector.result_index_min_age),
+        ("result_index_ttl", detector.result_index_ttl),
+    ] {
+        if let Some(number) = number.filter(|number| *number < 0) {
+            let message = format!("{name} must not be negative. Got {number}.");
+            return Err(Issue::new("result_index", message));
+        }
+    }
+    Ok(())
+}
+
 fn check_imputation(detector: &Detector) -> Read<()> {
     let Some(Imputation {
         method: ImputationMethod::FixedValues,
@@ -207,7 +223,7 @@ fn check_imputation(detector: &Detector) -> Read<()> {
         return Ok(());
     };
     let enabled = detector.enabled().count();
-    if enabled > 0 && default_fill.is_empty() {
+    if default_fill.is_empty() {
         let message = "Enabled features are present, but no default fill values are provided.";
         return Err(Issue::new("imputation_option", message));
     }
@@ -279,6 +295,9 @@ fn check_rules(detector: &Detector) -> Read<()> {
         .flat_map(|rule: &Rule| &rule.conditions);
     for condition in conditions {
         let name = &condition.feature_name;
+        if name.is_empty() {
+            return issue("A condition is missing the feature name.".to_owned());
+        }
         match features.iter().find(|known| known.feature_name == *name) {
             None => {
                 return issue(format!(

@@ -1,6 +1,7 @@
 //! A detector as clients see it.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error, IntoDeserializer, value};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::dialect::Dialect;
@@ -141,7 +142,7 @@ pub struct Detector {
     pub history: i64,
     /// What dashboards keep of it for themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ui_metadata: Option<Value>,
+    pub ui_metadata: Option<Map<String, Value>>,
     /// Epoch milliseconds. None of one that is only tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_update_time: Option<i64>,
@@ -153,27 +154,69 @@ pub struct Detector {
     pub imputation_option: Option<Imputation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggested_seasonality: Option<i64>,
-    /// Whether its results are in flat fields too, where it has a result index of its own.
+    /// Megabytes after which its result index would be followed by another; this and the next three only where it has
+    /// one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_index_min_size: Option<i64>,
+    /// Days after which it would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_index_min_age: Option<i64>,
+    /// Days for which its results are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_index_ttl: Option<i64>,
+    /// Whether its results are in flat fields too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flatten_custom_result_index: Option<bool>,
+    /// What dashboards say of it. Epoch milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ui_breaking_change_time: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frequency: Option<Period>,
+    /// Whether a program made it, as it says itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_created: bool,
     pub detection_interval: Period,
     pub detector_type: String,
+    /// As old clients name the past that they look at. It is for nothing: a start says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection_date_range: Option<DateRange>,
     pub rules: Vec<Rule>,
+}
+
+/// Epoch milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DateRange {
+    pub start_time: i64,
+    pub end_time: i64,
+}
+
+/// A choice, whose name may be in any case.
+fn in_any_case<'d, T: DeserializeOwned, D: Deserializer<'d>>(from: D) -> Result<T, D::Error> {
+    let name = String::deserialize(from)?.to_uppercase();
+    let from = IntoDeserializer::<value::Error>::into_deserializer(name);
+    T::deserialize(from).map_err(D::Error::custom)
+}
+
+/// One that may be left out.
+fn some_in_any_case<'d, D: Deserializer<'d>>(from: D) -> Result<Option<Operator>, D::Error> {
+    let name = Option::<Value>::deserialize(from)?;
+    name.map(|name| in_any_case(name).map_err(D::Error::custom))
+        .transpose()
 }
 
 /// What stands for numbers that are missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Imputation {
+    #[serde(default, deserialize_with = "in_any_case")]
     pub method: ImputationMethod,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_fill: Vec<Fill>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ImputationMethod {
+    #[default]
     Zero,
     FixedValues,
     Previous,
@@ -188,7 +231,9 @@ pub struct Fill {
 /// What is no anomaly, whatever the forest says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
+    #[serde(deserialize_with = "in_any_case")]
     pub action: Action,
+    #[serde(default)]
     pub conditions: Vec<Condition>,
 }
 
@@ -200,10 +245,13 @@ pub enum Action {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Condition {
+    /// Empty: none was named.
+    #[serde(default)]
     pub feature_name: String,
+    #[serde(deserialize_with = "in_any_case")]
     pub threshold_type: Threshold,
-    /// Of those with a value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Of those with a value; told as null of others.
+    #[serde(default, deserialize_with = "some_in_any_case")]
     pub operator: Option<Operator>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
@@ -236,7 +284,7 @@ pub enum Operator {
 }
 
 /// Fields as they were told before 2.15, in their order; no others were.
-const LEGACY: [&str; 16] = [
+const LEGACY: [&str; 17] = [
     "name",
     "description",
     "time_field",
@@ -252,6 +300,7 @@ const LEGACY: [&str; 16] = [
     "category_field",
     "result_index",
     "detector_type",
+    "detection_date_range",
     "user",
 ];
 
@@ -269,6 +318,32 @@ impl Detector {
     /// Milliseconds.
     pub fn interval(&self) -> i64 {
         self.detection_interval.as_millis()
+    }
+
+    /// What is said of a result index of its own: only where it has one.
+    pub fn without_lost_index(self) -> Self {
+        match self.result_index {
+            Some(_) => self,
+            None => Self {
+                result_index_min_size: None,
+                result_index_min_age: None,
+                result_index_ttl: None,
+                flatten_custom_result_index: None,
+                ..self
+            },
+        }
+    }
+
+    /// With the result index of another, and all that is said of it.
+    pub fn with_index_of(self, other: &Self) -> Self {
+        Self {
+            result_index: other.result_index.clone(),
+            result_index_min_size: other.result_index_min_size,
+            result_index_min_age: other.result_index_min_age,
+            result_index_ttl: other.result_index_ttl,
+            flatten_custom_result_index: other.flatten_custom_result_index,
+            ..self
+        }
     }
 
     /// As it is told. `to_dashboards`: with what they keep of it.

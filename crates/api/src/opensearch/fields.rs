@@ -31,13 +31,33 @@ const DETECTOR: &[(&str, FieldType)] = &[
     ("last_update_time", FieldType::Date),
     ("category_field", FieldType::Keyword),
     ("result_index", FieldType::Keyword),
+    ("result_index_min_size", FieldType::Number),
+    ("result_index_min_age", FieldType::Number),
+    ("result_index_ttl", FieldType::Number),
+    ("flatten_custom_result_index", FieldType::Bool),
+    ("last_ui_breaking_change_time", FieldType::Date),
+    ("suggested_seasonality", FieldType::Number),
     ("detector_type", FieldType::Keyword),
+    ("imputation_option.method", FieldType::Keyword),
+    (
+        "imputation_option.default_fill.feature_name",
+        FieldType::Keyword,
+    ),
+    ("imputation_option.default_fill.data", FieldType::Number),
+    ("rules.action", FieldType::Keyword),
+    ("rules.conditions.feature_name", FieldType::Keyword),
+    ("rules.conditions.threshold_type", FieldType::Keyword),
+    ("rules.conditions.operator", FieldType::Keyword),
+    ("rules.conditions.value", FieldType::Number),
 ];
 
 const TASK: &[(&str, FieldType)] = &[
     ("task_id", FieldType::Keyword),
     ("last_update_time", FieldType::Date),
     ("state", FieldType::Keyword),
+    ("error", FieldType::Text),
+    ("started_by", FieldType::Keyword),
+    ("stopped_by", FieldType::Keyword),
     ("detector_id", FieldType::Keyword),
     ("task_progress", FieldType::Number),
     ("init_progress", FieldType::Number),
@@ -46,6 +66,11 @@ const TASK: &[(&str, FieldType)] = &[
     ("execution_end_time", FieldType::Date),
     ("is_latest", FieldType::Bool),
     ("task_type", FieldType::Keyword),
+    ("checkpoint_id", FieldType::Keyword),
+    ("parent_task_id", FieldType::Keyword),
+    ("entity.name", FieldType::Keyword),
+    ("entity.value", FieldType::Keyword),
+    ("estimated_minutes_left", FieldType::Number),
     ("coordinating_node", FieldType::Keyword),
     ("worker_node", FieldType::Keyword),
     ("detector.name", FieldType::Text),
@@ -92,6 +117,8 @@ const RESULT: &[(&str, FieldType)] = &[
     ("anomaly_grade", FieldType::Number),
     ("confidence", FieldType::Number),
     ("threshold", FieldType::Number),
+    ("error", FieldType::Text),
+    ("is_anomaly", FieldType::Bool),
     ("task_id", FieldType::Keyword),
     ("model_id", FieldType::Keyword),
     ("feature_data.feature_id", FieldType::Keyword),
@@ -112,12 +139,18 @@ const RESULT: &[(&str, FieldType)] = &[
 
 pub const OF_DETECTORS: Fields = Fields {
     fields: DETECTOR,
-    nested: &["feature_attributes"],
+    nested: &[
+        "feature_attributes",
+        "imputation_option",
+        "imputation_option.default_fill",
+        "rules",
+        "rules.conditions",
+    ],
 };
 
 pub const OF_TASKS: Fields = Fields {
     fields: TASK,
-    nested: &[],
+    nested: &["entity"],
 };
 
 pub const OF_JOBS: Fields = Fields {

@@ -100,7 +100,7 @@ pub async fn start(
             "Detection data range's end time must be after start time",
         ));
     }
-    let _changing = state.opensearch.changing().await;
+    let _changing = state.opensearch.changing(detector_id).await;
     let kept = stored::find(state, detector_id)?.ok_or_else(|| dialect.not_found(detector_id))?;
     real_time::check_features(&kept.stored.detector, dialect)?;
     if is_running(state, detector_id)? {
@@ -136,7 +136,7 @@ pub async fn start(
 
 /// Stops the run of a detector: its task's id.
 pub async fn stop(state: &ApiState, detector_id: &str, dialect: Dialect) -> Result<String> {
-    let _changing = state.opensearch.changing().await;
+    let _changing = state.opensearch.changing(detector_id).await;
     stored::find(state, detector_id)?.ok_or_else(|| dialect.not_found(detector_id))?;
     let Some(task) = latest(state, detector_id)? else {
         return Err(status(400, "Detector not started"));

@@ -44,7 +44,7 @@ impl Wanted<'_> {
     /// The job, with its datafeed. `own`: what is kept in the job's settings, with its name.
     pub fn job(self, state: &ApiState, own: (&str, Value)) -> Result<NewJob<NewDatafeed>> {
         let detector = self.detector;
-        let job = json!({
+        let mut job = json!({
             "description": detector.description,
             "analysis_config": analysis(detector),
             "analysis_limits": {"model_memory_limit": self.memory(state)},
@@ -56,6 +56,9 @@ impl Wanted<'_> {
             },
             "datafeed_config": datafeed(detector, self.query)
         });
+        if let Some(days) = detector.result_index_ttl {
+            job["results_retention_days"] = days.into();
+        }
         let read = serde_json::from_value(job);
         Ok(read.map_err(|error| {
             let text = error.to_string();
@@ -266,7 +269,11 @@ fn near_expected(detector: &Detector, feature: &Feature) -> Value {
     let conditions = detector.rules.iter().flat_map(|rule| &rule.conditions);
     for condition in conditions.filter(|condition| condition.feature_name == feature.feature_name) {
         let (name, value) = bound(condition);
-        near.insert(name.to_owned(), json!(value));
+        // Where any is none, no other condition makes one of it.
+        let is_any = near.get(name).and_then(Value::as_f64) == Some(ANY);
+        if !is_any {
+            near.insert(name.to_owned(), json!(value));
+        }
     }
     near.into()
 }

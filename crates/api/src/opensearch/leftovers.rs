@@ -1,9 +1,11 @@
 //! What a crash left half-done, at the next start.
 
+use std::collections::BTreeSet;
+
 use tidewatch_jobs::config::Job;
 
-use super::stored::{Detectors, Kept};
-use super::{change, former, history, preview, real_time, stored};
+use super::stored::{self, Detectors, Kept};
+use super::{change, former, history, preview, real_time};
 use crate::ApiState;
 use crate::error::Result;
 
@@ -22,35 +24,39 @@ fn warn(what: &str, done: Result<()>) {
     }
 }
 
-/// Nothing of a detector changes meanwhile.
 async fn put_in_order(state: &ApiState, begun: i64) -> Result<()> {
-    let _changing = state.opensearch.changing().await;
-    let detectors = stored::read(state)?;
-    for kept in &detectors.current {
-        warn(&kept.job.job_id, of_detector(state, kept).await);
+    let Detectors { current, lost, .. } = stored::read(state)?;
+    let runs = history::all(state)?;
+    let of_runs = runs.into_iter().map(|task| task.run.detector_id);
+    let current = current.into_iter().map(|kept| kept.stored.id);
+    let ids: BTreeSet<String> = current.chain(of_runs).collect();
+    for id in ids {
+        // It doesn't change meanwhile.
+        let _changing = state.opensearch.changing(&id).await;
+        warn(&id, of_detector(state, &id).await);
     }
-    for Job { job_id, .. } in lost(state, detectors, begun)? {
+    // Of detectors that are gone, and of previews.
+    let lost = lost.into_iter().map(|kept| kept.job);
+    for Job { job_id, .. } in lost.chain(preview::left_over(state, begun)?) {
         warn(&job_id, change::delete_job(state, &job_id).await);
     }
     Ok(())
 }
 
-/// Jobs that are of nothing any more: of detectors that are gone, of runs that never began, of previews.
-fn lost(state: &ApiState, detectors: Detectors, begun: i64) -> Result<Vec<Job>> {
-    let Detectors { current, lost, .. } = detectors;
-    let mut runs = history::all(state)?;
-    runs.retain(|run| {
-        let id = &run.run.detector_id;
-        let is_there = current.iter().any(|kept| kept.stored.id == *id);
-        !is_there || history::never_began(state, run)
-    });
-    let mut jobs = preview::left_over(state, begun)?;
-    jobs.extend(lost.into_iter().map(|kept| kept.job));
-    jobs.extend(runs.into_iter().map(|run| run.job));
-    Ok(jobs)
+async fn of_detector(state: &ApiState, id: &str) -> Result<()> {
+    let kept = stored::find(state, id)?;
+    if let Some(kept) = &kept {
+        warn(&kept.job.job_id, of_job(state, kept).await);
+    }
+    for run in history::of(state, id)? {
+        if kept.is_none() || history::never_began(state, &run) {
+            change::delete_job(state, run.id()).await?;
+        }
+    }
+    Ok(())
 }
 
-async fn of_detector(state: &ApiState, kept: &Kept) -> Result<()> {
+async fn of_job(state: &ApiState, kept: &Kept) -> Result<()> {
     let job_id = &kept.job.job_id;
     if real_time::waits(state, job_id) {
         real_time::halt(state, job_id).await?;

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tidewatch_jobs::JobError;
 
-use super::call::{Call, Object};
+use super::call::{Call, Object, number};
 use super::detector::Detector;
 use super::preview::Tried;
 use super::real_time::check_features;
@@ -21,7 +21,7 @@ const NONE: &str = "NaN";
 /// Judges the last interval of a period, less the detector's delay, by what was before it.
 pub async fn run(call: Call, Path(id): Path<String>, Object(body): Object) -> Result<Response> {
     let Call { state, dialect, .. } = call;
-    let time = |name: &str| body.get(name).and_then(Value::as_i64).unwrap_or_default();
+    let time = |name: &str| number(&body, name).unwrap_or_default();
     let (start, end) = (time("period_start"), time("period_end"));
     let is_time = |time: &i64| (1..=super::LATEST).contains(time);
     let wrong = [start, end].into_iter().filter(|time| !is_time(time));

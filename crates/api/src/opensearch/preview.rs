@@ -11,7 +11,7 @@ use tidewatch_jobs::config::Job;
 use tidewatch_store::ForestQuery;
 use tokio::time::{Instant, sleep};
 
-use super::call::{Call, Object};
+use super::call::{Call, Object, time};
 use super::detector::Detector;
 use super::dialect::{Dialect, status};
 use super::job::Wanted;
@@ -55,11 +55,8 @@ async fn answer(
     detector_id: Option<String>,
     body: &Map<String, Value>,
 ) -> Result<Response> {
-    let time = |name: &str| {
-        let time = body.get(name).and_then(Value::as_i64);
-        time.filter(|time| (0..=super::LATEST).contains(time))
-    };
-    let (Some(start), Some(end)) = (time("period_start"), time("period_end")) else {
+    let times = (time(body, "period_start"), time(body, "period_end"));
+    let (Some(start), Some(end)) = times else {
         return Err(status(
             400,
             "Must set both period start and end date with epoch of milliseconds",

@@ -27,6 +27,7 @@ const TYPES: [&str; 9] = [
     "active_entities",
     "ad_task",
 ];
+const NO_ENTITY: &str = "Cannot find entity";
 const ENTITY_TYPES: [&str; 4] = ["init_progress", "entity_info", "state", "models"];
 
 /// What is asked for.
@@ -270,23 +271,14 @@ impl Profile<'_> {
     }
 
     async fn of_entity(&self, entity: &[EntityField], types: &[&str]) -> Result<Value> {
-        let refuse = |reason: &str| Err(ApiError::illegal_argument(reason));
-        let categories = self.detector().categories();
-        if categories.is_empty() {
-            return refuse("This is not a high cardinality detector");
-        }
-        // In the order of the categories, whatever the client's is.
-        let ordered = categories.iter().map(|name| {
-            let mut fields = entity.iter();
-            fields.find(|field| field.name == *name).cloned()
-        });
-        let ordered: Option<Vec<EntityField>> = ordered.collect();
-        let Some(entity) = ordered.filter(|ordered| ordered.len() == entity.len()) else {
-            return refuse("Cannot find entity");
-        };
+        let entity = self.in_order(entity)?;
         let last = results::last(self.state, self.job_id(), Some(&entity), true);
         let Some(last) = last.await? else {
-            return refuse("Cannot find entity");
+            // Of one that has data and no results nothing is known.
+            return match self.has_data(&entity).await {
+                true => Ok(json!({})),
+                false => Err(ApiError::illegal_argument(NO_ENTITY)),
+            };
         };
         let is_running = real_time::is_running(self.state, self.kept);
         let active = results::active(self.state, self.job_id()).await?;
@@ -296,6 +288,9 @@ impl Profile<'_> {
             told["is_active"] = (is_running && active.contains(&entity)).into();
             told["last_active_timestamp"] = last.end().into();
             told["last_sample_timestamp"] = last.timestamp.into();
+        }
+        if !is_running {
+            return Ok(told);
         }
         let progress = self.progress(last.updates);
         if asks("init_progress") {
@@ -316,5 +311,36 @@ impl Profile<'_> {
             };
         }
         Ok(told)
+    }
+
+    /// In the order of the categories, whatever the client's is.
+    fn in_order(&self, entity: &[EntityField]) -> Result<Vec<EntityField>> {
+        let refuse = |reason: String| ApiError::illegal_argument(reason);
+        let categories = self.detector().categories();
+        if categories.is_empty() {
+            return Err(refuse("This is not a high cardinality detector".to_owned()));
+        }
+        if entity.len() != categories.len() {
+            return Err(refuse(NO_ENTITY.to_owned()));
+        }
+        let own = |name: &String| {
+            let mut fields = entity.iter();
+            let own = fields.find(|field| field.name == *name).cloned();
+            own.ok_or_else(|| refuse(format!("Cannot find {name}")))
+        };
+        categories.iter().map(own).collect()
+    }
+
+    /// Whether there are documents of an entity, as far as it is known here.
+    async fn has_data(&self, entity: &[EntityField]) -> bool {
+        let mut all = vec![stored::query(self.state, self.kept)];
+        all.extend(
+            entity
+                .iter()
+                .map(|field| json!({"term": {field.name.as_str(): field.value}})),
+        );
+        let query = json!({"bool": {"filter": all}});
+        let found = entities::found(self.state, self.detector(), &query).await;
+        found.is_ok_and(|found| found.is_some_and(|found| !found.is_empty()))
     }
 }

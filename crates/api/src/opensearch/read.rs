@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use tidewatch_store::query::Dsl;
 use tidewatch_store::search::Search;
 
-use super::detector::{Detector, Feature, Period};
+use super::detector::{DateRange, Detector, Feature, Period};
 use super::dialect::Dialect;
 use super::issue::{Issue, Wrong};
-use super::{check, filter_query, id};
+use super::{LATEST, check, filter_query, id};
 use crate::error::ApiError;
 
 const SHINGLE: i64 = 8;
@@ -55,6 +55,44 @@ impl Body<'_> {
         match value.as_i64().or(text).and_then(small) {
             Some(number) => Ok(Some(number)),
             None => Err(unreadable(name, "it is no whole number of 32 bits")),
+        }
+    }
+
+    /// Epoch milliseconds: a number, or a text that is one.
+    fn time(&self, name: &str) -> Read<Option<i64>> {
+        let Some(value) = self.given(name) else {
+            return Ok(None);
+        };
+        let text = value.as_str().and_then(|text| text.parse().ok());
+        let time = value.as_i64().or(text);
+        let time = time.filter(|time| (0..=LATEST).contains(time));
+        time.map(Some)
+            .ok_or_else(|| unreadable(name, "it is no time in milliseconds"))
+    }
+
+    fn date_range(&self, name: &str) -> Read<Option<DateRange>> {
+        let Some(range) = self.as_type(name)? else {
+            return Ok(None);
+        };
+        let range: Map<String, Value> = range;
+        let time = |name: &str, what: &str| {
+            let missing = || {
+                refused(format!(
+                    "Detection data range's {what} time must not be null"
+                ))
+            };
+            Body(&range).time(name)?.ok_or_else(missing)
+        };
+        let start_time = time("start_time", "start")?;
+        let end_time = time("end_time", "end")?;
+        match start_time < end_time {
+            true => Ok(Some(DateRange {
+                start_time,
+                end_time,
+            })),
+            false => Err(refused(
+                "Detection data range's end time must be after start time",
+            )),
         }
     }
 
@@ -128,31 +166,38 @@ impl Sent {
             filter_query: filter_query::told(&query),
             window_delay: body.period("window_delay")?.unwrap_or(Period::minutes(0)),
             shingle_size,
-            schema_version: 0,
+            schema_version: body.whole("schema_version")?.unwrap_or_default(),
             feature_attributes: features,
             recency_emphasis: body.whole("recency_emphasis")?.unwrap_or(RECENCY),
             history: body
                 .whole("history")?
                 .unwrap_or(dialect.learnt() + shingle_size),
-            ui_metadata: body.given("ui_metadata").cloned(),
+            ui_metadata: body
+                .as_type("ui_metadata")?
+                .filter(|kept: &Map<String, Value>| !kept.is_empty()),
             last_update_time: None,
             category_field,
             result_index,
             imputation_option: body.as_type("imputation_option")?,
             suggested_seasonality: seasonality,
+            result_index_min_size: body.whole("result_index_min_size")?,
+            result_index_min_age: body.whole("result_index_min_age")?,
+            result_index_ttl: body.whole("result_index_ttl")?,
             flatten_custom_result_index: body.as_type("flatten_custom_result_index")?,
+            last_ui_breaking_change_time: body.time("last_ui_breaking_change_time")?,
             frequency: body.period("frequency")?,
+            auto_created: body.as_type("auto_created")?.unwrap_or_default(),
             detection_interval: interval.unwrap_or(Period::minutes(1)),
             detector_type: detector_type.to_owned(),
+            detection_date_range: body.date_range("detection_date_range")?,
             rules: body.as_type("rules")?.unwrap_or_default(),
         };
+        let mut detector = detector.without_lost_index();
         check::check(&detector, dialect, has_interval)?;
-        let mut sent = Self { detector, query };
-        let has_rules = body.given("rules").is_some();
-        if !has_rules && !dialect.is_legacy() {
-            sent.detector.rules = check::default_rules(&sent.detector);
+        if detector.rules.is_empty() && !dialect.is_legacy() {
+            detector.rules = check::default_rules(&detector);
         }
-        Ok(sent)
+        Ok(Self { detector, query })
     }
 }
 

@@ -15,8 +15,17 @@ use crate::ApiState;
 use crate::error::Result;
 use crate::jobs::lasting;
 
-/// How long starting and stopping may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a start waits for its source, as Elasticsearch's do.
+const TO_START: Duration = Duration::from_secs(20);
+/// How long a stop waits for what is just being read.
+const TO_STOP: Duration = Duration::from_secs(60);
+
+const STOP: StopRequest = StopRequest {
+    allow_no_match: true,
+    force: false,
+    timeout: TO_STOP,
+    close_job: false,
+};
 
 /// Whether the job of a detector works, whoever started it.
 pub fn is_running(state: &ApiState, kept: &Kept) -> bool {
@@ -56,7 +65,7 @@ pub fn check_features(detector: &Detector, dialect: Dialect) -> Result<()> {
 
 /// Starts a detector. It reads a part of the past first, as it is told, and so may judge at once.
 pub async fn start(state: &ApiState, id: &str, dialect: Dialect) -> Result<RealTime> {
-    let _changing = state.opensearch.changing().await;
+    let _changing = state.opensearch.changing(id).await;
     let kept = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     let detector = &kept.stored.detector;
     check_features(detector, dialect)?;
@@ -118,29 +127,35 @@ pub async fn run(state: &ApiState, job_id: &str, start: i64, end: Option<i64>) -
     let request = StartRequest {
         start: start.max(0),
         end,
-        timeout: PATIENCE,
+        timeout: TO_START,
     };
     let (feeds, id) = (state.feeds.clone(), job_id.to_owned());
     let started = lasting(async move { feeds.start_feed(&id, request).await }).await;
     if let Err(error) = started {
-        halt(state, job_id).await?;
+        give_up(state, job_id).await?;
         return Err(error);
     }
     Ok(())
+}
+
+/// Closes a job whose datafeed has not begun in time. It waits for no source.
+async fn give_up(state: &ApiState, job_id: &str) -> Result<()> {
+    if let Some(feed) = state.feeds.of_job(job_id) {
+        let request = StopRequest {
+            force: true,
+            ..STOP
+        };
+        state.feeds.stop_feeds(&feed.datafeed_id, request).await?;
+    }
+    halt(state, job_id).await
 }
 
 /// Stops the datafeed of a job and closes it.
 pub async fn halt(state: &ApiState, job_id: &str) -> Result<()> {
     let (feeds, id) = (state.feeds.clone(), job_id.to_owned());
     lasting(async move {
-        let request = StopRequest {
-            allow_no_match: true,
-            force: false,
-            timeout: PATIENCE,
-            close_job: false,
-        };
         if let Some(feed) = feeds.of_job(&id) {
-            feeds.stop_feeds(&feed.datafeed_id, request).await?;
+            feeds.stop_feeds(&feed.datafeed_id, STOP).await?;
         }
         feeds.close_jobs(&id, true, false).await
     })
@@ -149,7 +164,7 @@ pub async fn halt(state: &ApiState, job_id: &str) -> Result<()> {
 
 /// Stops a detector.
 pub async fn stop(state: &ApiState, id: &str, dialect: Dialect) -> Result<()> {
-    let _changing = state.opensearch.changing().await;
+    let _changing = state.opensearch.changing(id).await;
     let kept = stored::find(state, id)?.ok_or_else(|| dialect.not_found(id))?;
     let was_running = is_running(state, &kept);
     if was_running {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::{Call, Object};
 use super::dialect::Dialect;
-use super::{history, real_time, whole};
+use super::{call, history, real_time, whole};
 use crate::cluster::ok;
 use crate::error::{ApiError, Result};
 
@@ -24,11 +24,7 @@ fn range(body: &Map<String, Value>) -> Result<Option<(i64, i64)>> {
         return Ok(None);
     }
     let time = |name: &str, what: &str| {
-        let text = body.get(name).and_then(Value::as_str);
-        let text = text.and_then(|text| text.parse().ok());
-        let time = body.get(name).and_then(Value::as_i64).or(text);
-        let time = time.filter(|time| (0..=super::LATEST).contains(time));
-        time.ok_or_else(|| {
+        call::time(body, name).ok_or_else(|| {
             ApiError::illegal_argument(format!(
                 "Detection data range's {what} time must not be null"
             ))

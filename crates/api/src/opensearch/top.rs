@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
+use tidewatch_jobs::JobError;
 use tidewatch_store::ForestQuery;
 
-use super::call::{Call, Object};
-use super::dialect::status;
+use super::call::{Call, Object, number, time};
 use super::result::{self, EntityField, Whose};
 use super::results::{PAGE, each_result};
 use super::{history, stored};
@@ -25,83 +26,101 @@ struct Asked {
     end: i64,
     size: usize,
     by_grade: bool,
-    task_id: Option<String>,
     categories: Vec<String>,
 }
 
-impl Asked {
-    /// In the order of OpenSearch's refusals.
-    fn read(body: &Map<String, Value>, detector_id: &str, own: &[String]) -> Result<Self> {
-        let refuse = |reason: String| Err(ApiError::illegal_argument(reason));
-        let time = |name: &str| {
-            let time = body.get(name).and_then(Value::as_i64);
-            time.filter(|time| (0..=super::LATEST).contains(time))
-        };
-        let (Some(start), Some(end)) = (time("start_time_ms"), time("end_time_ms")) else {
-            return refuse(
-                "Must set both start time and end time with epoch of milliseconds".to_owned(),
-            );
-        };
-        if start >= end {
-            return refuse("Start time should be before end time".to_owned());
-        }
-        if own.is_empty() {
-            return refuse(format!(
-                "No category fields found for detector ID {detector_id}"
-            ));
-        }
-        let given = body.get("category_field").and_then(Value::as_array);
-        let given = given.into_iter().flatten().filter_map(Value::as_str);
-        let mut categories: Vec<String> = given.map(str::to_owned).collect();
-        if let Some(other) = categories.iter().find(|field| !own.contains(field)) {
-            return refuse(format!(
-                "Category field {other} doesn't exist for detector ID {detector_id}"
-            ));
-        }
-        if categories.is_empty() {
-            categories = own.to_vec();
-        }
-        let text = |name: &str| body.get(name).and_then(Value::as_str);
-        let by_grade = match text("order").unwrap_or_default() {
-            "" | "severity" => true,
-            "occurrence" => false,
-            other => return refuse(format!("Ordering by {other} is not a valid option")),
-        };
-        let size = body.get("size").and_then(Value::as_i64).unwrap_or(TOP);
-        if size > MOST {
-            return refuse(format!("Size cannot exceed {MOST}"));
-        }
-        let Some(size) = usize::try_from(size).ok().filter(|size| *size > 0) else {
-            return refuse("Size must be a positive integer".to_owned());
-        };
-        Ok(Self {
-            start,
-            end,
-            size,
-            by_grade,
-            task_id: text("task_id").map(str::to_owned),
-            categories,
-        })
+fn times(body: &Map<String, Value>) -> Result<(i64, i64)> {
+    let refuse = |reason| Err(JobError::invalid_request(&[reason]).into());
+    match (time(body, "start_time_ms"), time(body, "end_time_ms")) {
+        (Some(start), Some(end)) if start < end => Ok((start, end)),
+        (Some(_), Some(_)) => refuse("Start time should be before end time"),
+        _ => refuse("Must set both start time and end time with epoch of milliseconds"),
     }
 }
 
+/// Those that are named, or all of the detector's own.
+fn categories(body: &Map<String, Value>, detector_id: &str, own: &[String]) -> Result<Vec<String>> {
+    let refuse = |reason: String| Err(ApiError::illegal_argument(reason));
+    if own.is_empty() {
+        return refuse(format!(
+            "No category fields found for detector ID {detector_id}"
+        ));
+    }
+    let named = match body.get("category_field") {
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(one)) => vec![one.as_str()],
+        _ => Vec::new(),
+    };
+    if let Some(other) = named
+        .iter()
+        .find(|name| !own.iter().any(|own| own == *name))
+    {
+        return refuse(format!(
+            "Category field {other} doesn't exist for detector ID {detector_id}"
+        ));
+    }
+    Ok(match named.is_empty() {
+        true => own.to_vec(),
+        false => named.into_iter().map(str::to_owned).collect(),
+    })
+}
+
+fn is_by_grade(body: &Map<String, Value>) -> Result<bool> {
+    match body
+        .get("order")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+    {
+        "" | "severity" => Ok(true),
+        "occurrence" => Ok(false),
+        other => Err(ApiError::illegal_argument(format!(
+            "Ordering by {other} is not a valid option"
+        ))),
+    }
+}
+
+fn size(body: &Map<String, Value>) -> Result<usize> {
+    let size = match body.get("size") {
+        None | Some(Value::Null) => TOP,
+        Some(_) => number(body, "size").unwrap_or_default(),
+    };
+    if size > MOST {
+        return Err(ApiError::illegal_argument(format!(
+            "Size cannot exceed {MOST}"
+        )));
+    }
+    let size = usize::try_from(size).ok().filter(|size| *size > 0);
+    size.ok_or_else(|| ApiError::illegal_argument("Size must be a positive integer"))
+}
+
+/// Refuses in OpenSearch's order.
 pub async fn top(call: Call, Path(id): Path<String>, Object(body): Object) -> Result<Response> {
     let is_historical = call.query.flag("historical")?;
     let Call { state, dialect, .. } = call;
+    let (start, end) = times(&body)?;
     let kept = stored::find(&state, &id)?.ok_or_else(|| dialect.not_found(&id))?;
-    let asked = Asked::read(&body, &id, kept.stored.detector.categories())?;
+    let categories = categories(&body, &id, kept.stored.detector.categories())?;
     let mut jobs = result::jobs(&state)?;
     jobs.retain(|_, whose| whose.detector_id == id && whose.is_historical() == is_historical);
     if is_historical {
         let Some(last) = history::latest(&state, &id)? else {
-            return Err(status(
-                404,
+            return Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "resource_not_found_exception",
                 format!("No historical tasks found for detector ID {id}"),
             ));
         };
-        let named = asked.task_id.as_deref().unwrap_or(last.id());
+        let named = body.get("task_id").and_then(Value::as_str);
+        let named = named.filter(|named| !named.is_empty()).unwrap_or(last.id());
         jobs.retain(|job_id, _| job_id == named);
     }
+    let asked = Asked {
+        start,
+        end,
+        by_grade: is_by_grade(&body)?,
+        size: size(&body)?,
+        categories,
+    };
     let mut found = Found::default();
     for (job_id, whose) in &jobs {
         found.read(&state, job_id, whose, &asked).await?;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tidewatch_jobs::config::Job;
 use tidewatch_jobs::{JobError, Result, State, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::life::UPGRADING;
 use super::{Chunks, DatafeedState, Ending, Plan, Run, Status, TimingStats};
@@ -52,7 +52,8 @@ impl Feeds {
     ///
     /// # Errors
     /// 404 without the datafeed or what it reads; 409 where the job is not open or the datafeed runs; what the source
-    /// refuses; 500 where it has not begun in time, and goes on to begin.
+    /// refuses; 503 where the source has not answered in time, and nothing is begun; 500 where it has not begun in
+    /// time, and goes on to begin.
     pub async fn start_feed(&self, datafeed_id: &str, request: StartRequest) -> Result<bool> {
         let jobs = &self.0.jobs;
         if jobs.cluster().upgrade_mode() {
@@ -65,8 +66,15 @@ impl Feeds {
         config.fits(&job)?;
         self.check_job(&config)?;
         let source = self.source(&config, &job)?;
+        let asked_at = Instant::now();
+        let timed_out = || {
+            let patience = human(request.timeout);
+            format!("Starting datafeed [{datafeed_id}] timed out after [{patience}]")
+        };
         // Nobody else waits for a source that takes its time.
-        source.check().await.map_err(refused)?;
+        let checked = timeout(request.timeout, source.check()).await;
+        let silent = |_| SourceError::Unavailable(timed_out() + ": its source has not answered");
+        checked.map_err(silent).flatten().map_err(refused)?;
         let run = {
             let _changing = self.0.changing.lock().await;
             if !Arc::ptr_eq(&config, &self.get(datafeed_id)?) {
@@ -97,13 +105,9 @@ impl Feeds {
                 .await?;
             self.begin(&config, &job, source, started)
         };
-        let begun = timeout(request.timeout, run.begun()).await;
-        let status = begun.map_err(|_| {
-            JobError::internal(format!(
-                "Starting datafeed [{datafeed_id}] timed out after [{}]",
-                human(request.timeout)
-            ))
-        })?;
+        let left = request.timeout.saturating_sub(asked_at.elapsed());
+        let begun = timeout(left, run.begun()).await;
+        let status = begun.map_err(|_| JobError::internal(timed_out()))?;
         // One that has ended already had begun.
         Ok(status.is_assigned || status.state != DatafeedState::Starting)
     }

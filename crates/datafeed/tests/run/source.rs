@@ -27,6 +27,8 @@ struct Inner {
     /// The error that every call gives now.
     error: Mutex<Option<SourceError>>,
     panics: Mutex<bool>,
+    /// Whether it says nothing when it is checked.
+    silent: Mutex<bool>,
     /// Calls that are let through; without a limit at first.
     gate: Semaphore,
     gated: Mutex<bool>,
@@ -45,6 +47,7 @@ impl Script {
             page,
             error: Mutex::default(),
             panics: Mutex::default(),
+            silent: Mutex::default(),
             gate: Semaphore::new(0),
             gated: Mutex::default(),
             standing: watch::Sender::new(0),
@@ -68,6 +71,10 @@ impl Script {
 
     pub fn panic(&self) {
         *self.0.panics.lock() = true;
+    }
+
+    pub fn silence(&self, silent: bool) {
+        *self.0.silent.lock() = silent;
     }
 
     /// Lets `calls` more calls through, then none.
@@ -148,7 +155,13 @@ struct Scripted {
 
 impl Source for Scripted {
     fn check(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { self.script.0.error.lock().clone().map_or(Ok(()), Err) })
+        Box::pin(async {
+            let silent = *self.script.0.silent.lock();
+            if silent {
+                std::future::pending::<()>().await;
+            }
+            self.script.0.error.lock().clone().map_or(Ok(()), Err)
+        })
     }
 
     fn summary(&self, window: Window) -> BoxFuture<'_, Result<Summary>> {

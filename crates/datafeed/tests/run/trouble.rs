@@ -1,7 +1,9 @@
 //! Sources that fail, give nothing, or have a fault.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tidewatch_datafeed::run::DatafeedState;
+use tidewatch_datafeed::run::{DatafeedState, StartRequest};
 use tidewatch_datafeed::source::SourceError;
 use tidewatch_jobs::State;
 
@@ -100,6 +102,31 @@ async fn what_a_source_refuses_ends_a_look_back_and_not_a_start() {
     let told = server.told().await;
     let stopped = format!("Datafeed stopped with reason [{refused}]");
     assert!(told.contains(&stopped), "{told:?}");
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_waits_no_longer_than_asked_for_a_source_that_is_silent() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = Script::new(docs(NOON - 5 * HOUR, NOON, 20_000), 300);
+    let server = Server::start(directory.path(), &script, NOON).await;
+    server.create(json!({})).await;
+    script.silence(true);
+    let impatient = StartRequest {
+        timeout: Duration::from_millis(50),
+        ..request(0, None)
+    };
+    let error = server.feeds.start_feed("d", impatient).await;
+    let error = error.expect_err("silent");
+    let words =
+        "Starting datafeed [d] timed out after [50ms]: its source has not answered".to_owned();
+    assert_eq!((error.status, error.reason), (503, words));
+    // Nothing was begun.
+    assert_eq!(server.status().state, DatafeedState::Stopped);
+    assert_eq!(script.calls(), 0);
+    script.silence(false);
+    server.begin(0, Some(NOON)).await;
+    server.has_stopped().await;
     server.end().await;
 }
 
