@@ -27,6 +27,7 @@ struct Inner {
     /// The error that every call gives now.
     error: Mutex<Option<SourceError>>,
     panics: Mutex<bool>,
+    paces_itself: Mutex<bool>,
     /// Calls that are let through; without a limit at first.
     gate: Semaphore,
     gated: Mutex<bool>,
@@ -45,6 +46,7 @@ impl Script {
             page,
             error: Mutex::default(),
             panics: Mutex::default(),
+            paces_itself: Mutex::default(),
             gate: Semaphore::new(0),
             gated: Mutex::default(),
             standing: watch::Sender::new(0),
@@ -68,6 +70,10 @@ impl Script {
 
     pub fn panic(&self) {
         *self.0.panics.lock() = true;
+    }
+
+    pub fn pace(&self) {
+        *self.0.paces_itself.lock() = true;
     }
 
     /// Lets `calls` more calls through, then none.
@@ -161,6 +167,10 @@ impl Source for Scripted {
                 documents: docs.len() as u64,
             })
         })
+    }
+
+    fn paces_itself(&self) -> bool {
+        *self.script.0.paces_itself.lock()
     }
 
     fn read(&self, window: Window) -> BoxFuture<'_, Result<Box<dyn Pages>>> {
