@@ -16,7 +16,7 @@ use crate::notes::{AnnotationRow, save_annotation};
 use crate::rescore::{Rescoring, rescore};
 
 pub use categories::CategoryQuery;
-pub use forest::ForestQuery;
+pub use forest::{ForestEntity, ForestQuery};
 pub use in_time::{Place, Stretch};
 
 /// What a result is about. The numbers are stored: they never change.
