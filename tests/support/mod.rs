@@ -4,6 +4,7 @@
 // Every test binary includes this module and uses its own part of it.
 #![allow(dead_code)]
 
+pub mod amp;
 pub mod documents;
 pub mod opensearch;
 pub mod outcome;

@@ -1,4 +1,5 @@
-//! The actor of an open job: it owns the engine, lends it to the CPU threads step by step, and writes what comes of it.
+//! The actor of an open job: it owns the engine, lends it to the CPU threads step by step, and has written what comes of
+//! it. One step is written while the next is at work; whoever sent a command hears of it once all of it is written.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,36 +7,33 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use serde::Serialize;
 use tidewatch_model::categorize::CategorizationStatus;
-use tidewatch_model::counts::{DataCounts, MemoryStatus, ModelSize};
+use tidewatch_model::counts::{DataCounts, ModelSize};
 use tidewatch_model::engine::{Engine, Flush};
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::results::{Annotation, BucketResults, Document};
-use tidewatch_store::{
-    AnnotationRow, Rescoring, ResultKind, ResultRow, ResultWrite, Store, StoreError,
-};
-use tokio::sync::mpsc;
+use tidewatch_store::{AnnotationRow, Rescoring, ResultKind, ResultRow, ResultWrite};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::categories::{self, StatusChange};
-use crate::clock::Clock;
-use crate::cluster::Cluster;
 use crate::error::{JobError, Result};
 use crate::live::{Live, json};
 use crate::pool::{Panicked, Pool};
+use crate::recorder::{Findings, Recorder};
 use crate::rescore::rescoring;
 use crate::runner::{Applied, Command, Request, Saved, not_open};
 
 pub(crate) struct Actor {
-    pub job_id: Arc<str>,
-    pub store: Store,
+    pub recorder: Recorder,
     pub pool: Pool,
-    /// Away while the pool has it; lost when an analysis panicked.
+    /// Away while the pool has it; lost when an analysis panicked, or its results could not be written.
     pub engine: Option<Box<Engine>>,
     pub applied: i64,
     pub journal_bytes: u64,
     pub checkpoint_bytes: u64,
-    pub cluster: Arc<Cluster>,
     pub live: Arc<RwLock<Live>>,
-    pub clock: Clock,
+    /// What is being written, if anything is.
+    pub writing: Option<JoinHandle<Result<()>>>,
     pub has_interim: bool,
     /// Interim results are not in the journal: what is done again leaves those of buckets that stay open.
     pub replays: bool,
@@ -60,63 +58,112 @@ struct Step {
 }
 
 impl Actor {
-    #[tracing::instrument(name = "job", skip_all, fields(job_id = %self.job_id))]
+    #[tracing::instrument(name = "job", skip_all, fields(job_id = %self.recorder.job_id))]
     pub async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Request>,
         on_failure: Box<dyn FnOnce(String) + Send>,
     ) {
-        while let Some(request) = inbox.recv().await {
-            match request {
-                Request::Apply {
-                    seq,
-                    bytes,
-                    command,
-                    reply,
-                } => {
-                    // A replay is no new data: it comes by another way.
-                    if matches!(command, Command::Records(_)) {
-                        self.live.write().last_data_time = Some(self.clock.now());
-                    }
-                    let result = self.apply(command).await;
-                    self.applied = seq;
-                    self.journal_bytes += bytes;
-                    let _ = reply.send(result);
-                    if self.engine.is_some() && self.journal_bytes >= self.checkpoint_bytes {
-                        // A failure leaves the journal longer, and nothing lost.
-                        if let Err(error) = self.checkpoint().await {
-                            tracing::warn!(%error, "the state could not be saved");
-                        }
-                    }
-                }
-                Request::Interim { start, end, reply } => {
-                    let _ = reply.send(self.interim(start, end).await);
-                }
-                Request::Look { look } => {
-                    // The looker hears of a failure by its reply being dropped.
-                    let _ = self.compute(|engine| look(engine)).await;
-                }
-                Request::Checkpoint { reply } => {
-                    let _ = reply.send(self.checkpoint().await);
-                }
+        loop {
+            tokio::select! {
+                biased;
+                request = inbox.recv() => match request {
+                    Some(request) => self.serve(request).await,
+                    None => break,
+                },
+                // A failure has taken the engine.
+                _ = self.written(), if self.writing.is_some() => {}
             }
             if self.engine.is_none() {
                 // The rest of the queue is told by its replies being dropped.
                 inbox.close();
+                let _ = self.written().await;
                 on_failure("the analysis ended unexpectedly; see the log".to_owned());
                 return;
             }
         }
+        let _ = self.written().await;
+    }
+
+    async fn serve(&mut self, request: Request) {
+        match request {
+            Request::Apply {
+                seq,
+                bytes,
+                command,
+                reply,
+            } => {
+                // A replay is no new data: it comes by another way.
+                if matches!(command, Command::Records(_)) {
+                    self.live.write().last_data_time = Some(self.recorder.clock.now());
+                }
+                let result = self.apply(command).await;
+                self.applied = seq;
+                self.journal_bytes += bytes;
+                self.answer(reply, result);
+                if self.engine.is_some() && self.journal_bytes >= self.checkpoint_bytes {
+                    // A failure leaves the journal longer, and nothing lost.
+                    if let Err(error) = self.checkpoint().await {
+                        tracing::warn!(%error, "the state could not be saved");
+                    }
+                }
+            }
+            Request::Interim { start, end, reply } => {
+                let _ = reply.send(self.interim(start, end).await);
+            }
+            Request::Look { look } => {
+                // The looker hears of a failure by its reply being dropped.
+                if self.written().await.is_ok() {
+                    let _ = self.compute(|engine| look(engine)).await;
+                }
+            }
+            Request::Checkpoint { reply } => {
+                let _ = reply.send(self.checkpoint().await);
+            }
+        }
+    }
+
+    /// Tells what came of a command, once all of it is written.
+    fn answer(&mut self, reply: oneshot::Sender<Result<Applied>>, outcome: Result<Applied>) {
+        match (outcome, self.writing.take()) {
+            (Ok(applied), Some(writing)) => {
+                self.writing = Some(tokio::spawn(async move {
+                    let written = ended(writing).await;
+                    let _ = reply.send(written.clone().map(|()| applied));
+                    written
+                }));
+            }
+            (outcome, writing) => {
+                self.writing = writing;
+                let _ = reply.send(outcome);
+            }
+        }
+    }
+
+    /// Waits until nothing is being written. What could not be written ends the engine.
+    async fn written(&mut self) -> Result<()> {
+        let Some(writing) = &mut self.writing else {
+            return Ok(());
+        };
+        // Whoever stops waiting here leaves it as it is.
+        let outcome = ended(writing).await;
+        self.writing = None;
+        if outcome.is_err() {
+            self.engine = None;
+        }
+        outcome
     }
 
     pub async fn replay(&mut self) -> Result<()> {
         self.replays = true;
         loop {
             let entries = self
+                .recorder
                 .store
-                .read_journal(&self.job_id, self.applied, 16)
+                .read_journal(&self.recorder.job_id, self.applied, 16)
                 .await?;
             if entries.is_empty() {
+                self.written().await?;
                 self.replays = false;
                 return Ok(());
             }
@@ -163,7 +210,7 @@ impl Actor {
         let mut work = work;
         let mut done = false;
         while !done {
-            let (job_id, now) = (self.job_id.clone(), self.clock.now());
+            let (job_id, now) = (self.recorder.job_id.clone(), self.recorder.clock.now());
             let step = self.compute(move |engine| {
                 let begun = Instant::now();
                 let mut results = Vec::new();
@@ -200,14 +247,16 @@ impl Actor {
         Ok(())
     }
 
+    /// Begins to write what a step gave, once what the step before gave is written.
     async fn write(&mut self, step: Step) -> Result<()> {
         let span = self.engine()?.analysis().span();
         let counts = self.engine()?.counts().clone();
         let final_end = self.engine()?.last_finalized_bucket_end();
-        let (documents, status) = {
+        let job_id = &self.recorder.job_id;
+        let (documents, memory) = {
             let mut live = self.live.write();
             live.counts = counts;
-            live.log_time = self.clock.now();
+            live.log_time = self.recorder.clock.now();
             live.size_log_time = live.log_time;
             live.timing
                 .add(step.buckets, step.took.as_secs_f64() * 1e3, span);
@@ -216,10 +265,10 @@ impl Actor {
                 live.basis.add(&size);
                 live.size = size;
             }
-            (live.documents(&self.job_id), (before, live.size.clone()))
+            (live.documents(job_id), (before, live.size.clone()))
         };
         let statuses = step.statuses.iter();
-        let statuses = statuses.map(|change| change.annotation(&self.job_id));
+        let statuses = statuses.map(|change| change.annotation(job_id));
         let write = ResultWrite {
             delete_interim: match self.has_interim && !step.rows.is_empty() {
                 true if self.replays => final_end,
@@ -234,74 +283,30 @@ impl Actor {
         if write.delete_interim.is_some() && !self.replays {
             self.has_interim = false;
         }
-        self.keep(write).await?;
-        self.tell_memory_status(status.0, &status.1).await;
-        for change in &step.statuses {
-            if change.status == CategorizationStatus::Warn {
-                self.tell("warning", &change.message()).await;
-            }
-        }
+        let findings = Findings {
+            write,
+            memory,
+            statuses: step.statuses,
+        };
+        self.written().await?;
+        let recorder = self.recorder.clone();
+        let record = async move { recorder.record(findings).await };
+        self.writing = Some(tokio::spawn(record));
         Ok(())
     }
 
-    /// Writes results, and tries again while the store can't, as often as the cluster's settings say and with growing
-    /// pauses up to half a minute: the job waits meanwhile, and so do its senders. When it
-    /// can't for long, the engine is given up: its results must not go on with a gap before them.
+    /// Writes results at once.
     async fn keep(&mut self, write: ResultWrite) -> Result<()> {
-        let mut pause = Duration::from_millis(500);
-        let mut tries = 0;
-        loop {
-            match self.store.write_results(&self.job_id, write.clone()).await {
-                Ok(()) => return Ok(()),
-                Err(error @ StoreError::Database(_)) if tries < self.cluster.result_retries() => {
-                    tracing::warn!(job_id = %self.job_id, %error, "results can't be written; trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (2 * pause).min(Duration::from_secs(30));
-                    tries += 1;
-                }
-                Err(error) => {
-                    self.engine = None;
-                    return Err(error.into());
-                }
-            }
+        self.written().await?;
+        let kept = self.recorder.keep(write).await;
+        if kept.is_err() {
+            self.engine = None;
         }
-    }
-
-    /// That it can't be told is no reason to fail.
-    async fn tell_memory_status(&self, before: MemoryStatus, now: &ModelSize) {
-        if now.memory_status <= before {
-            return;
-        }
-        let (level, message) = match now.memory_status {
-            MemoryStatus::Ok => return,
-            MemoryStatus::SoftLimit => (
-                "warning",
-                "Job memory status changed to soft_limit; memory pruning will now be more aggressive".to_owned(),
-            ),
-            MemoryStatus::HardLimit => (
-                "error",
-                format!(
-                    "Job memory status changed to hard_limit; job exceeded model memory limit {}b by {}b. Adjust the \
-                     analysis_limits.model_memory_limit setting to ensure all data is analyzed",
-                    now.model_bytes_memory_limit, now.model_bytes_exceeded
-                ),
-            ),
-        };
-        self.tell(level, &message).await;
-    }
-
-    async fn tell(&self, level: &str, message: &str) {
-        let told = self
-            .store
-            .notify(Some(&self.job_id), level, message, self.clock.now())
-            .await;
-        if let Err(error) = told {
-            tracing::warn!(job_id = %self.job_id, %error, "a notification could not be stored");
-        }
+        kept
     }
 
     async fn interim(&mut self, start: Option<i64>, end: Option<i64>) -> Result<Applied> {
-        let job_id = self.job_id.clone();
+        let job_id = self.recorder.job_id.clone();
         let rows = self.compute(move |engine| {
             let begun = Instant::now();
             let mut results = engine.interim();
@@ -324,7 +329,9 @@ impl Actor {
     }
 
     async fn checkpoint(&mut self) -> Result<Saved> {
-        let job_id = self.job_id.clone();
+        // The journal is cut by it: nothing may be missing of what the engine found.
+        self.written().await?;
+        let job_id = self.recorder.job_id.clone();
         let saved =
             self.compute(move |engine| (categories_of(&job_id, engine, true), engine.save()));
         let (categories, state) = saved.await?;
@@ -335,8 +342,9 @@ impl Actor {
             };
             self.keep(write).await?;
         }
-        self.store
-            .save_checkpoint(&self.job_id, self.applied, state.clone())
+        let Recorder { store, job_id, .. } = &self.recorder;
+        store
+            .save_checkpoint(job_id, self.applied, state.clone())
             .await?;
         self.journal_bytes = 0;
         Ok(Saved {
@@ -348,7 +356,7 @@ impl Actor {
     fn engine(&mut self) -> Result<&mut Engine> {
         self.engine
             .as_deref_mut()
-            .ok_or_else(|| not_open(&self.job_id))
+            .ok_or_else(|| not_open(&self.recorder.job_id))
     }
 
     /// Lends the engine to the pool. A panic there loses it: half done, it must not go on.
@@ -356,7 +364,8 @@ impl Actor {
         &mut self,
         task: impl FnOnce(&mut Engine) -> T + Send + 'static,
     ) -> Result<T> {
-        let mut engine = self.engine.take().ok_or_else(|| not_open(&self.job_id))?;
+        let job_id = &self.recorder.job_id;
+        let mut engine = self.engine.take().ok_or_else(|| not_open(job_id))?;
         let outcome = self.pool.run(move || {
             let value = task(&mut engine);
             (engine, value)
@@ -367,11 +376,19 @@ impl Actor {
                 Ok(value)
             }
             Err(panicked @ Panicked(_)) => {
-                tracing::error!(job_id = %self.job_id, %panicked, "the job has failed");
+                tracing::error!(%job_id, %panicked, "the job has failed");
                 Err(JobError::internal(panicked.to_string()))
             }
         }
     }
+}
+
+/// What came of a task that writes.
+async fn ended(
+    writing: impl Future<Output = std::result::Result<Result<()>, JoinError>>,
+) -> Result<()> {
+    let panicked = |error: JoinError| Err(JobError::internal(error.to_string()));
+    writing.await.unwrap_or_else(panicked)
 }
 
 /// The categories with new definitions; with `counts`, also those that only matched more messages.
@@ -519,18 +536,14 @@ fn rows(job_id: &str, results: &mut [BucketResults], took: Duration) -> Vec<Resu
 mod tests {
     use serde_json::json;
     use tidewatch_model::engine::Options;
-    use tidewatch_store::JobRow;
-    use tokio::sync::oneshot;
+    use tidewatch_store::{JobRow, Store};
 
     use super::*;
+    use crate::clock::Clock;
+    use crate::cluster::Cluster;
     use crate::settings::Settings;
 
-    #[tokio::test]
-    async fn a_panic_ends_the_job_and_tells() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path())
-            .await
-            .expect("the store opens");
+    async fn actor(store: &Store) -> Actor {
         let row = JobRow {
             job_id: "j".to_owned(),
             config: "{}".to_owned(),
@@ -541,31 +554,49 @@ mod tests {
         store.insert_job(&row).await.expect("inserted");
         let analysis =
             serde_json::from_value(json!({"detectors": [{"function": "count"}]})).expect("valid");
-        let cluster = Cluster::load(&store, Settings::of_tests()).await;
+        let cluster = Cluster::load(store, Settings::of_tests()).await;
         let cluster = cluster.expect("nothing is stored");
-        let mut actor = Actor {
-            job_id: "j".into(),
-            store: store.clone(),
+        Actor {
+            recorder: Recorder {
+                job_id: "j".into(),
+                store: store.clone(),
+                cluster: Arc::new(cluster),
+                clock: Clock::default(),
+            },
             pool: Pool::new(1).expect("threads"),
             engine: Some(Box::new(Engine::new(analysis, Options::default()))),
             applied: 0,
             journal_bytes: 0,
-            checkpoint_bytes: 1,
-            cluster: Arc::new(cluster),
+            checkpoint_bytes: u64::MAX,
             live: Arc::default(),
-            clock: Clock::default(),
+            writing: None,
             has_interim: false,
             replays: false,
-        };
-        let outcome: Result<()> = actor.compute(|_| panic!("a wrong number")).await;
-        assert!(outcome.expect_err("told").reason.contains("a wrong number"));
+        }
+    }
 
-        let (requests, inbox) = mpsc::channel(1);
+    /// The way to a running actor, and what it tells when it has failed.
+    fn begin(actor: Actor) -> (mpsc::Sender<Request>, oneshot::Receiver<String>) {
+        let (requests, inbox) = mpsc::channel(4);
         let (failed, told) = oneshot::channel();
         tokio::spawn(actor.run(
             inbox,
             Box::new(|reason| failed.send(reason).expect("awaited")),
         ));
+        (requests, told)
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_job_and_tells() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(directory.path())
+            .await
+            .expect("the store opens");
+        let mut actor = actor(&store).await;
+        let outcome: Result<()> = actor.compute(|_| panic!("a wrong number")).await;
+        assert!(outcome.expect_err("told").reason.contains("a wrong number"));
+
+        let (requests, told) = begin(actor);
         let (reply, refused) = oneshot::channel();
         requests
             .send(Request::Checkpoint { reply })
@@ -582,5 +613,36 @@ mod tests {
         );
         assert!(told.await.expect("told").contains("ended unexpectedly"));
         store.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_ends_the_job_and_is_told_to_all_who_wait() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(directory.path())
+            .await
+            .expect("the store opens");
+        let actor = actor(&store).await;
+        store.close().await;
+        let (requests, told) = begin(actor);
+        let mut replies = Vec::new();
+        for seq in [1, 2] {
+            let (reply, receiver) = oneshot::channel();
+            let command = Command::Flush(Flush::default());
+            let apply = Request::Apply {
+                seq,
+                bytes: 0,
+                command,
+                reply,
+            };
+            requests.send(apply).await.expect("taken");
+            replies.push(receiver);
+        }
+        // Nothing else comes: it finds out by itself.
+        assert!(told.await.expect("told").contains("ended unexpectedly"));
+        for reply in replies {
+            // The second may have been in the queue still.
+            assert!(!matches!(reply.await, Ok(Ok(_))));
+        }
+        assert!(requests.is_closed());
     }
 }

@@ -26,6 +26,7 @@ mod overall;
 mod overview;
 pub mod play;
 mod pool;
+mod recorder;
 mod removal;
 mod rescore;
 pub mod retention;

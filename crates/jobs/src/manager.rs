@@ -10,7 +10,7 @@ use tidewatch_model::engine::Flush;
 use tidewatch_model::record::RecordBatch;
 use tidewatch_model::units::Memory;
 use tidewatch_store::{
-    CategoryQuery, DatafeedRow, ForestQuery, JobRow, ResultPage, ResultQuery, Store,
+    CategoryQuery, DatafeedRow, ForestEntity, ForestQuery, JobRow, ResultPage, ResultQuery, Store,
 };
 use tokio::sync::{Mutex, watch};
 
@@ -362,6 +362,12 @@ impl Jobs {
     pub async fn forest_results(&self, query: &ForestQuery) -> Result<ResultPage> {
         self.entry(&query.job_id)?;
         Ok(self.0.store.forest_results(query).await?)
+    }
+
+    /// The entities that the random cut forests of a job said something of, and which numbers of theirs there are.
+    pub async fn forest_entities(&self, query: &ForestQuery) -> Result<Vec<ForestEntity>> {
+        self.entry(&query.job_id)?;
+        Ok(self.0.store.forest_entities(query).await?)
     }
 
     /// The categories of a job, or of one of its partitions, by id; all of them or the one of an id.

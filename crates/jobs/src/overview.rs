@@ -67,6 +67,13 @@ impl Jobs {
             .collect())
     }
 
+    /// What stands in a job's way.
+    pub fn health(&self, job_id: &str) -> Result<Health> {
+        let entry = self.entry(job_id)?;
+        let health = Health::of(&entry.status.read(), &entry.live.read().size);
+        Ok(health)
+    }
+
     /// Why a job doesn't run; none for a closed one.
     fn explanation(&self, status: &Status, entry: &Entry) -> Option<String> {
         let runs = entry.runner.read().is_some() || status.opened_at.is_some();

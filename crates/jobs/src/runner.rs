@@ -23,6 +23,7 @@ use crate::cluster::Cluster;
 use crate::error::{JobError, Result};
 use crate::live::Live;
 use crate::pool::Pool;
+use crate::recorder::Recorder;
 use crate::tasks::Held;
 
 /// Commands that may wait for the engine before senders do.
@@ -135,16 +136,19 @@ impl Runner {
             on_failure,
         } = start;
         let mut actor = Actor {
-            job_id: job_id.clone(),
-            store: store.clone(),
+            recorder: Recorder {
+                job_id: job_id.clone(),
+                store: store.clone(),
+                cluster,
+                clock,
+            },
             pool,
             engine: Some(Box::new(engine)),
             applied,
             journal_bytes: 0,
             checkpoint_bytes,
-            cluster,
             live,
-            clock,
+            writing: None,
             has_interim: true,
             replays: false,
         };

@@ -52,8 +52,8 @@ pub use jobs::{Annotations, JobRow};
 pub use notes::{AnnotationRow, NotificationRow};
 pub use rescore::{Rescore, Rescoring};
 pub use results::{
-    CategoryQuery, ForestQuery, Place, ResultKind, ResultPage, ResultQuery, ResultRow, ResultWrite,
-    Sort, Stretch,
+    CategoryQuery, ForestEntity, ForestQuery, Place, ResultKind, ResultPage, ResultQuery,
+    ResultRow, ResultWrite, Sort, Stretch,
 };
 pub use reversion::{Intervening, Reversion};
 pub use snapshots::{Retained, SnapshotRow};

@@ -16,7 +16,7 @@ use crate::notes::{AnnotationRow, save_annotation};
 use crate::rescore::{Rescoring, rescore};
 
 pub use categories::CategoryQuery;
-pub use forest::ForestQuery;
+pub use forest::{ForestEntity, ForestQuery};
 pub use in_time::{Place, Stretch};
 
 /// What a result is about. The numbers are stored: they never change.
@@ -237,14 +237,10 @@ fn times_of(rows: &[ResultRow], kind: ResultKind) -> Option<String> {
 static INSERTS: LazyLock<[(usize, Arc<str>); 3]> =
     LazyLock::new(|| [64, 8, 1].map(|rows| (rows, insert_sql(rows).into())));
 
-/// An insert of so many rows; ?1 is the job, of all of them.
+/// An insert of so many rows. The parameters have no numbers: the name of one that has is looked for among all of them
+/// each time it is bound.
 fn insert_sql(rows: usize) -> String {
-    let values: Vec<String> = (0..rows)
-        .map(|row| {
-            let [a, b, c, d, e, f] = [2, 3, 4, 5, 6, 7].map(|i| 6 * row + i);
-            format!("(?1, ?{a}, ?{b}, ?{c}, ?{d}, ?{e}, ?{f})")
-        })
-        .collect();
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?)"; rows];
     format!(
         "INSERT OR REPLACE INTO results (job_id, kind, timestamp, seq, score, is_interim, doc) VALUES {}",
         values.join(", ")
@@ -256,12 +252,14 @@ pub(crate) async fn insert(
     job_id: &str,
     rows: Vec<ResultRow>,
 ) -> Result<()> {
+    let job_id: Arc<str> = job_id.into();
     let mut rows = rows.into_iter();
     for (size, sql) in INSERTS.iter() {
         while rows.len() >= *size {
-            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(sql))).bind(job_id);
+            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
             for row in rows.by_ref().take(*size) {
                 query = query
+                    .bind(Arc::clone(&job_id))
                     .bind(row.kind as i64)
                     .bind(row.timestamp)
                     .bind(row.seq)

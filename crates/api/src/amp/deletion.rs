@@ -61,14 +61,15 @@ async fn delete_one(
     let ids = {
         let _changing = state.amp.changing().await;
         let found = known(state, workspace_id, detector_id);
-        if let (Err(_), Some(token)) = (&found, &token)
-            && was_deleted_by(store, &what, token).await?
+        let made = found.as_ref().ok().map(|found| found.detector.created_at);
+        if let Some(token) = &token
+            && was_deleted_by(store, &what, token, made).await?
         {
             return Ok(());
         }
-        found?;
+        let made = found?.detector.created_at;
         if let Some(token) = &token {
-            remember_deletion(store, &what, token).await?;
+            remember_deletion(store, &what, token, made).await?;
         }
         begin_all(state, |found| {
             found.detector.workspace_id == workspace_id

@@ -14,7 +14,7 @@ use super::detector::{Detector, Found, Made, StatusCode, find, of_workspace};
 use super::error::{AmpError, DETECTOR, Result, WORKSPACE};
 use super::shapes::{Texts, Wanted};
 use super::tokens::Changes;
-use super::{deletion, job, training};
+use super::{deletion, job, standing, training};
 use crate::error::json_response;
 use crate::{ApiState, body, escape};
 
@@ -225,7 +225,8 @@ pub async fn describe(
     State(state): State<ApiState>,
     Path((workspace_id, detector_id)): Path<(String, String)>,
 ) -> Result<Response> {
-    let found = known(&state, &workspace_id, &detector_id)?;
+    let mut found = known(&state, &workspace_id, &detector_id)?;
+    standing::explain(&state, &mut found);
     let told = json!({"anomalyDetector": found.detector.described()});
     Ok(json_response(HttpStatus::OK, told.to_string()))
 }

@@ -56,7 +56,8 @@ impl Workspaces {
         };
         // What was a source of the settings once, and has no source now, is none.
         known.all.retain(|id, _| state.amp.source(id).is_some());
-        for found in all(&state.jobs) {
+        // One that is going is none for whose sake a workspace that was deleted would come back.
+        for found in all(&state.jobs).iter().filter(|found| !found.is_going()) {
             if state.amp.source(&found.detector.workspace_id).is_some() {
                 known.add(&found.detector.workspace_id, found.detector.created_at);
             }

@@ -1,13 +1,15 @@
 //! Which series there are, and the names and values of their labels.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 
 use super::asked::Asked;
-use super::promql::{Labels, Selector, Series, selector};
+use super::promql::{Labels, Selector, selector};
 use super::query::{Workspace, detectors};
 use super::refused::{Outcome, Refused};
-use super::series::load;
+use super::series::{self, NoSeries};
 use super::shown::success;
 use crate::ApiState;
 
@@ -15,13 +17,13 @@ const MATCH: &str = "match[]";
 /// What is looked in where nothing is said, in milliseconds.
 const WINDOW: i64 = 86_400_000;
 
-/// The series that the parameters `match[]` select in a window of time.
+/// The labels of the series that the parameters `match[]` select in a window of time.
 async fn selected(
     state: &ApiState,
     workspace: Workspace,
     asked: &Asked,
     is_needed: bool,
-) -> Outcome<Vec<Series>> {
+) -> Outcome<BTreeSet<Labels>> {
     let mut selectors = Vec::new();
     for text in asked.all(MATCH) {
         selectors.push(selector(text).map_err(|told| Refused::parameter(MATCH, told))?);
@@ -36,7 +38,8 @@ async fn selected(
     let start = asked.time("start")?.unwrap_or(end - WINDOW);
     let detectors = detectors(state, workspace)?;
     let selectors: Vec<&Selector> = selectors.iter().collect();
-    Ok(load(&state.jobs, &detectors, &selectors, start - 1, end).await?)
+    let found = series::labels(&state.jobs, &detectors, &selectors, start - 1, end);
+    Ok(found.await.map_err(NoSeries::from)?)
 }
 
 pub async fn series(
@@ -45,9 +48,7 @@ pub async fn series(
     request: Request,
 ) -> Outcome<Response> {
     let asked = Asked::read(request).await?;
-    let found = selected(&state, workspace, &asked, true).await?;
-    let labels: Vec<&Labels> = found.iter().map(|series| &series.labels).collect();
-    Ok(success(&labels))
+    Ok(success(&selected(&state, workspace, &asked, true).await?))
 }
 
 pub async fn labels(
@@ -57,10 +58,7 @@ pub async fn labels(
 ) -> Outcome<Response> {
     let asked = Asked::read(request).await?;
     let found = selected(&state, workspace, &asked, false).await?;
-    let names = found.iter().flat_map(|series| series.labels.keys());
-    let mut names: Vec<&String> = names.collect();
-    names.sort_unstable();
-    names.dedup();
+    let names: BTreeSet<&String> = found.iter().flat_map(Labels::keys).collect();
     Ok(success(&names))
 }
 
@@ -78,9 +76,7 @@ pub async fn values(
     let label = part("label").unwrap_or_default();
     let asked = Asked::read(request).await?;
     let found = selected(&state, workspace, &asked, false).await?;
-    let values = found.iter().filter_map(|series| series.labels.get(&label));
-    let mut values: Vec<&String> = values.collect();
-    values.sort_unstable();
-    values.dedup();
+    let values = found.iter().filter_map(|labels| labels.get(&label));
+    let values: BTreeSet<&String> = values.collect();
     Ok(success(&values))
 }

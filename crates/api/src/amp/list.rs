@@ -9,6 +9,7 @@ use super::check::Check;
 use super::detector::of_workspace;
 use super::detectors::{check_workspace, parameters};
 use super::error::{AmpError, Result};
+use super::standing::explain;
 use crate::ApiState;
 use crate::error::json_response;
 
@@ -91,8 +92,11 @@ pub async fn list(
     if let Some(alias) = &page.alias {
         found.retain(|found| found.detector.alias == *alias);
     }
-    let (found, next) = page.of(found, |found| &found.detector.anomaly_detector_id);
-    let shown = found.iter().map(|found| found.detector.summary());
+    let (mut found, next) = page.of(found, |found| &found.detector.anomaly_detector_id);
+    let shown = found.iter_mut().map(|found| {
+        explain(&state, found);
+        found.detector.summary()
+    });
     let mut told = json!({"anomalyDetectors": shown.collect::<Vec<_>>()});
     if let Some(next) = next {
         told["nextToken"] = json!(next);

@@ -27,6 +27,7 @@ mod settings;
 mod shapes;
 mod shown;
 mod sigv4;
+mod standing;
 mod tags;
 mod tokens;
 mod training;

@@ -8,6 +8,7 @@ use tidewatch_datafeed::source::{RemoteWrite, SourceError, Written};
 use super::detector::{Found, StatusCode, all};
 use super::promql::{STALENESS, Selector, Series, within};
 use super::series::{NoSeries, first_after, load};
+use super::training::is_going;
 use crate::ApiState;
 
 /// How often is looked for what is new.
@@ -91,13 +92,18 @@ async fn send_of(
     if from.div_euclid(interval) == now.div_euclid(interval) {
         return Ok(());
     }
-    let Some(first) = first_after(&state.jobs, found, from)
-        .await
-        .map_err(|error| error.reason)?
-    else {
-        return Ok(());
+    let first = match first_after(&state.jobs, found, from).await {
+        Ok(first) => first,
+        // It is gone, or another has taken its place: the next look finds that.
+        Err(error) if error.status == 404 => None,
+        Err(error) => return Err(error.reason),
     };
+    let Some(first) = first else { return Ok(()) };
     let series = read(state, found, from, first).await?;
+    if is_going(&state.jobs, &found.job.job_id) {
+        // What was read may not be all that there was.
+        return Ok(());
+    }
     let slices = slices(&series);
     if slices.is_empty() {
         sent.insert(arn.clone(), first);

@@ -1,6 +1,6 @@
 //! What detectors found, as series of Prometheus.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 use tidewatch_jobs::{JobError, Jobs};
@@ -75,8 +75,12 @@ impl Point {
 
     /// All labels of its series, as the datafeed wrote them.
     pub fn series(&self) -> &str {
-        self.entity.first().map_or("{}", |field| &field.value)
+        series_of(&self.entity)
     }
+}
+
+fn series_of(entity: &[Field]) -> &str {
+    entity.first().map_or("{}", |field| &field.value)
 }
 
 impl Detector {
@@ -121,29 +125,53 @@ pub async fn load(
 ) -> Result<Vec<Series>, NoSeries> {
     let mut budget = MAX_SAMPLES;
     let mut all = Vec::new();
-    for found in detectors {
-        let detector = &found.detector;
-        if selectors.iter().any(|selector| detector.is_meant(selector)) {
-            let of_one = OfOne {
-                jobs,
-                found,
-                selectors,
-            };
-            let span = detector.wanted.interval();
-            let (from, to) = (from.saturating_add(1), to.saturating_add(1));
-            all.extend(
-                of_one
-                    .load(
-                        from.saturating_sub(span),
-                        to.saturating_sub(span),
-                        &mut budget,
-                    )
-                    .await?,
-            );
+    for of_one in meant(jobs, detectors, selectors) {
+        match of_one.load(from, to, &mut budget).await {
+            Ok(series) => all.extend(series),
+            // It was deleted just now.
+            Err(NoSeries::Job(error)) if error.status == 404 => {}
+            Err(why) => return Err(why),
         }
     }
     all.sort_by(|one, other| one.labels.cmp(&other.labels));
     Ok(all)
+}
+
+/// The labels of the series that fit any of the selectors and have a sample after `from` up to and with `to`; epoch
+/// milliseconds. However many samples there are.
+pub async fn labels(
+    jobs: &Jobs,
+    detectors: &[Found],
+    selectors: &[&Selector],
+    from: i64,
+    to: i64,
+) -> Result<BTreeSet<Labels>, JobError> {
+    let mut all = BTreeSet::new();
+    for of_one in meant(jobs, detectors, selectors) {
+        match of_one.labels(from, to).await {
+            Ok(labels) => all.extend(labels),
+            Err(error) if error.status == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+/// The detectors of which any series may fit.
+fn meant<'a>(
+    jobs: &'a Jobs,
+    detectors: &'a [Found],
+    selectors: &'a [&Selector],
+) -> impl Iterator<Item = OfOne<'a>> {
+    let of_each = detectors.iter().map(move |found| OfOne {
+        jobs,
+        found,
+        selectors,
+    });
+    of_each.filter(|of_one| {
+        let mut selectors = of_one.selectors.iter();
+        selectors.any(|selector| of_one.found.detector.is_meant(selector))
+    })
 }
 
 /// When the first evaluation after a time was, epoch milliseconds.
@@ -178,43 +206,75 @@ struct OfOne<'a> {
     selectors: &'a [&'a Selector],
 }
 
+/// The results of one detector in a stretch of time, in parts that have about [`CHUNK`] of them.
+struct Parts {
+    count: i64,
+    /// Start of the next bucket, and the end of the last; epoch milliseconds.
+    from: i64,
+    end: i64,
+    step: i64,
+}
+
+impl Iterator for Parts {
+    type Item = (i64, i64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let from = self.from;
+        self.from = from.saturating_add(self.step).min(self.end);
+        (from < self.end).then_some((from, self.from))
+    }
+}
+
 impl OfOne<'_> {
-    /// Buckets that begin from `start` on and before `end`.
-    async fn load(&self, start: i64, end: i64, budget: &mut i64) -> Result<Vec<Series>, NoSeries> {
-        let query = |start, end, size| ForestQuery {
+    /// Those of buckets that begin from `start` on and before `end`.
+    fn query(&self, start: i64, end: i64, size: i64) -> ForestQuery {
+        ForestQuery {
             job_id: self.found.job.job_id.clone(),
             start: Some(start),
             end: Some(end),
             exclude_interim: true,
             size,
             ..ForestQuery::default()
-        };
-        let count = match self.jobs.forest_results(&query(start, end, 0)).await {
-            Ok(page) => page.count,
-            // It was deleted just now.
-            Err(error) if error.status == 404 => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
-        *budget -= count.saturating_mul(METRICS.len() as i64);
-        if *budget < 0 {
-            return Err(NoSeries::TooMany);
         }
-        let mut series: Vec<Series> = Vec::new();
-        // Which of them are an entity's, by what is written of it; None for those that don't fit.
-        let mut places: HashMap<String, [Option<usize>; 4]> = HashMap::new();
+    }
+
+    /// The results that were evaluated after `from`, up to and with `to`.
+    async fn parts(&self, from: i64, to: i64) -> Result<Parts, JobError> {
         let span = self.found.detector.wanted.interval();
+        let first_of = |time: i64| time.saturating_add(1).saturating_sub(span);
+        let (start, end) = (first_of(from), first_of(to));
+        let page = self.jobs.forest_results(&self.query(start, end, 0)).await?;
+        let count = page.count;
         // Nothing is older than the first of them: there is no use in looking for it in empty years.
-        let mut from = match count {
-            0 => return Ok(series),
-            _ => first(self.jobs, &query(start, end, 1))
+        let from = match count {
+            0 => end,
+            _ => first(self.jobs, &self.query(start, end, 1))
                 .await?
                 .unwrap_or(start),
         };
         let buckets = (end - from).div_euclid(span.max(1)).max(1);
-        let step = (buckets * CHUNK / count).max(1).saturating_mul(span);
-        while from < end {
-            let until = from.saturating_add(step).min(end);
-            let page = self.jobs.forest_results(&query(from, until, count)).await?;
+        let step = buckets.saturating_mul(CHUNK) / count.max(1);
+        Ok(Parts {
+            count,
+            from,
+            end,
+            step: step.max(1).saturating_mul(span),
+        })
+    }
+
+    async fn load(&self, from: i64, to: i64, budget: &mut i64) -> Result<Vec<Series>, NoSeries> {
+        let parts = self.parts(from, to).await?;
+        *budget -= parts.count.saturating_mul(METRICS.len() as i64);
+        if *budget < 0 {
+            return Err(NoSeries::TooMany);
+        }
+        let count = parts.count;
+        let mut series: Vec<Series> = Vec::new();
+        // Which of them are an entity's, by what is written of it; None for those that don't fit.
+        let mut places: HashMap<String, [Option<usize>; 4]> = HashMap::new();
+        for (from, until) in parts {
+            let query = self.query(from, until, count);
+            let page = self.jobs.forest_results(&query).await?;
             for point in page
                 .docs
                 .iter()
@@ -234,18 +294,43 @@ impl OfOne<'_> {
                     }
                 }
             }
-            from = until;
         }
         series.retain(|series| !series.samples.is_empty());
         Ok(series)
+    }
+
+    async fn labels(&self, from: i64, to: i64) -> Result<BTreeSet<Labels>, JobError> {
+        // In the order of METRICS, by what is written of an entity.
+        let mut seen: BTreeMap<String, [bool; 4]> = BTreeMap::new();
+        for (from, until) in self.parts(from, to).await? {
+            let query = self.query(from, until, 0);
+            for of in self.jobs.forest_entities(&query).await? {
+                let more = [of.has_value, of.has_score, of.has_upper, of.has_lower];
+                let has = seen.entry(of.entity).or_default();
+                for (has, more) in has.iter_mut().zip(more) {
+                    *has |= more;
+                }
+            }
+        }
+        let mut labels = BTreeSet::new();
+        for (entity, has) in seen {
+            let entity: Vec<Field> = serde_json::from_str(&entity).unwrap_or_default();
+            let there = METRICS.into_iter().zip(has).filter(|(_, has)| *has);
+            let all = there.map(|(name, _)| self.found.detector.metric(name, series_of(&entity)));
+            labels.extend(all.filter(|labels| self.is_fitting(labels)));
+        }
+        Ok(labels)
+    }
+
+    fn is_fitting(&self, labels: &Labels) -> bool {
+        self.selectors.iter().any(|selector| selector.fits(labels))
     }
 
     /// Makes the series of an entity that fit.
     fn places(&self, entity: &str, series: &mut Vec<Series>) -> [Option<usize>; 4] {
         METRICS.map(|name| {
             let labels = self.found.detector.metric(name, entity);
-            let fits = self.selectors.iter().any(|one| one.fits(&labels));
-            fits.then(|| {
+            self.is_fitting(&labels).then(|| {
                 series.push(Series {
                     labels,
                     samples: Vec::new(),

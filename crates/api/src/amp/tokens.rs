@@ -55,28 +55,47 @@ fn hash(of: &impl Serialize) -> String {
     hexadecimal(&hash.as_ref()[..HASH])
 }
 
-/// Keeps that something was deleted by a request with this token. `what`: its kind, and the ids that make it one.
+/// Keeps that something was deleted by a request with this token. `what`: its kind, and the ids that make it one; `made`:
+/// when it was made, seconds.
 pub async fn remember_deletion(
     store: &Store,
     what: &[&str],
     token: &str,
+    made: f64,
 ) -> tidewatch_store::Result<()> {
     let mut known = deletions(store).await?;
     if known.len() >= MOST_DELETIONS {
         known.drain(..=known.len() - MOST_DELETIONS);
     }
-    known.push(hash(&(what, token)));
+    known.push(format!("{}@{}", hash(&(what, token)), millis(made)));
     let text = serde_json::json!(known).to_string();
     store.set_meta(DELETIONS, &text).await
 }
 
+/// Whether a request with this token has deleted what has these ids. `there`: when what has them now was made, seconds;
+/// that may be another thing, or the same where the deletion was cut short.
 pub async fn was_deleted_by(
     store: &Store,
     what: &[&str],
     token: &str,
+    there: Option<f64>,
 ) -> tidewatch_store::Result<bool> {
+    let hash = hash(&(what, token));
     let known = deletions(store).await?;
-    Ok(known.contains(&hash(&(what, token))))
+    // The last one counts. Once, the time was not kept.
+    let known = known.iter().rev().find_map(|known| {
+        let (of, made) = known.split_once('@').unwrap_or((known, ""));
+        (of == hash).then_some(made)
+    });
+    Ok(match (known, there) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(made), Some(there)) => !made.is_empty() && made != millis(there).to_string(),
+    })
+}
+
+fn millis(seconds: f64) -> i64 {
+    (seconds * 1_000.0).round() as i64
 }
 
 async fn deletions(store: &Store) -> tidewatch_store::Result<Vec<String>> {
@@ -109,19 +128,29 @@ mod tests {
         let store = Store::open(dir.path()).await.unwrap();
         for n in 0..MOST_DELETIONS + 2 {
             let id = n.to_string();
-            remember_deletion(&store, &["detector", &id], "t")
+            remember_deletion(&store, &["detector", &id], "t", 7.25)
                 .await
                 .unwrap();
         }
         store.close().await;
         let store = Store::open(dir.path()).await.unwrap();
         let known = async |id: &str, token: &str| {
-            was_deleted_by(&store, &["detector", id], token)
+            was_deleted_by(&store, &["detector", id], token, None)
                 .await
                 .unwrap()
         };
         assert!(!known("1", "t").await && known("2", "t").await);
         assert!(known("1001", "t").await && !known("1001", "u").await);
         assert_eq!(deletions(&store).await.unwrap().len(), MOST_DELETIONS);
+        // What is there may be another, or what was to be deleted.
+        let of = async |id: &str, there: f64| {
+            was_deleted_by(&store, &["detector", id], "t", Some(there))
+                .await
+                .unwrap()
+        };
+        assert!(!of("2", 7.25).await && of("2", 7.251).await);
+        let before = serde_json::json!([hash(&(["detector", "x"], "t"))]).to_string();
+        store.set_meta(DELETIONS, &before).await.unwrap();
+        assert!(known("x", "t").await && !of("x", 7.25).await);
     }
 }

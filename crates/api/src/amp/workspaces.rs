@@ -186,12 +186,13 @@ async fn delete_one(state: &ApiState, workspace_id: &str, token: Option<String>)
     let ids = {
         let _changing = state.amp.changing().await;
         let mut known = Workspaces::load(state).await?;
-        if let (Err(_), Some(token)) = (known.get(workspace_id), &token)
-            && was_deleted_by(store, &what, token).await?
+        let made = known.get(workspace_id).ok().map(|kept| kept.created_at);
+        if let Some(token) = &token
+            && was_deleted_by(store, &what, token, made).await?
         {
             return Ok(());
         }
-        known.get(workspace_id)?;
+        let made = known.get(workspace_id)?.created_at;
         if state.amp.configured().any(|id| id == workspace_id) {
             return Err(AmpError::conflict_of(
                 WORKSPACE,
@@ -200,7 +201,9 @@ async fn delete_one(state: &ApiState, workspace_id: &str, token: Option<String>)
             ));
         }
         if let Some(token) = &token {
-            remember_deletion(store, &what, token).await?;
+            // One that was only known by its detectors stays the same while these go.
+            known.keep(state).await?;
+            remember_deletion(store, &what, token, made).await?;
         }
         // Its detectors first: as long as there are any, it is there to be deleted again.
         let ids = begin_all(state, |found| found.detector.workspace_id == workspace_id).await;

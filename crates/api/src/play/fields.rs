@@ -7,7 +7,8 @@ use super::error::{PlayError, Result};
 /// Bytes of a selection, which keep what is within one another few.
 const LONGEST: usize = 1_000;
 
-/// The names that are kept, each with what is kept of it; with none, all is.
+/// The names that are kept, each with what is kept of it; with none, all is. A name may be there several times: then what
+/// any of them keeps is kept.
 #[derive(Debug, Default, PartialEq)]
 pub struct Mask(Vec<(String, Mask)>);
 
@@ -49,40 +50,30 @@ impl Mask {
     }
 
     pub fn apply(&self, value: Value) -> Value {
-        match value {
-            value if self.0.is_empty() => value,
-            Value::Array(items) => items.into_iter().map(|item| self.apply(item)).collect(),
-            Value::Object(object) => {
-                let kept = object.into_iter().filter_map(|(name, value)| {
-                    let wanted = |(known, _): &&(String, Self)| *known == name || known == "*";
-                    let (_, mask) = self.0.iter().find(wanted)?;
-                    Some((name, mask.apply(value)))
-                });
-                Value::Object(kept.collect())
-            }
-            value => value,
-        }
+        kept(&[self], value)
     }
+}
 
-    /// Adds a path's names, and what is kept of the last.
-    fn insert(&mut self, path: &[&str], rest: Self) {
-        let Some((name, path)) = path.split_first() else {
-            // What was asked for as a whole stays whole.
-            self.0.extend(rest.0);
-            return;
-        };
-        let at = self.0.iter().position(|(known, _)| known == name);
-        match at {
-            // One that is kept as a whole already, or is asked for as a whole now.
-            Some(at) if self.0[at].1.0.is_empty() => {}
-            Some(at) if path.is_empty() && rest.0.is_empty() => self.0[at].1 = Self::default(),
-            Some(at) => self.0[at].1.insert(path, rest),
-            None => {
-                let mut below = Self::default();
-                below.insert(path, rest);
-                self.0.push(((*name).to_owned(), below));
-            }
+/// What any of some masks keeps of a value.
+fn kept(masks: &[&Mask], value: Value) -> Value {
+    match value {
+        value if masks.iter().any(|mask| mask.0.is_empty()) => value,
+        Value::Array(items) => items.into_iter().map(|item| kept(masks, item)).collect(),
+        Value::Object(object) => {
+            let all = masks.iter().flat_map(|mask| &mask.0);
+            let part = |(name, value): (String, Value)| {
+                let wanted = all
+                    .clone()
+                    .filter(|(known, _)| *known == name || known == "*");
+                let below: Vec<&Mask> = wanted.map(|(_, below)| below).collect();
+                (!below.is_empty()).then(|| {
+                    let value = kept(&below, value);
+                    (name, value)
+                })
+            };
+            Value::Object(object.into_iter().filter_map(part).collect())
         }
+        value => value,
     }
 }
 
@@ -109,22 +100,26 @@ impl<'a> Reader<'a> {
     fn list(&mut self) -> Result<Mask> {
         let mut mask = Mask::default();
         loop {
-            let mut path = vec![self.name()?];
-            while self.takes('/') {
-                path.push(self.name()?);
-            }
-            let mut below = Mask::default();
-            if self.takes('(') {
-                below = self.list()?;
-                if !self.takes(')') {
-                    return Err(self.wrong());
-                }
-            }
-            mask.insert(&path, below);
+            mask.0.push(self.part()?);
             if !self.takes(',') {
                 return Ok(mask);
             }
         }
+    }
+
+    /// A name, and what is kept of it.
+    fn part(&mut self) -> Result<(String, Mask)> {
+        let name = self.name()?.to_owned();
+        let mut below = Mask::default();
+        if self.takes('/') {
+            below.0.push(self.part()?);
+        } else if self.takes('(') {
+            below = self.list()?;
+            if !self.takes(')') {
+                return Err(self.wrong());
+            }
+        }
+        Ok((name, below))
     }
 
     fn name(&mut self) -> Result<&'a str> {
@@ -158,6 +153,12 @@ mod tests {
                 json!({"a": [{"b": 1, "c": {"d": 2}}, {"b": 4}], "f": 5}),
             ),
             ("a/c/e,a/c", json!({"a": [{"c": {"d": 2, "e": 3}}, {}]})),
+            ("a(c/d),a/c(e)", json!({"a": [{"c": {"d": 2, "e": 3}}, {}]})),
+            ("a(c/d),a(c)", json!({"a": [{"c": {"d": 2, "e": 3}}, {}]})),
+            (
+                "*/b,a/c/d",
+                json!({"a": [{"b": 1, "c": {"d": 2}}, {"b": 4}], "f": 5}),
+            ),
             ("a/c,a/c/e", json!({"a": [{"c": {"d": 2, "e": 3}}, {}]})),
             ("*/b", json!({"a": [{"b": 1}, {"b": 4}], "f": 5})),
             ("x", json!({})),

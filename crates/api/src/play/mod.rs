@@ -67,7 +67,8 @@ async fn answer(
             true => Request {
                 method: "GET",
                 path: uri.path(),
-                query: std::str::from_utf8(&body).unwrap_or_default(),
+                query: std::str::from_utf8(&body)
+                    .map_err(|error| PlayError::unreadable(format!("{error}.")))?,
                 body: &[],
             },
             false => Request {

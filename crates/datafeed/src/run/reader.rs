@@ -35,13 +35,17 @@ impl<'a> Reader<'a> {
         window: Window,
     ) -> Self {
         let length = window.end.saturating_sub(window.start);
-        let is_short = plan.chunks == Chunks::Off || length <= SHORTEST;
+        let is_read_at_once = match plan.chunks {
+            Chunks::Off => true,
+            Chunks::Auto { .. } => length <= SHORTEST || source.paces_itself(),
+            Chunks::Manual { .. } => length <= SHORTEST,
+        };
         Self {
             source: &**source,
             plan,
             shown,
             rest: window,
-            span: is_short.then_some(length),
+            span: is_read_at_once.then_some(length),
             chunk: None,
         }
     }

@@ -105,6 +105,12 @@ pub trait Source: Send + Sync {
 
     fn summary(&self, window: Window) -> BoxFuture<'_, Result<Summary>>;
 
+    /// Whether it finds by itself how long a part of a window can be asked for at a time. Then nothing is counted before
+    /// it is read.
+    fn paces_itself(&self) -> bool {
+        false
+    }
+
     /// Begins to read a window, as it is at this moment.
     fn read(&self, window: Window) -> BoxFuture<'_, Result<Box<dyn Pages>>>;
 

@@ -78,19 +78,27 @@ async fn gaps_are_jumped_over_and_chunks_may_be_manual_or_none() {
     let far = NOON - 2_000 * HOUR;
     let mut all = docs(far, far + HOUR, 60_000);
     all.extend(docs(NOON - HOUR, NOON, 60_000));
-    for (chunking, most) in [
-        (json!({"mode": "auto"}), 50),
-        (json!({"mode": "manual", "time_span": "30m"}), 9),
-        (json!({"mode": "off"}), 1),
+    for (chunking, paces_itself, most) in [
+        (json!({"mode": "auto"}), false, 50),
+        (json!({"mode": "manual", "time_span": "30m"}), false, 9),
+        (json!({"mode": "off"}), false, 1),
+        (json!({"mode": "auto"}), true, 1),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let script = Script::new(all.clone(), 50);
+        if paces_itself {
+            script.pace();
+        }
         let server = Server::start(directory.path(), &script, NOON).await;
         server.create(json!({"chunking_config": chunking})).await;
         server.begin(0, Some(NOON)).await;
         server.has_stopped().await;
         let windows = script.windows();
         assert!(windows.len() <= most, "{chunking}: {windows:?}");
+        if most == 1 {
+            // Each page, and the end: nothing was counted before.
+            assert_eq!(script.calls(), all.len().div_ceil(50) + 1, "{chunking}");
+        }
         let counts = server.jobs.stats("j", false).unwrap()[0]
             .data_counts
             .counts

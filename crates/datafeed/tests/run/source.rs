@@ -29,6 +29,7 @@ struct Inner {
     panics: Mutex<bool>,
     /// Whether it says nothing when it is checked.
     silent: Mutex<bool>,
+    paces_itself: Mutex<bool>,
     /// Calls that are let through; without a limit at first.
     gate: Semaphore,
     gated: Mutex<bool>,
@@ -48,6 +49,7 @@ impl Script {
             error: Mutex::default(),
             panics: Mutex::default(),
             silent: Mutex::default(),
+            paces_itself: Mutex::default(),
             gate: Semaphore::new(0),
             gated: Mutex::default(),
             standing: watch::Sender::new(0),
@@ -75,6 +77,10 @@ impl Script {
 
     pub fn silence(&self, silent: bool) {
         *self.0.silent.lock() = silent;
+    }
+
+    pub fn pace(&self) {
+        *self.0.paces_itself.lock() = true;
     }
 
     /// Lets `calls` more calls through, then none.
@@ -174,6 +180,10 @@ impl Source for Scripted {
                 documents: docs.len() as u64,
             })
         })
+    }
+
+    fn paces_itself(&self) -> bool {
+        *self.script.0.paces_itself.lock()
     }
 
     fn read(&self, window: Window) -> BoxFuture<'_, Result<Box<dyn Pages>>> {

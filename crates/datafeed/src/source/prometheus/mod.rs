@@ -307,6 +307,11 @@ impl Source for Series {
         Box::pin(self.0.summary(window))
     }
 
+    /// By the answers before. To count the samples of a query costs as much as to ask for them.
+    fn paces_itself(&self) -> bool {
+        true
+    }
+
     fn read(&self, window: Window) -> BoxFuture<'_, Result<Box<dyn Pages>>> {
         Box::pin(async move {
             let samples = Samples::new(self.clone(), window).await?;
