@@ -22,7 +22,8 @@ fn server(logs: &Path, directory: &Path) -> Server {
     Server::start(&["--config", config.to_str().expect("a text")])
 }
 
-/// A job on the records of `indices`.
+/// A job on the records of `indices`, with a datafeed that waits for each for some seconds: whoever writes them may be
+/// held up so long between a look at the clock and the write.
 fn create(server: &Server, span: &str, indices: Value) {
     let job = json!({
         "analysis_config": {"bucket_span": span, "detectors": [{"function": "sum", "field_name": "n"}]},
@@ -31,7 +32,7 @@ fn create(server: &Server, span: &str, indices: Value) {
     server.ok("PUT", "/_ml/anomaly_detectors/job", &job);
     server.ok("POST", "/_ml/anomaly_detectors/job/_open", &Value::Null);
     let feed = json!({
-        "job_id": "job", "indices": indices, "query_delay": "1s", "frequency": "1s",
+        "job_id": "job", "indices": indices, "query_delay": "10s", "frequency": "1s",
         "delayed_data_check_config": {"enabled": false}
     });
     server.ok("PUT", FEED, &feed);

@@ -106,13 +106,13 @@ fn wrong(client: &Client) -> Option<String> {
         if feed["query"] != json!({"range": {"amount": {"gt": least}}}) {
             return Some(format!("the datafeed of {job_id} asks something else"));
         }
-        let state = client.state(job_id.as_str().expect("an id"));
         let feed_id = feed["datafeed_id"].as_str().expect("an id");
-        let feed = client.ok(
-            "GET",
-            &format!("/_ml/datafeeds/{feed_id}/_stats"),
-            &Value::Null,
-        );
+        let of_job = Client::job_path(job_id.as_str().expect("an id"), "/_stats");
+        let of_feed = format!("/_ml/datafeeds/{feed_id}/_stats");
+        let ((200, stats), (200, feed)) = (client.get(&of_job), client.get(&of_feed)) else {
+            return Some(format!("{job_id} goes meanwhile"));
+        };
+        let state = &stats["jobs"][0]["state"];
         if (state == "opened") != (feed["datafeeds"][0]["state"] == "started") {
             return Some(format!(
                 "{job_id} is {state}, and its datafeed something else"

@@ -6,6 +6,12 @@ use serde_json::{Value, json};
 use support::opensearch::{GUARD, MINUTE, PLUGINS, bulk, definition, mapped, now, refused, with};
 use support::{Client, Server};
 
+/// A detector that waits longer for its data than this test takes to ask about what was just written.
+fn patient(name: &str) -> Value {
+    let delay = json!({"period": {"interval": 10, "unit": "Minutes"}});
+    with(definition(name), "window_delay", delay)
+}
+
 #[test]
 fn validation_tells_what_is_wrong_and_what_would_be_better() {
     let server = Server::start(&[]);
@@ -20,7 +26,7 @@ fn validation_tells_what_is_wrong_and_what_would_be_better() {
         })
         .collect();
     bulk(&server, &lines);
-    let body = with(definition("new"), "indices", json!(["sparse"]));
+    let body = with(patient("new"), "indices", json!(["sparse"]));
     let validate = |base: &str, types: &str, body: &Value| {
         server.ok("POST", &format!("{base}/_validate{types}"), body)
     };
@@ -99,7 +105,7 @@ fn what_keeps_a_model_from_learning_is_found() {
         }
         document
     });
-    let on = |index: &str| with(definition("new"), "indices", json!([index]));
+    let on = |index: &str| with(patient("new"), "indices", json!([index]));
     let told = |body: &Value| {
         let path = format!("{PLUGINS}/_validate/model");
         server.ok("POST", &path, body)["model"].clone()

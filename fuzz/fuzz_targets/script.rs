@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use tidewatch_store::script::{Context, Document, Field, FieldValue, Kind, NoField, Script};
 
 /// A document that has something of every type.
-struct Some(Value);
+struct Varied(Value);
 
-impl Document for Some {
+impl Document for Varied {
     fn values(&self, field: Field<'_>, values: &mut Vec<FieldValue>) -> Result<(), NoField> {
         match field.name {
             "n" => values.extend([FieldValue::Long(-7), FieldValue::Long(i64::MAX)]),
@@ -22,12 +22,12 @@ impl Document for Some {
     }
 
     fn source(&self) -> Option<&Value> {
-        Option::Some(&self.0)
+        Some(&self.0)
     }
 }
 
 fuzz_target!(|source: &str| {
-    let document = Some(json!({"a": {"b": [1, 2.5, "x", null]}}));
+    let document = Varied(json!({"a": {"b": [1, 2.5, "x", null]}}));
     for lang in ["painless", "expression"] {
         let read = |context| Script::new(source, lang, Map::new(), context);
         if let Ok(script) = read(Context::Value) {

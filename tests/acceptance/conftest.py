@@ -9,7 +9,8 @@ import pytest
 from elasticsearch import Elasticsearch
 
 READY = "tidewatch listening on "
-PATIENCE_SECONDS = 60
+# Only a failing test waits so long.
+PATIENCE_SECONDS = 180
 
 
 def pytest_configure(config):

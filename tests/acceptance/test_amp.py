@@ -22,14 +22,13 @@ import pytest
 boto3 = pytest.importorskip("boto3")
 botocore = pytest.importorskip("botocore")
 
-from conftest import serving  # noqa: E402
+from conftest import PATIENCE_SECONDS, serving  # noqa: E402
 
 WORKSPACE = "ws-11111111-2222-3333-4444-555555555555"
 OTHER = "ws-others"
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 INTERVAL = 30
 QUERY = "avg by (instance) (load)"
-PATIENCE_SECONDS = 60
 
 
 class Prometheus(http.server.BaseHTTPRequestHandler):
@@ -334,7 +333,7 @@ def test_unions_have_one_member_whatever_the_client_checks(server):
 def test_what_the_source_refuses_is_told(amp):
     made = create(amp, "refused", configuration=forest("avg(refused)"))
     with pytest.raises(botocore.exceptions.WaiterError):
-        amp.get_waiter("anomaly_detector_active").wait(**of(made), WaiterConfig={"Delay": 1, "MaxAttempts": 5})
+        active(amp, made)
     status = amp.describe_anomaly_detector(**of(made))["anomalyDetector"]["status"]
     assert status["statusCode"] == "CREATION_FAILED" and "refused by the source" in status["statusReason"]
     delete(amp, made)

@@ -12,6 +12,8 @@ import time
 import pytest
 from elasticsearch import BadRequestError, ConflictError, NotFoundError
 
+from conftest import PATIENCE_SECONDS
+
 JOB = "low_request_rate"
 SPAN = 900
 START = 1_704_067_200
@@ -192,7 +194,8 @@ def test_forecast_and_delete_forecast(es, job):
     forecast = answer["forecast_id"]
     headers = {"accept": "application/json"}
     results = f"/_ml/anomaly_detectors/{job}/results/forecasts"
-    for _ in range(600):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
         request = es.perform_request("GET", results, headers=headers)["forecasts"][-1]
         if request["forecast_status"] in ("finished", "failed"):
             break

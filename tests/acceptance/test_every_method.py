@@ -8,6 +8,7 @@ import time
 import pytest
 from elasticsearch import ApiError, BadRequestError, ConflictError, NotFoundError
 
+from conftest import PATIENCE_SECONDS
 from test_client import ANALYSIS, DESCRIPTION, START
 
 HOUR = 3600
@@ -129,7 +130,8 @@ def start_datafeed(w, name):
     """Over the past alone: it ends by itself, and closes its job."""
     end = (START + 3 * HOUR) * 1000
     started = w.ml.start_datafeed(datafeed_id=w.datafeed(name, opened=True), start=str(START * 1000), end=str(end))
-    for _ in range(600):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
         if w.state(name) == "stopped" and w.ml.get_job_stats(job_id=name)["jobs"][0]["state"] == "closed":
             break
         time.sleep(0.1)

@@ -8,6 +8,8 @@ import pytest
 from opensearchpy import ConflictError, NotFoundError, OpenSearch, RequestError, TransportError
 from opensearchpy import helpers
 
+from conftest import PATIENCE_SECONDS
+
 BASES = {
     "opensearch": "/_plugins/_anomaly_detection/detectors",
     "opendistro": "/_opendistro/_anomaly_detection/detectors",
@@ -17,7 +19,6 @@ MINUTE = 60_000
 START = 1_704_067_200_000
 MINUTES = 300
 WORST = 250
-PATIENCE_SECONDS = 60
 
 
 @pytest.fixture(scope="module")

@@ -94,11 +94,18 @@ pub fn range(server: &Client, query: &str, start: i64, end: i64) -> Shown {
     shown(&server.ok("GET", &path, &Value::Null))
 }
 
-/// All samples of a metric, where a gap is one.
-pub fn raw(server: &Client, selector: &str, now: i64) -> Shown {
+/// All samples of a metric up to a time, where a gap is one.
+pub fn raw(server: &Client, selector: &str, until: i64) -> Shown {
     let query = escaped(&format!("{selector}[5h]"));
-    let path = format!("{WORKSPACE}/api/v1/query?query={query}&time={now}");
+    let path = format!("{WORKSPACE}/api/v1/query?query={query}&time={until}");
     shown(&server.ok("GET", &path, &Value::Null))
+}
+
+/// The latest evaluation that anything was found at: what is asked up to it stays the same while the detectors go on.
+pub fn latest(server: &Client, selector: &str) -> i64 {
+    let found = raw(server, selector, chrono::Utc::now().timestamp());
+    let times = found.iter().flat_map(|(_, samples)| samples.keys());
+    *times.max().expect("a sample")
 }
 
 #[track_caller]

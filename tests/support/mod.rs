@@ -23,7 +23,7 @@ use serde_json::Value;
 use ureq::http::{HeaderMap, Request};
 
 /// How long anything may take that a test waits for; generous, since only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 const READY: &str = "tidewatch listening on http://";
 

@@ -132,6 +132,13 @@ impl Entry {
         let blocked = job.blocked.as_ref();
         blocked.and_then(|blocked| blocked.task_id.as_deref()) == Some(task_id)
     }
+
+    /// The task that blocks the job went with the last run of the server: another may have its number now.
+    pub fn forget_task(&self) {
+        if let Some(blocked) = &mut self.job.write().blocked {
+            blocked.task_id = None;
+        }
+    }
 }
 
 impl Jobs {
@@ -156,7 +163,7 @@ impl Jobs {
         }
     }
 
-    async fn set_blocked(&self, entry: &Entry, blocked: Option<Blocked>) -> Result<()> {
+    pub(crate) async fn set_blocked(&self, entry: &Entry, blocked: Option<Blocked>) -> Result<()> {
         let _configuration = entry.configuration.lock().await;
         let mut job = entry.job.read().clone();
         job.block(blocked);

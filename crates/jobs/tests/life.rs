@@ -1,7 +1,7 @@
 //! Jobs over a store of their own: what fails fails alone, what is accepted stays, what has no room waits.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -148,10 +148,8 @@ async fn memory_is_shared_out_and_waited_for() {
     // A small one fits beside.
     open(&jobs, "small").await;
     jobs.close("large", false, false).await.expect("closed");
-    for _ in 0..1_000 {
-        if state(&jobs, "lazy") == State::Opened {
-            break;
-        }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while state(&jobs, "lazy") != State::Opened && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(state(&jobs, "lazy"), State::Opened);

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,7 +34,12 @@ before(async () => {
 
 after(async () => {
   await client?.close()
-  server?.kill()
+  if (server && server.exitCode === null && server.signalCode === null) {
+    // It writes until it is gone, also to its folder.
+    const gone = once(server, 'exit')
+    server.kill()
+    await gone
+  }
   rmSync(folder, { recursive: true, force: true })
 })
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidewatch_datafeed::Feeds;
@@ -284,7 +284,8 @@ pub fn stop() -> StopRequest {
 }
 
 pub async fn until(what: &str, mut there: impl AsyncFnMut() -> bool) {
-    for _ in 0..15_000 {
+    let deadline = Instant::now() + Duration::from_secs(180);
+    while Instant::now() < deadline {
         if there().await {
             return;
         }

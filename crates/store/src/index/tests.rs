@@ -593,9 +593,11 @@ async fn an_index_that_could_not_commit_goes_on_when_it_can() {
         .await
         .expect_err("it has failed");
     assert!(index.reader().is_err());
+    // At first what comes back can't be read, which tantivy panics of. It is never there whole: the index may just be
+    // trying again.
+    let (file, whole) = damaged(&away);
     std::fs::rename(&away, &segments).unwrap();
-    // At first what is there can't be read, which tantivy panics of.
-    let (file, whole) = damaged(&segments);
+    let file = segments.join(file.file_name().unwrap());
     for _ in 0..4 {
         index.reader().err().expect("it has failed");
         tokio::time::sleep(std::time::Duration::from_millis(60)).await;
