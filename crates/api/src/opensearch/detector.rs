@@ -141,7 +141,11 @@ pub struct Detector {
     /// Intervals of the past that are read before the first judgement.
     pub history: i64,
     /// What dashboards keep of it for themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ui_metadata: Option<Map<String, Value>>,
     /// Epoch milliseconds. None of one that is only tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,6 +192,14 @@ pub struct Detector {
 pub struct DateRange {
     pub start_time: i64,
     pub end_time: i64,
+}
+
+/// Once, any value was kept: what is no object has gone.
+fn object<'d, D: Deserializer<'d>>(from: D) -> Result<Option<Map<String, Value>>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::Object(kept) => Some(kept),
+        _ => None,
+    })
 }
 
 /// A choice, whose name may be in any case.

@@ -249,3 +249,30 @@ fn feature(body: &Body<'_>) -> Read<Feature> {
         Err(error) => Err(issue(&error.to_string()).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_detector_that_was_kept_once_is_read() {
+        let body = json!({
+            "name": "n", "time_field": "at", "indices": ["i"], "ui_metadata": {"a": 1},
+            "detection_interval": {"period": {"interval": 1, "unit": "MINUTES"}}
+        });
+        let body = body.as_object().expect("an object");
+        let Ok(Sent { detector, .. }) = Sent::read(body, Dialect::OpenSearch, None) else {
+            panic!("it is taken");
+        };
+        let mut kept = json!(detector);
+        assert_eq!(
+            serde_json::from_value::<Detector>(kept.clone()).ok(),
+            Some(detector)
+        );
+        kept["ui_metadata"] = json!(["of before"]);
+        let read: Detector = serde_json::from_value(kept).expect("readable");
+        assert_eq!(read.ui_metadata, None);
+    }
+}
