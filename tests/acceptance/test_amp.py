@@ -332,9 +332,14 @@ def test_unions_have_one_member_whatever_the_client_checks(server):
 
 def test_what_the_source_refuses_is_told(amp):
     made = create(amp, "refused", configuration=forest("avg(refused)"))
+    for _ in range(PATIENCE_SECONDS):
+        status = amp.describe_anomaly_detector(**of(made))["anomalyDetector"]["status"]
+        if status["statusCode"] != "CREATING":
+            break
+        time.sleep(1)
+    # It stays so: the client's waiter knows no failure.
     with pytest.raises(botocore.exceptions.WaiterError):
-        active(amp, made)
-    status = amp.describe_anomaly_detector(**of(made))["anomalyDetector"]["status"]
+        amp.get_waiter("anomaly_detector_active").wait(**of(made), WaiterConfig={"Delay": 1, "MaxAttempts": 2})
     assert status["statusCode"] == "CREATION_FAILED" and "refused by the source" in status["statusReason"]
     delete(amp, made)
 

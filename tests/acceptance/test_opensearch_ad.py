@@ -308,9 +308,10 @@ def test_questions_are_refused(ask):
     nobody = {**period, "detector_id": "nobody"}
     assert refusal(ask, "POST", "/_preview", nobody) == (404, "Can't find anomaly detector with id:nobody")
     range_ = {"start_time_ms": START, "end_time_ms": START + MINUTE}
+    invalid = "Validation Failed: 1: {};".format
     for detector_id, body, expected in [
-        (hosts, {}, "Must set both start time and end time with epoch of milliseconds"),
-        (hosts, {**range_, "end_time_ms": START}, "Start time should be before end time"),
+        (hosts, {}, invalid("Must set both start time and end time with epoch of milliseconds")),
+        (hosts, {**range_, "end_time_ms": START}, invalid("Start time should be before end time")),
         (one, range_, f"No category fields found for detector ID {one}"),
         (hosts, {**range_, "category_field": ["x"]}, f"Category field x doesn't exist for detector ID {hosts}"),
         (hosts, {**range_, "order": "x"}, "Ordering by x is not a valid option"),
