@@ -8,7 +8,7 @@ use tidewatch_store::search::Search;
 use super::detector::{DateRange, Detector, Feature, Period};
 use super::dialect::Dialect;
 use super::issue::{Issue, Wrong};
-use super::{LATEST, check, filter_query, id};
+use super::{call, check, filter_query, id};
 use crate::error::ApiError;
 
 const SHINGLE: i64 = 8;
@@ -60,12 +60,10 @@ impl Body<'_> {
 
     /// Epoch milliseconds: a number, or a text that is one.
     fn time(&self, name: &str) -> Read<Option<i64>> {
-        let Some(value) = self.given(name) else {
+        if self.given(name).is_none() {
             return Ok(None);
-        };
-        let text = value.as_str().and_then(|text| text.parse().ok());
-        let time = value.as_i64().or(text);
-        let time = time.filter(|time| (0..=LATEST).contains(time));
+        }
+        let time = call::time(self.0, name);
         time.map(Some)
             .ok_or_else(|| unreadable(name, "it is no time in milliseconds"))
     }
